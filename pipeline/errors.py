@@ -1,0 +1,5 @@
+"""The one exception that means: the user can mend this."""
+
+
+class UserError(ValueError):
+    """Report a mistake in the user's input: what is wrong, where, and what to do about it."""

@@ -1,0 +1,252 @@
+"""One unit of work: train one recipe with one seed. Tuning and training both are tables of such units."""
+
+import shutil
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import timm
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+from pipeline import cost
+from pipeline.augment import jitter
+from pipeline.backbones import load_pretrained
+from pipeline.catalog import BACKBONES
+from pipeline.data import ImageSet, train_valid
+from pipeline.errors import UserError
+from pipeline.features import Pixels, cached
+from pipeline.metrics import score
+from pipeline.network import describe, split
+from pipeline.params import Recipe, Runtime
+from pipeline.records import Cost, Epoch, Outcome, atomic, digest, once, source_digest, write_json
+from pipeline.seeding import derive
+from pipeline.serving import Network
+from pipeline.training import Diverged, Fit, Inputs, Samples, Transform, predict
+
+OnEpoch = Callable[[Epoch], object]
+OnImages = Callable[[int], object]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What all units of a stage share."""
+
+    dev: ImageSet  # train and valid
+    valid_fraction: float
+    views: tuple[str, ...]
+    work: Path  # where features and finished units are kept
+    device: torch.device
+    threads: int
+
+    def identity(self) -> dict[str, Any]:
+        """Return all of this that changes a result."""
+        return {
+            "data": self.dev.digest,
+            "valid_fraction": self.valid_fraction,
+            "views": self.views,
+            "device": self.device.type,
+            "threads": self.threads,
+            "versions": [torch.__version__, timm.__version__],
+            "code": source_digest(),
+        }
+
+
+def settle(dev: ImageSet, valid_fraction: float, views: tuple[str, ...], work: Path, runtime: Runtime) -> Setting:
+    """Return a Setting on this machine: so many threads, on the device asked for; raise UserError without one."""
+    torch.set_num_threads(runtime.threads)
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.utils.deterministic.fill_uninitialized_memory = False
+    if runtime.device == "cuda" and not torch.cuda.is_available():
+        raise UserError("runtime.device: cuda was asked for and there is none; use cpu or auto")
+    gpu = runtime.device != "cpu" and torch.cuda.is_available()
+    return Setting(dev, valid_fraction, views, work, torch.device("cuda" if gpu else "cpu"), runtime.threads)
+
+
+def unit(
+    recipe: Recipe,
+    setting: Setting,
+    seed: int,
+    until: int | None = None,
+    test: ImageSet | None = None,
+    on_epoch: OnEpoch = lambda epoch: None,
+    on_images: OnImages = lambda count: None,
+) -> Outcome:
+    """Train a recipe up to epoch `until` (default: all) and score it; a unit that is done is read back instead.
+
+    A unit stopped at an earlier epoch is continued from there. With `test`, its images are scored too, and the
+    trained network is kept in `unit_folder`.
+    """
+    until = until or recipe.epochs
+    folder = unit_folder(recipe, setting, seed)
+    name = f"epoch-{until}-{test.digest}.json" if test else f"epoch-{until}.json"
+    work = _Unit(recipe, setting, seed, folder, on_images)
+    return Outcome.from_dict(once(folder / name, lambda: asdict(work.run(until, test, on_epoch))))
+
+
+def unit_folder(recipe: Recipe, setting: Setting, seed: int) -> Path:
+    """Return where a unit's results are: a name made of all that determines them."""
+    return setting.work / "units" / digest({"recipe": recipe, "seed": seed, **setting.identity()})
+
+
+class _Unit:
+    """The parts of one training, built once."""
+
+    def __init__(self, recipe: Recipe, setting: Setting, seed: int, folder: Path, on_images: OnImages) -> None:
+        self.recipe, self.setting, self.seed = recipe, setting, seed
+        self.folder, self.on_images = folder, on_images
+        self.passes: dict[str, int] = {}  # feature passes: what was run -> FLOPs
+        self.probe_flops = 0
+
+    def run(self, until: int, test: ImageSet | None, on_epoch: OnEpoch) -> Outcome:
+        setting, recipe = self.setting, self.recipe
+        train, valid = train_valid(setting.dev, setting.valid_fraction, self.seed)
+        network = build(recipe, setting.dev, self.seed)
+        stem, body = split(network, recipe.cut)
+        inputs = self._inputs(network, recipe.cut, setting.dev, setting.views)
+        samples = Samples(inputs, setting.dev.labels, train)
+        fit = Fit(body, recipe, self.seed, setting.device)
+        epochs = self._restore(fit, until)
+        if not epochs:
+            self._start_head(network, train, is_head=len(body) == 1)
+        example = inputs.take(train[:1], np.zeros(1, dtype=np.int64)).to(setting.device)
+        per_image = cost.training_flops(body, example), cost.forward_flops(body, example)
+        failed = ""
+        probabilities = np.empty((0, 0))
+        while fit.done < until and not failed:
+            try:
+                loss = fit.epoch(samples, _transform(recipe, len(stem) == 0))
+            except Diverged as error:
+                failed = str(error)
+                break
+            probabilities = predict(body, inputs, valid, setting.device)
+            epochs.append(Epoch(fit.done, loss, score(setting.dev.labels[valid], probabilities)))
+            on_epoch(epochs[-1])
+        if len(probabilities) == 0 and not failed:  # restored at its end
+            probabilities = predict(body, inputs, valid, setting.device)
+        self._save(fit, epochs)
+        fit_flops = self.probe_flops + len(epochs) * (per_image[0] * len(train) + per_image[1] * len(valid))
+        price = self._cost(network, body, fit_flops, test)
+        tested = self._open_test(network, body, test) if test and not failed else {}
+        return Outcome(epochs, price, failed, _predictions(valid, probabilities), tested)
+
+    def _inputs(self, network: Network, cut: int | str, images: ImageSet, views: tuple[str, ...]) -> Inputs:
+        """Return pixels where the stem is empty, otherwise the stem's cached activations."""
+        stem, _ = split(network, cut)
+        pixels = Pixels(images.images, views)
+        if len(stem) == 0:
+            return pixels
+        one = pixels.take(np.zeros(1, dtype=np.int64), np.zeros(1, dtype=np.int64)).to(self.setting.device)
+        name = f"{self.recipe.backbone}/{self.recipe.weights}/{self.recipe.image_size}/{cut}"
+        flops = cost.forward_flops(stem.to(self.setting.device), one) * len(images) * len(views)
+        self.passes[name] = self.passes.get(name, 0) + flops
+        where = self.setting.work / "features"
+        return cached(stem, images, views, where, self.setting.device, self.on_images)
+
+    def _start_head(self, network: Network, train: np.ndarray, is_head: bool) -> None:
+        """Standardise the head's inputs and, where the recipe says so, fit it on cached features first.
+
+        Linear probing, then fine-tuning: Kumar et al. 2022, arXiv 2202.10054.
+        """
+        recipe = self.recipe
+        if not (is_head or recipe.probe_epochs):
+            return
+        features = self._inputs(network, "head", self.setting.dev, self.setting.views)
+        head = network.head
+        head[0].measure(features.take(train, np.zeros(len(train), dtype=np.int64)).to(self.setting.device))
+        if is_head:
+            return
+        probe = recipe.model_copy(
+            update={"epochs": recipe.probe_epochs, "learning_rate": recipe.probe_learning_rate, "depth_decay": 1.0}
+        )
+        fit = Fit(nn.Sequential(head), probe, derive("probe", self.seed), self.setting.device)
+        samples = Samples(features, self.setting.dev.labels, train)
+        for _ in range(probe.epochs):
+            fit.epoch(samples)
+        example = features.take(train[:1], np.zeros(1, dtype=np.int64)).to(self.setting.device)
+        self.probe_flops = cost.training_flops(head, example) * len(train) * probe.epochs
+
+    def _restore(self, fit: Fit, until: int) -> list[Epoch]:
+        path = self.folder / "state.pt"
+        if not path.exists():
+            return []
+        state = torch.load(path, map_location=self.setting.device, weights_only=True)
+        if state["fit"]["done"] > until:
+            return []
+        fit.restore(state["fit"])
+        self.probe_flops, self.passes = state["probe_flops"], {**self.passes, **state["passes"]}
+        return [Epoch(**epoch) for epoch in state["epochs"]]
+
+    def _save(self, fit: Fit, epochs: list[Epoch]) -> None:
+        """Keep the state for the next rung; after the last epoch nothing goes on from it."""
+        path = self.folder / "state.pt"
+        if fit.done == self.recipe.epochs:
+            path.unlink(missing_ok=True)
+            return
+        with atomic(path) as temporary:
+            records = [asdict(epoch) for epoch in epochs]
+            extra = {"probe_flops": self.probe_flops, "passes": self.passes}
+            torch.save({"fit": fit.state(), "epochs": records, **extra}, temporary)
+
+    def _cost(self, network: Network, body: nn.Module, fit_flops: int, test: ImageSet | None) -> Cost:
+        pixel = Pixels(self.setting.dev.images, ("identity",)).take(np.zeros(1, int), np.zeros(1, int))
+        return Cost(
+            passes=self.passes,
+            fit_flops=fit_flops,
+            predict_flops=cost.forward_flops(network, pixel.to(self.setting.device)),
+            parameters=cost.count_parameters(network),
+            trainable_parameters=cost.count_parameters(body),
+        )
+
+    def _open_test(self, network: Network, body: nn.Module, test: ImageSet) -> dict[str, Any]:
+        """Score the test split, once, at the end; keep the network."""
+        rows = np.arange(len(test))
+        inputs = self._test_inputs(network, test)
+        probabilities = predict(body, inputs, rows, self.setting.device)
+        save_model(network, self.recipe, self.setting.dev, self.folder)
+        return _predictions(rows, probabilities)
+
+    def _test_inputs(self, network: Network, test: ImageSet) -> Inputs:
+        charged = dict(self.passes)  # scoring the test split is no cost of training
+        inputs = self._inputs(network, self.recipe.cut, test, ("identity",))
+        self.passes = charged
+        return inputs
+
+
+def build(recipe: Recipe, images: ImageSet, seed: int) -> Network:
+    """Make a recipe's network: random weights from the seed, then the pretrained ones where the recipe says so."""
+    backbone = BACKBONES[recipe.backbone]
+    torch.manual_seed(derive("init", seed))
+    network = Network(describe(recipe, backbone, images.classes, images.size, images.channels))
+    if recipe.weights == "pretrained":
+        load_pretrained(network.backbone, backbone)
+    return network.to(memory_format=torch.channels_last) if backbone.channels_last else network
+
+
+def save_model(network: Network, recipe: Recipe, images: ImageSet, folder: Path) -> None:
+    """Write model.json and model.safetensors, as serving.Classifier reads them."""
+    spec = describe(recipe, BACKBONES[recipe.backbone], images.classes, images.size, images.channels)
+    tensors = {name: tensor.cpu().contiguous() for name, tensor in network.state_dict().items()}
+    with atomic(folder / "model.safetensors") as temporary:
+        save_file(tensors, temporary)
+    write_json(folder / "model.json", spec)
+
+
+def export_model(unit: Path, folder: Path) -> None:
+    """Copy a finished unit's model to where the registry and people look for it."""
+    for name in ("model.safetensors", "model.json"):
+        with atomic(folder / name) as temporary:
+            shutil.copyfile(unit / name, temporary)
+
+
+def _transform(recipe: Recipe, pixels: bool) -> Transform | None:
+    if not (pixels and recipe.jitter):
+        return None
+    return lambda batch, generator: jitter(batch, recipe.jitter, generator)
+
+
+def _predictions(rows: np.ndarray, probabilities: np.ndarray) -> dict[str, Any]:
+    return {"rows": rows.tolist(), "probabilities": probabilities.tolist()}

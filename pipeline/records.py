@@ -1,0 +1,162 @@
+"""What is written to disk: JSON that is the same to the byte for the same values, never half a file."""
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipeline.errors import UserError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """Scores after one epoch: mean training loss (nats), validation scores by metric name."""
+
+    number: int  # from 1
+    train_loss: float
+    valid: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Floating-point operations by what they were spent on; sizes in parameters."""
+
+    passes: dict[str, int]  # feature passes over every view of the images, by stem, as if nobody shared them
+    fit_flops: int  # forward and backward through what is trained, and the validation passes
+    predict_flops: int  # one image through the whole network
+    parameters: int
+    trainable_parameters: int
+
+    @property
+    def train_flops(self) -> int:
+        """Return what one training costs on its own."""
+        return sum(self.passes.values()) + self.fit_flops
+
+    def measures(self) -> dict[str, float]:
+        """Return the sizes under the names they have in results and in MLflow."""
+        return {
+            "train_flops": self.train_flops,
+            "predict_flops": self.predict_flops,
+            "parameters": self.parameters,
+            "trainable_parameters": self.trainable_parameters,
+        }
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The result of one unit of work."""
+
+    epochs: list[Epoch]
+    cost: Cost
+    failed: str = ""  # why it stopped early, where it did
+    valid: dict[str, Any] = field(default_factory=dict)  # rows of the images scored, and their probabilities
+    test: dict[str, Any] = field(default_factory=dict)  # the same; empty unless the unit was to open the test split
+
+    @classmethod
+    def from_dict(cls, raw: dict[str, Any]) -> "Outcome":
+        """Rebuild an Outcome from `asdict` of one."""
+        epochs = [Epoch(**epoch) for epoch in raw["epochs"]]
+        return cls(**{**raw, "epochs": epochs, "cost": Cost(**raw["cost"])})
+
+
+def digest(value: Any) -> str:
+    """Return 16 hex digits that identify a JSON-able value."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), default=_plain)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def source_digest() -> str:
+    """Return a hash of this package's code, so that no result outlives the code that made it.
+
+    Stages and what only shows results (`report`, `tracking`, `comparison`) do not count.
+    """
+    shown = {
+        "report.py",
+        "tracking.py",
+        "comparison.py",
+        "search.py",
+        "terminal.py",
+        "cli.py",
+        "serving_entry.py",
+        "manifest.py",
+    }
+    files = sorted(path for path in Path(__file__).parent.glob("*.py") if path.name not in shown)
+    return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()[:16]
+
+
+def _plain(value: Any) -> Any:
+    if hasattr(value, "model_dump"):
+        return value.model_dump(mode="json")
+    return asdict(value)
+
+
+@contextmanager
+def atomic(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; rename it to `path` when the block ends without an error."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written: {error.strerror}; free space or rights, then run again") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write a JSON file: sorted keys, floats to 12 significant digits, a final newline."""
+    with atomic(path) as temporary:
+        text = json.dumps(_rounded(json.loads(json.dumps(value, default=_plain))), indent=1, sort_keys=True)
+        temporary.write_text(text + "\n", encoding="utf-8")
+
+
+def write_csv(path: Path, table: "pd.DataFrame") -> None:
+    """Write a table with floats to 12 significant digits."""
+    with atomic(path) as temporary:
+        table.to_csv(temporary, index=False, float_format="%.12g", lineterminator="\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file whole or not at all."""
+    with atomic(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def file_digest(path: Path) -> str:
+    """Return a hash of a file's content."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, float):
+        return float(f"{value:.12g}")
+    if isinstance(value, list):
+        return [_rounded(item) for item in value]
+    if isinstance(value, dict):
+        return {key: _rounded(item) for key, item in value.items()}
+    return value
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file; raise UserError where it is missing or damaged."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path}: not there; run the stage that makes it: dvc repro") from None
+    except ValueError as error:
+        raise UserError(f"{path}: not valid JSON ({error}); delete it and run dvc repro") from None
+
+
+def once(path: Path, work: Callable[[], Any]) -> Any:
+    """Return what the JSON file at `path` holds; where there is none, do the work and write it first."""
+    if not path.exists():
+        write_json(path, work())
+    return read_json(path)

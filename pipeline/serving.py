@@ -1,0 +1,184 @@
+"""A trained classifier as others use it: image files in, label and probabilities out.
+
+This file imports nothing of the project. Its source, followed by `serving_entry.py`, is the code that the
+registered MLflow model carries; training builds its networks and `prepare` decodes its images with the same
+functions, so that what is served is what was measured.
+"""
+
+import base64
+import binascii
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import timm
+import torch
+from PIL import Image, ImageOps, UnidentifiedImageError
+from safetensors.torch import load_file
+from torch import nn
+from torch.nn import functional as F
+
+MAX_PIXELS = 50_000_000
+
+
+def decode(data: bytes, size: int, channels: int, max_pixels: int = MAX_PIXELS) -> np.ndarray:
+    """Decode an image file to uint8 (size, size, channels), channels 1 (grey) or 3 (RGB).
+
+    Turned upright by its EXIF tag, laid on white where transparent, 16 bits scaled to 8, squeezed to a square
+    (bicubic, antialiased). Raise ValueError for what is no image, is damaged, or holds over `max_pixels`.
+    """
+    if not data:
+        raise ValueError("the file is empty")
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            if image.width * image.height > max_pixels:
+                raise ValueError(f"{image.width}x{image.height} pixels are over the limit of {max_pixels}")
+            upright = ImageOps.exif_transpose(image)
+            plain = _plain(upright, "L" if channels == 1 else "RGB")
+            pixels = np.asarray(plain.resize((size, size), Image.Resampling.BICUBIC))
+    except (UnidentifiedImageError, OSError, SyntaxError, Image.DecompressionBombError) as error:
+        raise ValueError(f"not a readable image ({str(error).splitlines()[0][:80]})") from None
+    return pixels.reshape(size, size, channels)
+
+
+def is_grey(data: bytes) -> bool:
+    """Say whether an image file stores grey levels alone, from its header."""
+    with Image.open(io.BytesIO(data)) as image:
+        return image.mode in ("1", "L", "LA") or image.mode.startswith("I")
+
+
+def _plain(image: Image.Image, mode: str) -> Image.Image:
+    if image.mode.startswith("I"):  # 16 bits and more: Pillow would clip them at 255
+        levels = np.asarray(image, dtype=np.float64)
+        image = Image.fromarray((levels / (65535 if levels.max() > 255 else 255) * 255).clip(0, 255).astype(np.uint8))
+    if image.mode in ("LA", "PA", "RGBA") or "transparency" in image.info:
+        rgba = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba)
+    return image.convert(mode)
+
+
+class Preprocess(nn.Module):
+    """Turn uint8 images (N, 1 or 3, H, W) into normalised floats (N, 3, size, size)."""
+
+    def __init__(self, size: int, mean: list[float], std: list[float]) -> None:
+        super().__init__()
+        self.size = size
+        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1))
+        self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1))
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Accept floats in [0, 255] too, as augmented batches are."""
+        x = images.to(self.mean.dtype).div(255)
+        if x.shape[-1] != self.size:
+            x = F.interpolate(x, size=(self.size, self.size), mode="bilinear", antialias=True)
+        return (x.expand(-1, 3, -1, -1) - self.mean) / self.std
+
+
+class Standardize(nn.Module):
+    """Shift and scale features by fixed statistics: 0 and 1 until they are measured."""
+
+    def __init__(self, features: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(features))
+        self.register_buffer("std", torch.ones(features))
+
+    def measure(self, features: torch.Tensor) -> None:
+        """Take the statistics of features (N, D).
+
+        Deviations below half of the average one are raised to it: a feature that is almost constant on frozen
+        images would otherwise explode as soon as the backbone under it moves.
+        """
+        std = features.std(0, correction=0)
+        self.mean.copy_(features.mean(0))
+        self.std.copy_(std.clamp_min(0.5 * std.mean() + 1e-6))
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        """Map (N, D) to (N, D)."""
+        return (features - self.mean) / self.std
+
+
+class Network(nn.Module):
+    """Preprocessing, backbone and head: uint8 images (N, C, H, W) to logits (N, classes)."""
+
+    def __init__(self, spec: dict[str, Any]) -> None:
+        super().__init__()
+        self.preprocess = Preprocess(spec["image_size"], spec["mean"], spec["std"])
+        self.backbone = timm.create_model(spec["architecture"], num_classes=0, **spec["options"])
+        self.head = _head(spec, self.backbone.num_features)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Return logits."""
+        return self.head(self.backbone(self.preprocess(images)))
+
+
+def _head(spec: dict[str, Any], features: int) -> nn.Sequential:
+    dropout, classes, hidden = nn.Dropout(spec["dropout"]), len(spec["classes"]), spec["hidden"]
+    if spec["head"] == "linear":
+        return nn.Sequential(Standardize(features), dropout, nn.Linear(features, classes))
+    middle = (nn.Linear(features, hidden), nn.GELU())
+    return nn.Sequential(Standardize(features), *middle, dropout, nn.Linear(hidden, classes))
+
+
+class Classifier:
+    """A network with its class names, ready to label image files."""
+
+    def __init__(self, folder: Path) -> None:
+        """Load `model.json` and `model.safetensors` from a folder."""
+        self.spec: dict[str, Any] = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+        self.network = Network(self.spec)
+        self.network.load_state_dict(load_file(folder / "model.safetensors"))
+        self.network.eval()
+
+    def predict(self, images: Any) -> pd.DataFrame:
+        """Label images: one row each, with `label`, `probability`, and `p_<class>` per class.
+
+        Images are a list (or a one-column table) of file contents, as bytes or base64 text, or one uint8 array
+        (N, H, W) or (N, H, W, C). Raise ValueError naming the position of what cannot be read.
+        """
+        pixels = torch.from_numpy(np.stack([self._pixels(i, image) for i, image in enumerate(_listed(images))]))
+        batches = pixels.permute(0, 3, 1, 2).split(64)
+        with torch.inference_mode():
+            logits = torch.cat([self.network(batch) for batch in batches])
+        probabilities = logits.double().softmax(1).numpy()
+        best = probabilities.argmax(1)
+        table = pd.DataFrame(probabilities, columns=[f"p_{name}" for name in self.spec["classes"]])
+        table.insert(0, "label", [self.spec["classes"][i] for i in best])
+        table.insert(1, "probability", probabilities.max(1))
+        return table
+
+    def _pixels(self, position: int, image: Any) -> np.ndarray:
+        try:
+            return decode(_content(image), self.spec["packed_size"], self.spec["channels"])
+        except (ValueError, TypeError) as error:
+            raise ValueError(f"image {position}: {error}") from None
+
+
+def _listed(images: Any) -> list[Any]:
+    if isinstance(images, pd.DataFrame):
+        images = images["image"] if "image" in images else images.iloc[:, 0]
+    if isinstance(images, (bytes, str)):
+        images = [images]
+    listed = list(images)
+    if not listed:
+        raise ValueError("no images: give a list of file contents or a uint8 array (N, H, W, C)")
+    return listed
+
+
+def _content(image: Any) -> bytes:
+    """Return the bytes of an image file; arrays become lossless PNG, so that there is one way in."""
+    if isinstance(image, (bytes, bytearray)):
+        return bytes(image)
+    if isinstance(image, str):
+        try:
+            return base64.b64decode(image, validate=True)
+        except binascii.Error:
+            raise ValueError("text must be the base64 of an image file") from None
+    array = np.asarray(image)
+    if array.dtype != np.uint8 and not (array.dtype.kind in "iu" and array.min() >= 0 and array.max() <= 255):
+        raise ValueError(f"arrays must be uint8, found {array.dtype}")
+    file = io.BytesIO()
+    Image.fromarray(array.astype(np.uint8).squeeze()).save(file, "PNG")
+    return file.getvalue()

@@ -1,0 +1,47 @@
+"""Pack a folder of labelled images into arrays, split them, and report on them."""
+
+import sys
+from collections.abc import Sequence
+
+from pipeline import params as parameters
+from pipeline.cli import Stopwatch, arguments, guarded
+from pipeline.terminal import Progress, one_thread_pool, quiet
+
+
+@guarded
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the stage."""
+    parser = arguments(__doc__, dev="folder for train and valid", test="folder for test", report="folder for the data "
+                       "report", timings="file for timings")  # fmt: skip
+    args = parser.parse_args(argv)
+    params = parameters.load(args.params)
+    quiet()
+    one_thread_pool(params.runtime.threads)
+    from pipeline import data, manifest, report, sources
+    from pipeline.records import write_json
+
+    watch, wanted = Stopwatch(), params.prepare
+    root = args.params.resolve().parent / params.data.path
+    found = sources.read(root)
+    with Progress("reading", len(found), "image") as bar:
+        table = manifest.index(root, found, params.data.label, wanted.stratify, bar.step)
+    if wanted.limit and wanted.limit < len(table):
+        share = 1 - wanted.limit / len(table)
+        kept, _ = data.stratified_split(table["id"].to_numpy(), table["stratum"].to_numpy(), share, wanted.seed)
+        table = table.iloc[kept].reset_index(drop=True)
+    manifest.check_labels(table, wanted.test_fraction, wanted.valid_fraction)
+    parts = data.three_way(table, wanted.test_fraction, wanted.valid_fraction, wanted.seed)
+    table.insert(1, "split", parts)
+    classes, grey = sorted(table["label"].unique()), bool(table["grey"].all())
+    digests = {}
+    with Progress("packing", len(table), "image") as bar:
+        for folder, chosen in ((args.dev, parts != "test"), (args.test, parts == "test")):
+            rows = table[chosen].reset_index(drop=True)
+            digests[folder.name] = manifest.pack(root, rows, folder, wanted.image_size, classes, grey,
+                                                 wanted.max_pixels, bar.step)  # fmt: skip
+    report.data_report(table, data.load(args.dev), params.data.name, digests, args.report)
+    write_json(args.timings, watch.read())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

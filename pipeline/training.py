@@ -1,0 +1,131 @@
+"""The only two loops: fit a body, and predict with it. Neither knows whether its inputs are pixels or features."""
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from pipeline.params import Recipe
+from pipeline.seeding import derive
+
+
+class Inputs(Protocol):
+    """What a body is fed from."""
+
+    views: int  # how many views of each image there are; 0 is the one scored
+
+    def take(self, rows: np.ndarray, views: np.ndarray) -> torch.Tensor:
+        """Return a float batch: image rows[i] as view views[i] shows it."""
+        ...
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Inputs with the labels and the rows to use."""
+
+    inputs: Inputs
+    labels: np.ndarray  # int64, of all rows of the inputs
+    rows: np.ndarray  # positions used
+
+
+Transform = Callable[[torch.Tensor, torch.Generator], torch.Tensor]
+EVAL_BATCH = 64
+
+
+class Diverged(ArithmeticError):
+    """The loss stopped being a finite number."""
+
+
+class Fit:
+    """A training in progress: it can stop after any epoch, be saved, and go on to the same result.
+
+    AdamW (Loshchilov and Hutter 2019) on a one-cycle learning rate (Smith and Topin 2018). Order, views and
+    dropout of an epoch depend on the seed and the epoch's number alone.
+    """
+
+    def __init__(self, body: nn.Sequential, recipe: Recipe, seed: int, device: torch.device) -> None:
+        self.body, self.recipe, self.seed, self.device = body.to(device), recipe, seed, device
+        self.done = 0
+        groups = [
+            {"params": list(module.parameters()), "scale": recipe.depth_decay ** (len(body) - 1 - depth)}
+            for depth, module in enumerate(body)
+        ]
+        self.optimizer = torch.optim.AdamW([g for g in groups if g["params"]], weight_decay=recipe.weight_decay)
+
+    def epoch(self, samples: Samples, transform: Transform | None = None) -> float:
+        """Train for one more epoch and return the mean loss in nats; raise Diverged where it is not finite."""
+        seed = derive("epoch", self.seed, self.done)
+        generator = torch.Generator().manual_seed(seed)
+        torch.manual_seed(seed)  # dropout
+        self.body.train()
+        for module in self.body.modules():  # see `statistics` in params.Recipe
+            if isinstance(module, nn.modules.batchnorm._BatchNorm) and self.recipe.statistics == "source":
+                module.eval()
+        losses = []
+        batches = list(_shuffled(samples, self.recipe.batch_size, seed))
+        for step, (rows, views) in enumerate(batches):
+            self._set_rate(self.done + step / len(batches))
+            x = samples.inputs.take(rows, views)
+            x = transform(x, generator) if transform else x
+            logits = self.body(x.to(self.device))
+            target = torch.from_numpy(samples.labels[rows]).to(self.device)
+            loss = F.cross_entropy(logits, target, label_smoothing=self.recipe.label_smoothing)
+            self.optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            self.optimizer.step()
+            losses.append(loss.detach())
+        mean = float(torch.stack(losses).mean())
+        if not math.isfinite(mean):
+            raise Diverged(f"the training loss became {mean} in epoch {self.done + 1}")
+        self.done += 1
+        return mean
+
+    def _set_rate(self, progress: float) -> None:
+        rate = self.recipe.learning_rate * one_cycle(progress / self.recipe.epochs)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate * group["scale"]
+
+    def state(self) -> dict[str, Any]:
+        """Return all that is needed to go on, as plain tensors and numbers."""
+        return {"body": self.body.state_dict(), "optimizer": self.optimizer.state_dict(), "done": self.done}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from a saved state."""
+        self.body.load_state_dict(state["body"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.done = state["done"]
+
+
+def one_cycle(t: float) -> float:
+    """Return the learning rate's share of its peak at t in [0, 1]: up a cosine for a quarter, then down."""
+    warm = 0.25
+    if t < warm:
+        return 0.04 + 0.96 * (1 - math.cos(math.pi * t / warm)) / 2
+    return (1 + math.cos(math.pi * (t - warm) / (1 - warm))) / 2 + 1e-4
+
+
+def _shuffled(samples: Samples, size: int, seed: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield (rows, views) of each batch; a last one of a single image is left out, BatchNorm cannot use it."""
+    rng = np.random.default_rng(seed)
+    order = rng.permutation(samples.rows)
+    views = rng.integers(0, samples.inputs.views, len(order))
+    for start in range(0, len(order), size):
+        if len(order) - start > 1:
+            yield order[start : start + size], views[start : start + size]
+
+
+def predict(body: nn.Module, inputs: Inputs, rows: np.ndarray, device: torch.device) -> np.ndarray:
+    """Return class probabilities, float64 (len(rows), classes), from view 0 of each image, in eval mode."""
+    body.to(device).eval()
+    logits = []
+    with torch.inference_mode():
+        for start in range(0, len(rows), EVAL_BATCH):
+            batch = rows[start : start + EVAL_BATCH]
+            x = inputs.take(batch, np.zeros(len(batch), dtype=np.int64))
+            logits.append(body(x.to(device)).double().cpu())
+    return torch.cat(logits).softmax(1).numpy()
