@@ -6,10 +6,19 @@ import time
 from collections.abc import Callable, Sequence
 from functools import wraps
 from pathlib import Path
+from typing import Protocol
 
 from pipeline.errors import UserError
 
-Main = Callable[[Sequence[str] | None], int | None]
+Main = Callable[[Sequence[str] | None], None]
+
+
+class Guarded(Protocol):
+    """A main that never raises for what a user can mend."""
+
+    def __call__(self, argv: Sequence[str] | None = None) -> int:
+        """Return the exit code."""
+        ...
 
 
 def arguments(description: str | None, **paths: str) -> argparse.ArgumentParser:
@@ -23,13 +32,14 @@ def arguments(description: str | None, **paths: str) -> argparse.ArgumentParser:
     return parser
 
 
-def guarded(main: Main) -> Callable[[Sequence[str] | None], int]:
+def guarded(main: Main) -> Guarded:
     """Make a main return 0, or say in a sentence what the user can mend and return 2 (130 after Ctrl-C)."""
 
     @wraps(main)
     def run(argv: Sequence[str] | None = None) -> int:
         try:
-            return main(argv) or 0
+            main(argv)
+            return 0
         except UserError as error:
             print(f"\nerror: {error}", file=sys.stderr)
             return 2

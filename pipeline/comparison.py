@@ -37,7 +37,7 @@ def compare(entries: dict[str, Entry], metric: str, resamples: int, confidence: 
     names = sorted(entries)
     test = {name: bootstrap(entries[name].test, resamples, seed) for name in names}
     valid = {name: bootstrap(entries[name].valid, resamples, seed) for name in names}
-    strategies = {
+    strategies: dict[str, Any] = {
         name: {
             "recipe": entries[name].recipe,
             "valid": _summary(entries[name].valid_scores, valid[name]),

@@ -25,7 +25,7 @@ from pipeline.params import Recipe, Runtime
 from pipeline.records import Cost, Epoch, Outcome, atomic, digest, once, source_digest, write_json
 from pipeline.seeding import derive
 from pipeline.serving import Network
-from pipeline.training import Diverged, Fit, Inputs, Samples, Transform, predict
+from pipeline.training import DivergedError, Fit, Inputs, Samples, Transform, predict
 
 OnEpoch = Callable[[Epoch], object]
 OnImages = Callable[[int], object]
@@ -119,7 +119,7 @@ class _Unit:
         while fit.done < until and not failed:
             try:
                 loss = fit.epoch(samples, _transform(recipe, len(stem) == 0))
-            except Diverged as error:
+            except DivergedError as error:
                 failed = str(error)
                 break
             probabilities = predict(body, inputs, valid, setting.device)

@@ -24,7 +24,7 @@ def index(root: Path, table: pd.DataFrame, label: str, stratify: tuple[str, ...]
     """
     for column in (label, *stratify):
         if column not in table:
-            raise UserError(f"{root}: there is no column {column!r}; there are {', '.join(table)}")
+            raise UserError(f"{root}: there is no column {column!r}; there are {', '.join(map(str, table))}")
     if (empty := table[label].str.strip() == "").any():
         raise UserError(f"{root}: no label for {table['path'][empty].iloc[0]} ({empty.sum()} such rows)")
     facts, problems = [], []

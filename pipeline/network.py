@@ -48,7 +48,7 @@ def split(network: Network, cut: int | str) -> tuple[nn.Sequential, nn.Sequentia
     """
     modules = stages(network)
     last = len(modules) - 1
-    at = {"input": 0, "head": last}.get(cut, cut) if isinstance(cut, str) else cut
+    at = {"input": 0, "head": last}[cut] if isinstance(cut, str) else cut
     if not 0 <= at <= last:
         raise UserError(f"cut: {cut} is past the end; this backbone can be cut at 0 to {last}, `input` or `head`")
     return nn.Sequential(*modules[:at]), nn.Sequential(*modules[at:])

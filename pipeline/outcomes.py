@@ -81,7 +81,7 @@ def document(
 
 def entry(result: dict[str, Any], table: pd.DataFrame) -> Entry:
     """Rebuild a strategy's entry in the comparison from its document and its predictions."""
-    columns = [name for name in table if name.startswith("p_")]
+    columns = [name for name in map(str, table) if name.startswith("p_")]
     scored = {}
     for split in SPLITS:
         parts = [table[(table["split"] == split) & (table["seed"] == seed)] for seed in result["seeds"]]

@@ -70,12 +70,12 @@ class Dimension(Section):
 
     @model_validator(mode="after")
     def _one_kind(self) -> "Dimension":
-        ranged = self.low is not None and self.high is not None
-        if bool(self.choices) == ranged or (self.low is None) != (self.high is None):
+        ends = [end for end in (self.low, self.high) if end is not None]
+        if len(ends) != (0 if self.choices else 2):
             raise ValueError("give either `choices: [...]` or both `low` and `high`")
-        if ranged and not self.low < self.high:
-            raise ValueError(f"low ({self.low}) must be below high ({self.high})")
-        if self.log and not (ranged and self.low > 0):
+        if ends and not ends[0] < ends[1]:
+            raise ValueError(f"low ({ends[0]}) must be below high ({ends[1]})")
+        if self.log and not (ends and ends[0] > 0):
             raise ValueError("a log scale needs low > 0")
         return self
 

@@ -96,8 +96,8 @@ def _suggest(trial: Trial, key: str, axis: Dimension) -> None:
     if axis.choices:
         trial.suggest_categorical(key, axis.choices)
     else:
-        assert axis.low is not None and axis.high is not None, "params give both ends"
-        trial.suggest_float(key, axis.low, axis.high, log=axis.log)
+        low, high = axis.ends()
+        trial.suggest_float(key, low, high, log=axis.log)
 
 
 def _halve(trials: list[Trial | FrozenTrial], row: Strategy, search: Search, evaluate: Evaluate) -> list[Tried]:

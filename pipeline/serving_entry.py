@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Any
 
 import mlflow
-import pandas as pd
 
 from pipeline.serving import Classifier
 
@@ -16,7 +15,8 @@ class Model(mlflow.pyfunc.PythonModel):
         """Load the network from the model's own artifacts."""
         self.classifier = Classifier(Path(context.artifacts["model"]))
 
-    def predict(self, context: Any, model_input: Any, params: Any = None) -> pd.DataFrame:
+    # No type hints: MLflow would take them for a schema, and refuse arrays or base64 text.
+    def predict(self, context, model_input, params=None):  # type: ignore[no-untyped-def]
         """Label images; see Classifier.predict."""
         return self.classifier.predict(model_input)
 

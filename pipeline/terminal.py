@@ -16,9 +16,10 @@ def quiet() -> None:
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_UV_AUTO_DETECT", "false")
     os.environ.setdefault("MLFLOW_LOG_UV_FILES", "false")
+    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "ERROR")
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     warnings.filterwarnings("ignore", module=r"(mlflow|timm|torch|optuna|pydantic|google|sqlalchemy)(\..*)?")
-    for name in ("mlflow", "alembic", "sqlalchemy", "matplotlib", "git"):
+    for name in ("alembic", "sqlalchemy", "matplotlib", "git"):
         logging.getLogger(name).setLevel(logging.ERROR)
 
 

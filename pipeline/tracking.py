@@ -4,10 +4,12 @@ Every run carries a `headstart.key` made of all that determines it. A run whose 
 so a rerun adds nothing, and what a killed process left RUNNING is completed or closed by the next one.
 """
 
+import logging
 import os
 import socket
 import subprocess
 import time
+import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -138,17 +140,20 @@ class MlflowTracker:
     def _log_version(self, run: str, name: str, folder: Path, tags: dict[str, str]) -> int:
         import mlflow
 
+        logging.getLogger("mlflow").setLevel(logging.ERROR)
         mlflow.set_tracking_uri(os.environ["MLFLOW_TRACKING_URI"])
         mlflow.set_experiment(experiment_id=self._experiment)
         with TemporaryDirectory() as temporary, mlflow.start_run(run_id=run):
             code = Path(temporary) / "model.py"
             code.write_text(_served_source(), encoding="utf-8")
-            info = mlflow.pyfunc.log_model(
-                name=name,
-                python_model=str(code),
-                artifacts={"model": str(folder)},
-                pip_requirements=[f"{package}=={version(package).split('+')[0]}" for package in SERVED],
-            )
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # it asks for type hints, which would narrow what predict takes
+                info = mlflow.pyfunc.log_model(
+                    name=name,
+                    python_model=str(code),
+                    artifacts={"model": str(folder)},
+                    pip_requirements=[f"{package}=={version(package).split('+')[0]}" for package in SERVED],
+                )
         made = self._client.create_model_version(name, info.model_uri, run_id=run, tags=tags, model_id=info.model_id)
         return int(made.version)
 

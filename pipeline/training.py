@@ -37,7 +37,7 @@ Transform = Callable[[torch.Tensor, torch.Generator], torch.Tensor]
 EVAL_BATCH = 64
 
 
-class Diverged(ArithmeticError):
+class DivergedError(ArithmeticError):
     """The loss stopped being a finite number."""
 
 
@@ -58,7 +58,7 @@ class Fit:
         self.optimizer = torch.optim.AdamW([g for g in groups if g["params"]], weight_decay=recipe.weight_decay)
 
     def epoch(self, samples: Samples, transform: Transform | None = None) -> float:
-        """Train for one more epoch and return the mean loss in nats; raise Diverged where it is not finite."""
+        """Train for one more epoch and return the mean loss in nats; raise DivergedError where it is not finite."""
         seed = derive("epoch", self.seed, self.done)
         generator = torch.Generator().manual_seed(seed)
         torch.manual_seed(seed)  # dropout
@@ -81,7 +81,7 @@ class Fit:
             losses.append(loss.detach())
         mean = float(torch.stack(losses).mean())
         if not math.isfinite(mean):
-            raise Diverged(f"the training loss became {mean} in epoch {self.done + 1}")
+            raise DivergedError(f"the training loss became {mean} in epoch {self.done + 1}")
         self.done += 1
         return mean
 

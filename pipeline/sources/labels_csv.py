@@ -22,7 +22,9 @@ def read(root: Path) -> pd.DataFrame:
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
         raise UserError(f"{file}: not a readable table: {error}") from None
     if "path" not in table or table.empty:
-        raise UserError(f"{file}: expected a column `path` and a row per image; found columns {', '.join(table)}")
+        raise UserError(
+            f"{file}: expected a column `path` and a row per image; found columns {', '.join(map(str, table))}"
+        )
     twice = table["path"][table["path"].duplicated()]
     if len(twice):
         raise UserError(f"{file}: {twice.iloc[0]} is listed more than once ({len(twice)} such rows); keep one")

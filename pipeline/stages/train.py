@@ -21,7 +21,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     quiet()
     one_thread_pool(params.runtime.threads)
     from pipeline import data, experiment, outcomes, tracking
-    from pipeline.records import digest, read_json, write_csv, write_json
+    from pipeline.records import Outcome, digest, read_json, write_csv, write_json
 
     watch = Stopwatch()
     images, test = data.load(args.dev), data.load(args.test)
@@ -34,7 +34,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     tags = {"stage": "train", "strategy": args.strategy}
     parent = tracker.parent(f"train-{args.strategy}-{key}", f"train {args.strategy}", tags)
 
-    done: dict[int, experiment.Outcome] = {}
+    done: dict[int, Outcome] = {}
     with TrialProgress(f"train {args.strategy}", len(seeds), len(seeds), "seed") as bar:
         for position, seed in enumerate(seeds):
             bar.begin(position, recipe.epochs, recipe.epochs)

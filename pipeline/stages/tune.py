@@ -20,7 +20,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     quiet()
     one_thread_pool(params.runtime.threads)
     from pipeline import data, experiment, search, tracking
-    from pipeline.records import digest, write_csv, write_json
+    from pipeline.records import Outcome, digest, write_csv, write_json
 
     watch = Stopwatch()
     images = data.load(args.dev)
@@ -34,7 +34,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     with TrialProgress(f"tune {args.strategy}", row.trials, search.planned(row.trials, params.search)) as bar:
 
-        def evaluate(number: int, recipe: parameters.Recipe, until: int) -> experiment.Outcome:
+        def evaluate(number: int, recipe: parameters.Recipe, until: int) -> Outcome:
             bar.begin(number, recipe.epochs, until)
             outcome = experiment.unit(recipe, setting, params.search.seed, until, on_epoch=bar.epoch)
             bar.end(search.value_of(outcome))
