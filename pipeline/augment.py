@@ -1,28 +1,7 @@
-"""Views (exact flips and turns, which cached stems can have) and jitter (which only pixels can)."""
+"""Random changes that only pixel inputs can have; cached stems have views alone."""
 
 import torch
 from torch.nn import functional as F
-
-# Each view is (transpose, flip vertically, flip horizontally), done in this order: the eight symmetries of a square.
-_VIEWS = {
-    "identity": (False, False, False),
-    "hflip": (False, False, True),
-    "vflip": (False, True, False),
-    "rot180": (False, True, True),
-    "transpose": (True, False, False),
-    "rot90": (True, True, False),
-    "rot270": (True, False, True),
-    "antitranspose": (True, True, True),
-}
-
-
-def apply_view(images: torch.Tensor, view: str) -> torch.Tensor:
-    """Return images (..., S, S) as the view shows them."""
-    transpose, vertical, horizontal = _VIEWS[view]
-    if transpose:
-        images = images.transpose(-1, -2)
-    flipped = [axis for axis, wanted in ((-2, vertical), (-1, horizontal)) if wanted]
-    return images.flip(flipped) if flipped else images
 
 
 def jitter(images: torch.Tensor, strength: float, generator: torch.Generator) -> torch.Tensor:

@@ -35,8 +35,8 @@ def compare(entries: dict[str, Entry], metric: str, resamples: int, confidence: 
     that differences are paired.
     """
     names = sorted(entries)
-    test = {name: bootstrap(entries[name].test, resamples, seed) for name in names}
-    valid = {name: bootstrap(entries[name].valid, resamples, seed) for name in names}
+    test = {name: bootstrap(entries[name].test, resamples, seed, same_images=True) for name in names}
+    valid = {name: bootstrap(entries[name].valid, resamples, seed, same_images=False) for name in names}
     strategies: dict[str, Any] = {
         name: {
             "recipe": entries[name].recipe,
@@ -55,18 +55,22 @@ def compare(entries: dict[str, Entry], metric: str, resamples: int, confidence: 
     return {**parts, "verdict": sentence(parts, confidence)}
 
 
-def bootstrap(scored: Scored, resamples: int, seed: int) -> dict[str, np.ndarray]:
-    """Return (resamples,) draws of each metric's mean over seeds: seeds and images are drawn with replacement."""
+def bootstrap(scored: Scored, resamples: int, seed: int, same_images: bool) -> dict[str, np.ndarray]:
+    """Return (resamples,) draws of each metric's mean over seeds: seeds and images are drawn with replacement.
+
+    `same_images` says that all seeds scored the same images, which are then drawn once for all of them. The draws
+    depend on the seed and the sizes alone, so they are the same for every strategy.
+    """
     rng = np.random.default_rng(seed)
     count = len(scored.labels)
     drawn = rng.integers(0, count, (resamples, count))
-    weights: dict[int, np.ndarray] = {}
+    weights: np.ndarray = np.empty(0)
     by_seed = []
     for labels, probabilities in zip(scored.labels, scored.probabilities, strict=True):
         n = len(labels)
-        if n not in weights:  # one draw of images serves all seeds and, the generator being seeded, all strategies
-            weights[n] = rng.multinomial(n, np.full(n, 1 / n), resamples)
-        by_seed.append(weighted_scores(labels, probabilities, weights[n]))
+        if not (same_images and len(weights)):
+            weights = rng.multinomial(n, np.full(n, 1 / n), resamples)
+        by_seed.append(weighted_scores(labels, probabilities, weights))
     return {m: np.stack([s[m] for s in by_seed])[drawn, np.arange(resamples)[:, None]].mean(1) for m in METRICS}
 
 
@@ -169,14 +173,17 @@ def interval(draws: np.ndarray) -> list[float]:
     return [float(q) for q in np.quantile(draws, [0.025, 0.975])]
 
 
+def _shown(value: float, metric: str) -> str:
+    return f"{100 * value:.1f} %" if metric.endswith("accuracy") else f"{value:.3f}"
+
+
 def sentence(parts: dict[str, Any], confidence: float) -> str:
     """Say what to use, by how much it leads, how sure that is, and what it costs."""
     winner, recommended, metric = parts["winner"], parts["recommended"], parts["metric"]
     strategies = parts["strategies"]
     best = strategies[winner]["test"][metric]
-    low, high = best["ci95"]
-    name = metric.replace("_", " ")
-    head = f"{winner} is best on validation; on test its {name} is {best['mean']:.3f} (95 %: {low:.3f} to {high:.3f})"
+    mean, low, high = (_shown(value, metric) for value in (best["mean"], *best["ci95"]))
+    head = f"{winner} is best on validation; on test its {metric.replace('_', ' ')} is {mean} (95 %: {low} to {high})"
     others = {n: chance(parts["pairs"], winner, n, metric) for n in strategies if n != winner}
     if not others:
         return f"{head}. There is nothing to compare it with."

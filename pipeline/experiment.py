@@ -1,7 +1,7 @@
 """One unit of work: train one recipe with one seed. Tuning and training both are tables of such units."""
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -20,13 +20,14 @@ from pipeline.data import ImageSet, train_valid
 from pipeline.errors import UserError
 from pipeline.features import Pixels, cached
 from pipeline.metrics import score
-from pipeline.network import describe, split
-from pipeline.params import Recipe, Runtime
+from pipeline.network import describe, place, split, stages
+from pipeline.params import Features, Recipe, Runtime
 from pipeline.records import Cost, Epoch, Outcome, atomic, digest, once, source_digest, write_json
 from pipeline.seeding import derive
 from pipeline.serving import Network
 from pipeline.training import DivergedError, Fit, Inputs, Samples, Transform, predict
 
+STATE = "state.pt"
 OnEpoch = Callable[[Epoch], object]
 OnImages = Callable[[int], object]
 
@@ -37,17 +38,19 @@ class Setting:
 
     dev: ImageSet  # train and valid
     valid_fraction: float
-    views: tuple[str, ...]
+    views: tuple[str, ...]  # seen in training
+    scored: tuple[str, ...]  # averaged in the final predictions: the first of `views`, or all
     work: Path  # where features and finished units are kept
     device: torch.device
     threads: int
+    cuts: tuple[int | str, ...] = ()  # where else features will be asked for: one pass serves all
 
     def identity(self) -> dict[str, Any]:
         """Return all of this that changes a result."""
         return {
             "data": self.dev.digest,
             "valid_fraction": self.valid_fraction,
-            "views": self.views,
+            "views": [self.views, self.scored],
             "device": self.device.type,
             "threads": self.threads,
             "versions": [torch.__version__, timm.__version__],
@@ -55,7 +58,14 @@ class Setting:
         }
 
 
-def settle(dev: ImageSet, valid_fraction: float, views: tuple[str, ...], work: Path, runtime: Runtime) -> Setting:
+def settle(
+    dev: ImageSet,
+    valid_fraction: float,
+    features: Features,
+    work: Path,
+    runtime: Runtime,
+    cuts: Sequence[int | str] = (),
+) -> Setting:
     """Return a Setting on this machine: so many threads, on the device asked for; raise UserError without one."""
     torch.set_num_threads(runtime.threads)
     torch.use_deterministic_algorithms(True, warn_only=True)
@@ -63,7 +73,9 @@ def settle(dev: ImageSet, valid_fraction: float, views: tuple[str, ...], work: P
     if runtime.device == "cuda" and not torch.cuda.is_available():
         raise UserError("runtime.device: cuda was asked for and there is none; use cpu or auto")
     gpu = runtime.device != "cpu" and torch.cuda.is_available()
-    return Setting(dev, valid_fraction, views, work, torch.device("cuda" if gpu else "cpu"), runtime.threads)
+    device = torch.device("cuda" if gpu else "cpu")
+    scored = features.views if features.average else features.views[:1]
+    return Setting(dev, valid_fraction, features.views, scored, work, device, runtime.threads, tuple(cuts))
 
 
 def unit(
@@ -92,6 +104,11 @@ def unit_folder(recipe: Recipe, setting: Setting, seed: int) -> Path:
     return setting.work / "units" / digest({"recipe": recipe, "seed": seed, **setting.identity()})
 
 
+def drop_state(recipe: Recipe, setting: Setting, seed: int) -> None:
+    """Delete the state from which a unit could go on; its results stay."""
+    (unit_folder(recipe, setting, seed) / STATE).unlink(missing_ok=True)
+
+
 class _Unit:
     """The parts of one training, built once."""
 
@@ -115,36 +132,36 @@ class _Unit:
         example = inputs.take(train[:1], np.zeros(1, dtype=np.int64)).to(setting.device)
         per_image = cost.training_flops(body, example), cost.forward_flops(body, example)
         failed = ""
-        probabilities = np.empty((0, 0))
         while fit.done < until and not failed:
             try:
                 loss = fit.epoch(samples, _transform(recipe, len(stem) == 0))
             except DivergedError as error:
                 failed = str(error)
                 break
-            probabilities = predict(body, inputs, valid, setting.device)
-            epochs.append(Epoch(fit.done, loss, score(setting.dev.labels[valid], probabilities)))
+            scores = score(setting.dev.labels[valid], predict(body, inputs, valid, setting.device))
+            epochs.append(Epoch(fit.done, loss, scores))
             on_epoch(epochs[-1])
-        if len(probabilities) == 0 and not failed:  # restored at its end
-            probabilities = predict(body, inputs, valid, setting.device)
         self._save(fit, epochs)
         fit_flops = self.probe_flops + len(epochs) * (per_image[0] * len(train) + per_image[1] * len(valid))
         price = self._cost(network, body, fit_flops, test)
-        tested = self._open_test(network, body, test) if test and not failed else {}
+        if test is None or failed:
+            return Outcome(epochs, price, failed)
+        probabilities = predict(body, inputs, valid, setting.device, len(setting.scored))
+        tested = self._open_test(network, body, test)
         return Outcome(epochs, price, failed, _predictions(valid, probabilities), tested)
 
     def _inputs(self, network: Network, cut: int | str, images: ImageSet, views: tuple[str, ...]) -> Inputs:
         """Return pixels where the stem is empty, otherwise the stem's cached activations."""
-        stem, _ = split(network, cut)
+        modules, at = stages(network), place(network, cut)
         pixels = Pixels(images.images, views)
-        if len(stem) == 0:
+        if at == 0:
             return pixels
         one = pixels.take(np.zeros(1, dtype=np.int64), np.zeros(1, dtype=np.int64)).to(self.setting.device)
         name = f"{self.recipe.backbone}/{self.recipe.weights}/{self.recipe.image_size}/{cut}"
-        flops = cost.forward_flops(stem.to(self.setting.device), one) * len(images) * len(views)
-        self.passes[name] = self.passes.get(name, 0) + flops
-        where = self.setting.work / "features"
-        return cached(stem, images, views, where, self.setting.device, self.on_images)
+        stem = nn.Sequential(*modules[:at]).to(self.setting.device)
+        self.passes[name] = cost.forward_flops(stem, one) * len(images) * len(views)
+        where, also = self.setting.work / "features", [place(network, other) for other in self.setting.cuts]
+        return cached(modules, at, images, views, where, self.setting.device, self.on_images, also)
 
     def _start_head(self, network: Network, train: np.ndarray, is_head: bool) -> None:
         """Standardise the head's inputs and, where the recipe says so, fit it on cached features first.
@@ -170,7 +187,7 @@ class _Unit:
         self.probe_flops = cost.training_flops(head, example) * len(train) * probe.epochs
 
     def _restore(self, fit: Fit, until: int) -> list[Epoch]:
-        path = self.folder / "state.pt"
+        path = self.folder / STATE
         if not path.exists():
             return []
         state = torch.load(path, map_location=self.setting.device, weights_only=True)
@@ -182,7 +199,7 @@ class _Unit:
 
     def _save(self, fit: Fit, epochs: list[Epoch]) -> None:
         """Keep the state for the next rung; after the last epoch nothing goes on from it."""
-        path = self.folder / "state.pt"
+        path = self.folder / STATE
         if fit.done == self.recipe.epochs:
             path.unlink(missing_ok=True)
             return
@@ -196,7 +213,7 @@ class _Unit:
         return Cost(
             passes=self.passes,
             fit_flops=fit_flops,
-            predict_flops=cost.forward_flops(network, pixel.to(self.setting.device)),
+            predict_flops=cost.forward_flops(network, pixel.to(self.setting.device)) * len(self.setting.scored),
             parameters=cost.count_parameters(network),
             trainable_parameters=cost.count_parameters(body),
         )
@@ -205,13 +222,18 @@ class _Unit:
         """Score the test split, once, at the end; keep the network."""
         rows = np.arange(len(test))
         inputs = self._test_inputs(network, test)
-        probabilities = predict(body, inputs, rows, self.setting.device)
-        save_model(network, self.recipe, self.setting.dev, self.folder)
+        probabilities = predict(body, inputs, rows, self.setting.device, len(self.setting.scored))
+        save_model(network, self._spec(), self.folder)
         return _predictions(rows, probabilities)
+
+    def _spec(self) -> dict[str, Any]:
+        images = self.setting.dev
+        backbone = BACKBONES[self.recipe.backbone]
+        return describe(self.recipe, backbone, images.classes, images.size, images.channels, self.setting.scored)
 
     def _test_inputs(self, network: Network, test: ImageSet) -> Inputs:
         charged = dict(self.passes)  # scoring the test split is no cost of training
-        inputs = self._inputs(network, self.recipe.cut, test, ("identity",))
+        inputs = self._inputs(network, self.recipe.cut, test, self.setting.scored)
         self.passes = charged
         return inputs
 
@@ -220,15 +242,14 @@ def build(recipe: Recipe, images: ImageSet, seed: int) -> Network:
     """Make a recipe's network: random weights from the seed, then the pretrained ones where the recipe says so."""
     backbone = BACKBONES[recipe.backbone]
     torch.manual_seed(derive("init", seed))
-    network = Network(describe(recipe, backbone, images.classes, images.size, images.channels))
+    network = Network(describe(recipe, backbone, images.classes, images.size, images.channels, ("identity",)))
     if recipe.weights == "pretrained":
         load_pretrained(network.backbone, backbone)
     return network.to(memory_format=torch.channels_last) if backbone.channels_last else network
 
 
-def save_model(network: Network, recipe: Recipe, images: ImageSet, folder: Path) -> None:
+def save_model(network: Network, spec: dict[str, Any], folder: Path) -> None:
     """Write model.json and model.safetensors, as serving.Classifier reads them."""
-    spec = describe(recipe, BACKBONES[recipe.backbone], images.classes, images.size, images.channels)
     tensors = {name: tensor.cpu().contiguous() for name, tensor in network.state_dict().items()}
     with atomic(folder / "model.safetensors") as temporary:
         save_file(tensors, temporary)

@@ -1,18 +1,18 @@
 """Run a stem once over each view of each image, and keep what came out: content-addressed, memory-mapped."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import nn
 
-from pipeline.augment import apply_view
 from pipeline.data import ImageSet
-from pipeline.records import atomic, digest
+from pipeline.records import atomic, digest, source_digest
+from pipeline.serving import apply_view
 
-VERSION = 1  # raise it when this file changes what is computed
 BATCH = 64
 Progress = Callable[[int], object]
 
@@ -62,46 +62,65 @@ class Live:
 
 
 def cached(
-    stem: nn.Sequential,
+    stages: Sequence[nn.Module],
+    cut: int,
     images: ImageSet,
     views: tuple[str, ...],
     cache: Path,
     device: torch.device,
     progress: Progress = lambda done: None,
+    also: Sequence[int] = (),
 ) -> Cached:
-    """Return the stem's activations for every view of every image, computing only what the cache lacks.
+    """Return what the first `cut` stages make of every view of every image, computing only what the cache lacks.
 
-    The file's name is a hash of all that determines its content: images, weights, structure, view, threads and
+    A pass that is needed also keeps what it makes at the cuts in `also`, which others will ask for. A file's name
+    is a hash of all that determines its content: images, weights and structure of the stages, view, threads and
     device. Each view is a file of its own, so that views can be added later.
     """
+    found = []
+    for view in views:
+        paths = {at: cache / f"{_key(stages[:at], images, view, device)}.npy" for at in {cut, *also} if at}
+        if not paths[cut].exists():
+            lacking = {at: path for at, path in paths.items() if not path.exists()}
+            _compute(stages, lacking, Pixels(images.images, (view,)), device, progress)
+        found.append(np.load(paths[cut], mmap_mode="r"))
+    return Cached(found)
+
+
+def _key(stem: Sequence[nn.Module], images: ImageSet, view: str, device: torch.device) -> str:
     identity = {
         "images": images.digest,
-        "stem": weights_digest(stem),
+        "stem": [weights_digest(stage) for stage in stem],
+        "view": view,
         "device": device.type,
         "threads": torch.get_num_threads(),
-        "version": [VERSION, torch.__version__],
+        "code": [source_digest(), torch.__version__],
     }
-    paths = [cache / f"{digest({**identity, 'view': view})}.npy" for view in views]
-    for view, path in zip(views, paths):
-        if not path.exists():
-            _compute(stem, Pixels(images.images, (view,)), path, device, progress)
-    return Cached([np.load(path, mmap_mode="r") for path in paths])
+    return digest(identity)
 
 
-def _compute(stem: nn.Module, pixels: Pixels, path: Path, device: torch.device, progress: Progress) -> None:
-    count = len(pixels.images)
-    stem.to(device).eval()
-    with atomic(path) as temporary, torch.inference_mode():
-        array: np.memmap | None = None
+def _compute(
+    stages: Sequence[nn.Module], paths: dict[int, Path], pixels: Pixels, device: torch.device, progress: Progress
+) -> None:
+    """Run the stages once over all images, and write what comes out of those numbered in `paths`."""
+    count, last = len(pixels.images), max(paths)
+    stem = nn.ModuleList(stages[:last]).to(device).eval()
+    arrays: dict[int, np.memmap] = {}
+    with ExitStack() as files, torch.inference_mode():
+        temporary = {at: files.enter_context(atomic(path)) for at, path in paths.items()}
         for start in range(0, count, BATCH):
             rows = np.arange(start, min(start + BATCH, count))
-            out = stem(pixels.take(rows, np.zeros(len(rows), dtype=np.int64)).to(device)).cpu()
-            if array is None:
-                array = np.lib.format.open_memmap(temporary, "w+", _numpy_dtype(out), (count, *out.shape[1:]))
-            array[rows] = out.to(_dtype(out)).numpy()
+            out = pixels.take(rows, np.zeros(len(rows), dtype=np.int64)).to(device)
+            for at, stage in enumerate(stem, 1):
+                out = stage(out)
+                if at in paths:
+                    if at not in arrays:
+                        shape = (count, *out.shape[1:])
+                        arrays[at] = np.lib.format.open_memmap(temporary[at], "w+", _numpy_dtype(out), shape)
+                    arrays[at][rows] = out.to(_dtype(out)).cpu().numpy()
             progress(len(rows))
-        assert array is not None, "an image set is never empty"
-        array.flush()
+        for array in arrays.values():
+            array.flush()
 
 
 def _dtype(activations: torch.Tensor) -> torch.dtype:

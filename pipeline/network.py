@@ -11,10 +11,13 @@ from pipeline.params import Recipe
 from pipeline.serving import Network
 
 
-def describe(recipe: Recipe, backbone: Backbone, classes: tuple[str, ...], size: int, channels: int) -> dict[str, Any]:
+def describe(
+    recipe: Recipe, backbone: Backbone, classes: tuple[str, ...], size: int, channels: int, views: tuple[str, ...]
+) -> dict[str, Any]:
     """Return the JSON-able spec from which `Network` is built, and rebuilt where it is served.
 
     `size` and `channels` are those of the packed images; the network scales them to the recipe's image_size.
+    `views` are those over which predictions are averaged.
     """
     return {
         "architecture": backbone.architecture,
@@ -28,6 +31,7 @@ def describe(recipe: Recipe, backbone: Backbone, classes: tuple[str, ...], size:
         "hidden": recipe.hidden,
         "dropout": recipe.dropout,
         "classes": list(classes),
+        "views": list(views),
     }
 
 
@@ -46,12 +50,17 @@ def split(network: Network, cut: int | str) -> tuple[nn.Sequential, nn.Sequentia
     `cut` is `input` or 0 (an empty stem), the number of the first stage of the body, or `head`. Raise UserError
     where the network has fewer stages.
     """
-    modules = stages(network)
-    last = len(modules) - 1
+    modules, at = stages(network), place(network, cut)
+    return nn.Sequential(*modules[:at]), nn.Sequential(*modules[at:])
+
+
+def place(network: Network, cut: int | str) -> int:
+    """Return how many stages come before a cut; raise UserError where the network has fewer."""
+    last = len(stages(network)) - 1
     at = {"input": 0, "head": last}[cut] if isinstance(cut, str) else cut
     if not 0 <= at <= last:
         raise UserError(f"cut: {cut} is past the end; this backbone can be cut at 0 to {last}, `input` or `head`")
-    return nn.Sequential(*modules[:at]), nn.Sequential(*modules[at:])
+    return at
 
 
 def _efficientnet(backbone: Any) -> list[nn.Module]:

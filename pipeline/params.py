@@ -91,6 +91,10 @@ class Strategy(Section):
     recipe: dict[str, Any]
     space: dict[str, Dimension]
 
+    def cuts(self) -> tuple[Any, ...]:
+        """Return every cut that a trial of this strategy may ask for."""
+        return self.space["cut"].ends() if "cut" in self.space else (self.recipe["cut"],)
+
     @model_validator(mode="after")
     def _valid_recipes(self) -> "Strategy":
         if twice := sorted(self.recipe.keys() & self.space.keys()):
@@ -133,6 +137,8 @@ class Features(Section):
     """Say which views of each image a stem is run on."""
 
     views: tuple[View, ...] = Field(min_length=1)
+    # Average the final predictions over all views: better, and as many times dearer per image.
+    average: bool
 
     @model_validator(mode="after")
     def _starts_with_identity(self) -> "Features":

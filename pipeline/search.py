@@ -42,8 +42,16 @@ class Tried:
         return value_of(self.outcome)
 
 
-def tune(row: Strategy, search: Search, study: optuna.Study, evaluate: Evaluate) -> list[Tried]:
+def tune(
+    row: Strategy,
+    search: Search,
+    study: optuna.Study,
+    evaluate: Evaluate,
+    on_tried: Callable[[Tried], object] = lambda tried: None,
+) -> list[Tried]:
     """Run a strategy's trials to the end, going on from whatever the study holds; return all, by number.
+
+    `on_tried` hears of each trial when its generation is done, of those done earlier too.
 
     Raise UserError where no trial of the study reached its last epoch.
     """
@@ -53,6 +61,8 @@ def tune(row: Strategy, search: Search, study: optuna.Study, evaluate: Evaluate)
         trials = [_ask(study, search, row, number) for number in numbers]
         tried += _halve(trials, row, search, evaluate)
         _tell(study, trials, tried[first:])
+        for result in tried[first:]:
+            on_tried(result)
     if not any(t.state == "COMPLETE" for t in tried):
         reasons = sorted({t.outcome.failed for t in tried if t.outcome.failed})
         raise UserError(

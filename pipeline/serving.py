@@ -60,6 +60,28 @@ def _plain(image: Image.Image, mode: str) -> Image.Image:
     return image.convert(mode)
 
 
+# Each view is (transpose, flip vertically, flip horizontally), done in this order: the eight symmetries of a square.
+_VIEWS = {
+    "identity": (False, False, False),
+    "hflip": (False, False, True),
+    "vflip": (False, True, False),
+    "rot180": (False, True, True),
+    "transpose": (True, False, False),
+    "rot90": (True, True, False),
+    "rot270": (True, False, True),
+    "antitranspose": (True, True, True),
+}
+
+
+def apply_view(images: torch.Tensor, view: str) -> torch.Tensor:
+    """Return images (..., S, S) as the view shows them."""
+    transpose, vertical, horizontal = _VIEWS[view]
+    if transpose:
+        images = images.transpose(-1, -2)
+    flipped = [axis for axis, wanted in ((-2, vertical), (-1, horizontal)) if wanted]
+    return images.flip(flipped) if flipped else images
+
+
 class Preprocess(nn.Module):
     """Turn uint8 images (N, 1 or 3, H, W) into normalised floats (N, 3, size, size)."""
 
@@ -141,13 +163,17 @@ class Classifier:
         pixels = torch.from_numpy(np.stack([self._pixels(i, image) for i, image in enumerate(_listed(images))]))
         batches = pixels.permute(0, 3, 1, 2).split(64)
         with torch.inference_mode():
-            logits = torch.cat([self.network(batch) for batch in batches])
-        probabilities = logits.double().softmax(1).numpy()
+            probabilities = torch.cat([self._probabilities(batch) for batch in batches]).numpy()
         best = probabilities.argmax(1)
         table = pd.DataFrame(probabilities, columns=[f"p_{name}" for name in self.spec["classes"]])
         table.insert(0, "label", [self.spec["classes"][i] for i in best])
         table.insert(1, "probability", probabilities.max(1))
         return table
+
+    def _probabilities(self, batch: torch.Tensor) -> torch.Tensor:
+        """Average over the views that the model was scored with."""
+        views = self.spec["views"]
+        return sum(self.network(apply_view(batch, view)).double().softmax(1) for view in views) / len(views)
 
     def _pixels(self, position: int, image: Any) -> np.ndarray:
         try:

@@ -3,8 +3,10 @@
 import logging
 import math
 import os
+import sys
 import warnings
 from types import TracebackType
+from typing import Any
 
 from tqdm import tqdm
 
@@ -30,11 +32,16 @@ def one_thread_pool(threads: int) -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
+def _pace() -> dict[str, Any]:
+    """Return how often a bar is redrawn: rarely where nobody watches, since there each redraw is a line of a log."""
+    return {"mininterval": 0.2 if sys.stderr.isatty() else 20.0, "dynamic_ncols": True, "smoothing": 0.1}
+
+
 class Progress:
     """A bar on standard error that counts steps and says what is going on now."""
 
     def __init__(self, title: str, total: int, unit: str) -> None:
-        self._bar = tqdm(total=total, desc=title, unit=unit, dynamic_ncols=True, smoothing=0.1, mininterval=0.5)
+        self._bar = tqdm(total=total, desc=title, unit=unit, **_pace())
 
     def __enter__(self) -> "Progress":
         return self
@@ -56,8 +63,9 @@ class TrialProgress:
 
     def __init__(self, title: str, trials: int, trainings: float, unit: str = "trial") -> None:
         layout = "{l_bar}{bar}| {elapsed}<{remaining}{postfix}"
-        self._bar = tqdm(total=round(trainings, 6), desc=title, dynamic_ncols=True, smoothing=0.1, bar_format=layout)
+        self._bar = tqdm(total=round(trainings, 6), desc=title, bar_format=layout, **_pace())
         self._trials, self._unit, self._best = trials, unit, math.inf
+        self._seen = 0
         self._reached: dict[int, float] = {}  # trial -> share of its epochs that the bar has counted
 
     def __enter__(self) -> "TrialProgress":
@@ -76,6 +84,12 @@ class TrialProgress:
         self._count(epoch.number)
         self._say(epoch.number)
 
+    def images(self, count: int) -> None:
+        """Say that a stem has run on so many more images."""
+        self._seen += count
+        self._bar.set_postfix_str(f"feature pass, {self._seen:,} images", refresh=False)
+        self._bar.update(0)
+
     def end(self, value: float) -> None:
         """Count what was read back rather than trained, and remember the best."""
         self._count(self._until)
@@ -90,5 +104,5 @@ class TrialProgress:
     def _say(self, epoch: float) -> None:
         best = f", best {self._best:.3f}" if math.isfinite(self._best) else ""
         self._bar.set_postfix_str(
-            f"{self._unit} {self._number + 1} of {self._trials}, epoch {epoch:.0f}/{self._epochs}{best}"
+            f"{self._unit} {self._number + 1} of {self._trials}, epoch {epoch:.0f}/{self._epochs}{best}", refresh=False
         )

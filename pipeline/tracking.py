@@ -12,6 +12,7 @@ import time
 import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import wraps
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -65,6 +66,23 @@ class NullTracker:
         """Do nothing."""
 
 
+def _explained(method: Any) -> Any:
+    """Make a method say in a sentence when MLflow fails half-way, a server that went away for one."""
+
+    @wraps(method)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        from mlflow.exceptions import MlflowException
+
+        try:
+            return method(*args, **kwargs)
+        except MlflowException as error:
+            reason = str(error).splitlines()[0][:200]
+            where = _shown(os.environ["MLFLOW_TRACKING_URI"])
+            raise UserError(f"MLflow at {where}: {reason}\nWhat is trained is kept; run dvc repro again.") from None
+
+    return call
+
+
 class MlflowTracker:
     """Show runs in MLflow: SQLite at the repository root, or wherever MLFLOW_TRACKING_URI points."""
 
@@ -76,6 +94,7 @@ class MlflowTracker:
         self._common = {**_provenance(root), "data": dataset.digest, OWNER: _owner()}
         self._close_orphans()
 
+    @_explained
     def parent(self, key: str, name: str, tags: dict[str, str]) -> str:
         """See Tracker."""
         found = self._find(key)
@@ -86,6 +105,7 @@ class MlflowTracker:
             return str(found.info.run_id)
         return self._create(key, name, tags)
 
+    @_explained
     def child(self, parent: str, key: str, name: str, params: dict[str, Any], epochs: Sequence[Epoch],
               metrics: dict[str, float], tags: dict[str, str]) -> None:  # fmt: skip
         """See Tracker."""
@@ -108,6 +128,7 @@ class MlflowTracker:
             self._client.log_batch(run, points[start : start + 900], settings if start == 0 else ())
         self._client.set_terminated(run, "FINISHED")
 
+    @_explained
     def finish(self, run: str, metrics: dict[str, float], files: Iterable[Path]) -> None:
         """See Tracker."""
         if self._client.get_run(run).info.status == "FINISHED":
@@ -118,6 +139,7 @@ class MlflowTracker:
             self._client.log_artifact(run, str(file))
         self._client.set_terminated(run, "FINISHED")
 
+    @_explained
     def register(self, run: str, name: str, folder: Path, aliases: Sequence[str], tags: dict[str, str]) -> int:
         """Make a model folder a version of a registered model, unless it is one already; point aliases at it.
 

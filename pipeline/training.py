@@ -119,13 +119,13 @@ def _shuffled(samples: Samples, size: int, seed: int) -> Iterator[tuple[np.ndarr
             yield order[start : start + size], views[start : start + size]
 
 
-def predict(body: nn.Module, inputs: Inputs, rows: np.ndarray, device: torch.device) -> np.ndarray:
-    """Return class probabilities, float64 (len(rows), classes), from view 0 of each image, in eval mode."""
+def predict(body: nn.Module, inputs: Inputs, rows: np.ndarray, device: torch.device, views: int = 1) -> np.ndarray:
+    """Return class probabilities, float64 (len(rows), classes), in eval mode: the mean over the first views."""
     body.to(device).eval()
-    logits = []
+    found = []
     with torch.inference_mode():
         for start in range(0, len(rows), EVAL_BATCH):
             batch = rows[start : start + EVAL_BATCH]
-            x = inputs.take(batch, np.zeros(len(batch), dtype=np.int64))
-            logits.append(body(x.to(device)).double().cpu())
-    return torch.cat(logits).softmax(1).numpy()
+            by_view = [inputs.take(batch, np.full(len(batch), view)) for view in range(views)]
+            found.append(sum(body(x.to(device)).double().cpu().softmax(1) for x in by_view) / views)
+    return torch.cat(found).numpy()

@@ -25,7 +25,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     watch = Stopwatch()
     images, test = data.load(args.dev), data.load(args.test)
-    setting = experiment.settle(images, params.prepare.valid_fraction, params.features.views, args.work, params.runtime)
+    setting = experiment.settle(images, params.prepare.valid_fraction, params.features, args.work, params.runtime)
     tuned = read_json(args.tuned)
     recipe = parameters.Recipe(**tuned["recipe"])
     key = digest({"recipe": recipe, "seeds": seeds, "test": test.digest, **setting.identity()})
@@ -38,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     with TrialProgress(f"train {args.strategy}", len(seeds), len(seeds), "seed") as bar:
         for position, seed in enumerate(seeds):
             bar.begin(position, recipe.epochs, recipe.epochs)
-            done[seed] = experiment.unit(recipe, setting, seed, test=test, on_epoch=bar.epoch)
+            done[seed] = experiment.unit(recipe, setting, seed, test=test, on_epoch=bar.epoch, on_images=bar.images)
             result = outcomes.summarise(done, images, test)
             bar.end(result["valid"][seed]["log_loss"])
             scores = {f"test_{name}": value for name, value in result["test"][seed].items()}

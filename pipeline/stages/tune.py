@@ -24,7 +24,9 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     watch = Stopwatch()
     images = data.load(args.dev)
-    setting = experiment.settle(images, params.prepare.valid_fraction, params.features.views, args.work, params.runtime)
+    setting = experiment.settle(
+        images, params.prepare.valid_fraction, params.features, args.work, params.runtime, row.cuts()
+    )
     key = digest({"row": row, "search": params.search, **setting.identity()})
     dataset = tracking.Dataset(params.data.name, images.digest, str(args.dev))
     tracker = tracking.MlflowTracker(args.params.resolve().parent, params.tracking.experiment, dataset)
@@ -36,15 +38,18 @@ def main(argv: Sequence[str] | None = None) -> None:
 
         def evaluate(number: int, recipe: parameters.Recipe, until: int) -> Outcome:
             bar.begin(number, recipe.epochs, until)
-            outcome = experiment.unit(recipe, setting, params.search.seed, until, on_epoch=bar.epoch)
+            outcome = experiment.unit(recipe, setting, params.search.seed, until, None, bar.epoch, bar.images)
             bar.end(search.value_of(outcome))
             return outcome
 
-        tried = search.tune(row, params.search, study, evaluate)
-    for t in tried:
-        recipe = t.recipe.model_dump() | {"strategy": args.strategy}
-        tracker.child(parent, f"trial-{t.number}", f"{args.strategy} trial {t.number}", recipe, t.outcome.epochs,
-                      t.outcome.cost.measures(), {**tags, "state": t.state, "failed": t.outcome.failed})  # fmt: skip
+        def log(t: search.Tried) -> None:
+            experiment.drop_state(t.recipe, setting, params.search.seed)
+            recipe = t.recipe.model_dump() | {"strategy": args.strategy}
+            tracker.child(parent, f"trial-{t.number}", f"{args.strategy} trial {t.number}", recipe, t.outcome.epochs,
+                          t.outcome.cost.measures(), {**tags, "state": t.state, "failed": t.outcome.failed},
+                          )  # fmt: skip
+
+        tried = search.tune(row, params.search, study, evaluate, log)
     best = search.best(tried)
     table = search.table(tried)
     csv = args.out / f"{args.strategy}.csv"
