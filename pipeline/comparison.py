@@ -194,4 +194,5 @@ def sentence(parts: dict[str, Any], confidence: float) -> str:
     cheap = min(sorted(strategies), key=lambda n: strategies[n]["cost"]["train_flops"])
     ratio = strategies[recommended]["cost"]["train_flops"] / strategies[cheap]["cost"]["train_flops"]
     price = "the cheapest to train" if recommended == cheap else f"{ratio:.1f} times the training FLOPs of {cheap}"
-    return f"{head}; {', '.join(leads + doubts)}. Use {recommended}: {price}."
+    advice = f"Use {recommended}" if recommended == winner else f"Use the cheapest of these, {recommended}"
+    return f"{head}; {', '.join(leads + doubts)}. {advice}: {price}."

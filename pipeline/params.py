@@ -1,5 +1,6 @@
 """A typed, frozen view of `params.yaml`: its only reader, and the only place where defaults live."""
 
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -31,6 +32,7 @@ class Recipe(Section):
     head: Literal["linear", "mlp"] = "linear"
     hidden: int = Field(256, ge=1)  # width of the mlp head
     # Epochs for which the head alone is fitted on cached features first (LP-FT); 0 starts from a fresh head.
+    # BatchNorm then keeps the source's statistics, to which that head was fitted; otherwise it measures each batch.
     probe_epochs: int = Field(0, ge=0)
     probe_learning_rate: float = Field(0.003, gt=0)
     image_size: int = Field(128, ge=8, le=4096)  # pixels; at most prepare.image_size
@@ -39,8 +41,6 @@ class Recipe(Section):
     learning_rate: float = Field(gt=0)  # peak of the one-cycle schedule, at the head
     depth_decay: float = Field(1.0, gt=0, le=1)  # learning-rate factor per stage away from the head
     weight_decay: float = Field(0.05, ge=0)
-    # BatchNorm while the body trains: `batch` measures each batch, `source` keeps the pretrained statistics.
-    statistics: Literal["batch", "source"] = "batch"
     dropout: float = Field(0.0, ge=0, lt=1)
     label_smoothing: float = Field(0.0, ge=0, lt=1)
     # Strength of the random shift, contrast and brightness of pixel inputs. Cached stems have views alone.
@@ -52,6 +52,13 @@ class Recipe(Section):
         if name not in BACKBONES:
             raise ValueError(f"no such backbone; choose one of {', '.join(sorted(BACKBONES))}")
         return name
+
+    @model_validator(mode="after")
+    def _has_that_stage(self) -> "Recipe":
+        stages = BACKBONES[self.backbone].stages
+        if isinstance(self.cut, int) and self.cut > stages:
+            raise ValueError(f"cut: {self.backbone} has {stages} stages; use 0 to {stages}, `input` or `head`")
+        return self
 
     @model_validator(mode="after")
     def _has_weights(self) -> "Recipe":
@@ -88,8 +95,15 @@ class Strategy(Section):
     """One row of the comparison: what is fixed, what is searched, and for how many trials."""
 
     trials: int = Field(ge=1)
+    rungs: tuple[Annotated[int, Field(ge=1)], ...] = ()  # epochs after which the weakest trials are dropped
     recipe: dict[str, Any]
     space: dict[str, Dimension]
+
+    @model_validator(mode="after")
+    def _rungs_rise(self) -> "Strategy":
+        if sorted(set(self.rungs)) != list(self.rungs):
+            raise ValueError(f"rungs: must rise, found {list(self.rungs)}")
+        return self
 
     def cuts(self) -> tuple[Any, ...]:
         """Return every cut that a trial of this strategy may ask for."""
@@ -110,7 +124,7 @@ def _check_recipe(values: dict[str, Any]) -> None:
     try:
         Recipe(**values)
     except ValidationError as error:
-        raise ValueError("\n".join(_explain(problem, Recipe) for problem in error.errors())) from None
+        raise ValueError("\n" + "\n".join(_explain(problem, Recipe) for problem in error.errors())) from None
 
 
 class Data(Section):
@@ -152,14 +166,7 @@ class Search(Section):
 
     seed: int = Field(ge=0)  # of the sampler, the split and the initialisation: shared by all trials
     generation: int = Field(ge=1)  # trials asked for together, before any of them is told
-    rungs: tuple[Annotated[float, Field(gt=0, le=1)], ...] = Field(min_length=1)  # fractions of a recipe's epochs
     keep: Fraction  # of a generation, promoted from each rung to the next
-
-    @model_validator(mode="after")
-    def _rungs_rise_to_one(self) -> "Search":
-        if sorted(set(self.rungs)) != list(self.rungs) or self.rungs[-1] != 1:
-            raise ValueError("rungs must rise and end with 1 (all epochs)")
-        return self
 
 
 class Train(Section):
@@ -262,13 +269,15 @@ def load(path: Path) -> Params:
 
 
 def _explain(problem: Any, model: type[BaseModel]) -> str:
-    key = ".".join(str(part) for part in problem["loc"]) or "(top level)"
+    # pydantic adds the branches of a union, such as "constrained-int", to the path.
+    parts = [str(part) for part in problem["loc"] if not re.match(r"constrained-|literal\[|function-", str(part))]
+    key = f"{'.'.join(parts)}: " if parts else ""
     given = problem.get("input")
     shown = "" if isinstance(given, (dict, list, BaseModel)) else f" (found {given!r})"
-    message = problem["msg"].removeprefix("Value error, ")
+    message = problem["msg"].removeprefix("Value error, ").replace("\n", "\n  ")
     if problem["type"] == "extra_forbidden":
         message, shown = f"unknown key; allowed here: {', '.join(_siblings(model, problem['loc']))}", ""
-    return f"  {key}: {message}{shown}"
+    return f"  {key}{message}{shown}"
 
 
 def _siblings(root: type[BaseModel], loc: tuple[Any, ...]) -> list[str]:

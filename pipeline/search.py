@@ -107,21 +107,23 @@ def _suggest(trial: Trial, key: str, axis: Dimension) -> None:
         trial.suggest_categorical(key, axis.choices)
     else:
         low, high = axis.ends()
-        trial.suggest_float(key, low, high, log=axis.log)
+        if Recipe.model_fields[key].annotation is int:
+            trial.suggest_int(key, int(low), int(high), log=axis.log)
+        else:
+            trial.suggest_float(key, low, high, log=axis.log)
 
 
 def _halve(trials: list[Trial | FrozenTrial], row: Strategy, search: Search, evaluate: Evaluate) -> list[Tried]:
     recipes = {t.number: Recipe(**{**row.recipe, **t.params}) for t in trials}
     outcomes: dict[int, Outcome] = {}
     alive = [t.number for t in trials]
-    for rung in search.rungs:
+    for rung in (*row.rungs, None):  # None: all epochs
         for number in alive:
-            until = max(1, math.ceil(rung * recipes[number].epochs))
-            outcomes[number] = evaluate(number, recipes[number], until)
+            outcomes[number] = evaluate(number, recipes[number], _until(rung, recipes[number].epochs))
         alive = [number for number in alive if not outcomes[number].failed]
-        if rung != search.rungs[-1]:
+        if rung:
             ranked = sorted(alive, key=lambda number: (value_of(outcomes[number]), number))
-            alive = sorted(ranked[: max(1, math.ceil(search.keep * len(ranked)))])
+            alive = sorted(ranked[: _promoted(len(ranked), search)])
     states = {t.number: "COMPLETE" if t.number in alive else "PRUNED" for t in trials}
     return [Tried(n, states[n], recipes[n], t.params, outcomes[n]) for t in trials for n in [t.number]]
 
@@ -147,15 +149,24 @@ def value_of(outcome: Outcome) -> float:
     return math.inf if outcome.failed or not outcome.epochs else outcome.epochs[-1].valid[OBJECTIVE]
 
 
-def planned(trials: int, search: Search) -> float:
-    """Return how many whole trainings the trials amount to, if none fails."""
-    whole = 0.0
-    for first in range(0, trials, search.generation):
-        alive, before = min(search.generation, trials - first), 0.0
-        for rung in search.rungs:
-            whole += alive * (rung - before)
-            alive, before = max(1, math.ceil(search.keep * alive)), rung
-    return whole
+def planned(row: Strategy, search: Search) -> float:
+    """Return how many whole trainings the trials amount to, if none fails and all recipes have as many epochs."""
+    epochs = int(row.recipe["epochs"]) if "epochs" in row.recipe else int(max(row.space["epochs"].ends()))
+    trained = 0
+    for first in range(0, row.trials, search.generation):
+        alive, before = min(search.generation, row.trials - first), 0
+        for rung in (*row.rungs, None):
+            trained += alive * (_until(rung, epochs) - before)
+            alive, before = _promoted(alive, search), _until(rung, epochs)
+    return trained / epochs
+
+
+def _until(rung: int | None, epochs: int) -> int:
+    return min(rung or epochs, epochs)
+
+
+def _promoted(count: int, search: Search) -> int:
+    return max(1, math.ceil(search.keep * count))
 
 
 def total_flops(tried: list[Tried]) -> int:

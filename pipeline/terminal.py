@@ -62,8 +62,9 @@ class TrialProgress:
     """A bar over the trials of a study: which trial, which epoch, the best so far."""
 
     def __init__(self, title: str, trials: int, trainings: float, unit: str = "trial") -> None:
+        self._whole = round(trainings, 6)
         layout = "{l_bar}{bar}| {elapsed}<{remaining}{postfix}"
-        self._bar = tqdm(total=round(trainings, 6), desc=title, bar_format=layout, **_pace())
+        self._bar = tqdm(total=self._whole, desc=title, bar_format=layout, **_pace())
         self._trials, self._unit, self._best = trials, unit, math.inf
         self._seen = 0
         self._reached: dict[int, float] = {}  # trial -> share of its epochs that the bar has counted
@@ -98,7 +99,8 @@ class TrialProgress:
     def _count(self, epoch: float) -> None:
         share = min(epoch / self._epochs, 1)
         if share > self._reached.get(self._number, 0):
-            self._bar.update(share - self._reached.get(self._number, 0))
+            step = share - self._reached.get(self._number, 0)
+            self._bar.update(min(step, self._whole - self._bar.n))  # sums of shares miss 1 by a rounding
             self._reached[self._number] = share
 
     def _say(self, epoch: float) -> None:

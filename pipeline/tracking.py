@@ -9,7 +9,6 @@ import os
 import socket
 import subprocess
 import time
-import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import wraps
@@ -168,14 +167,12 @@ class MlflowTracker:
         with TemporaryDirectory() as temporary, mlflow.start_run(run_id=run):
             code = Path(temporary) / "model.py"
             code.write_text(_served_source(), encoding="utf-8")
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # it asks for type hints, which would narrow what predict takes
-                info = mlflow.pyfunc.log_model(
-                    name=name,
-                    python_model=str(code),
-                    artifacts={"model": str(folder)},
-                    pip_requirements=[f"{package}=={version(package).split('+')[0]}" for package in SERVED],
-                )
+            info = mlflow.pyfunc.log_model(
+                name=name,
+                python_model=str(code),
+                artifacts={"model": str(folder)},
+                pip_requirements=[f"{package}=={version(package).split('+')[0]}" for package in SERVED],
+            )
         made = self._client.create_model_version(name, info.model_uri, run_id=run, tags=tags, model_id=info.model_id)
         return int(made.version)
 

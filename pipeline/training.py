@@ -63,9 +63,9 @@ class Fit:
         generator = torch.Generator().manual_seed(seed)
         torch.manual_seed(seed)  # dropout
         self.body.train()
-        for module in self.body.modules():  # see `statistics` in params.Recipe
-            if isinstance(module, nn.modules.batchnorm._BatchNorm) and self.recipe.statistics == "source":
-                module.eval()
+        for module in self.body.modules() if self.recipe.probe_epochs else ():
+            if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                module.eval()  # the head was fitted to features under these statistics
         losses = []
         batches = list(_shuffled(samples, self.recipe.batch_size, seed))
         for step, (rows, views) in enumerate(batches):

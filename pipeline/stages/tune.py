@@ -34,7 +34,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parent = tracker.parent(f"tune-{args.strategy}-{key}", f"tune {args.strategy}", tags)
     study = search.open_study(args.work / "optuna.db", f"{args.strategy}-{key}")
 
-    with TrialProgress(f"tune {args.strategy}", row.trials, search.planned(row.trials, params.search)) as bar:
+    with TrialProgress(f"tune {args.strategy}", row.trials, search.planned(row, params.search)) as bar:
 
         def evaluate(number: int, recipe: parameters.Recipe, until: int) -> Outcome:
             bar.begin(number, recipe.epochs, until)

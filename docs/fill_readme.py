@@ -1,0 +1,80 @@
+"""Write the results of docs/results/comparison.json into README.md; with `--check`, only say whether they are there."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+COMPARISON, README = ROOT / "docs" / "results" / "comparison.json", ROOT / "README.md"
+START, END = "<!-- results -->", "<!-- /results -->"
+COLUMNS = (
+    "test accuracy",
+    "95 % interval",
+    "AUC",
+    "log loss",
+    "FLOPs to search",
+    "FLOPs of one training",
+    "parameters",
+)
+
+
+def block(comparison: dict[str, Any]) -> str:
+    """Return the table of the strategies, what it was measured on, and the verdict, as Markdown."""
+    strategies, dataset = comparison["strategies"], comparison["dataset"]
+    order = sorted(strategies, key=lambda name: -strategies[name]["test"]["accuracy"]["mean"])
+    rows = [_row(name, strategies[name]) for name in order]
+    tested = sum(dataset["counts"]["test"].values())
+    measured = (
+        f"{dataset['name']}: {dataset['images']} images, {tested} of them for test; means over {comparison['seeds']} "
+        "seeds; intervals from a bootstrap over seeds and images."
+    )
+    head = [f"| strategy | {' | '.join(COLUMNS)} |", "|---|" + "---:|" * len(COLUMNS)]
+    return "\n".join([*head, *rows, "", measured, "", f"**Verdict:** {comparison['verdict']}"])
+
+
+def _row(name: str, result: dict[str, Any]) -> str:
+    from pipeline.report import percent, quantity
+
+    test, cost = result["test"], result["cost"]
+    low, high = test["accuracy"]["ci95"]
+    cells = [
+        f"`{name}`",
+        percent(test["accuracy"]["mean"]),
+        f"{percent(low)} to {percent(high)}",
+        f"{test['roc_auc']['mean']:.3f}",
+        f"{test['log_loss']['mean']:.3f}",
+        *(quantity(cost[key]).strip() for key in ("search_flops", "train_flops", "parameters")),
+    ]
+    return f"| {' | '.join(cells)} |"
+
+
+def fill(readme: str, comparison: dict[str, Any]) -> str:
+    """Return the text with the block between the markers replaced; raise ValueError where a marker is missing."""
+    before, found, rest = readme.partition(START)
+    _, closed, after = rest.partition(END)
+    if not (found and closed):
+        raise ValueError(f"README.md: expected the markers {START} and {END}, in this order")
+    return f"{before}{START}\n{block(comparison)}\n{END}{after}"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Return 0 where README.md is up to date (now), 1 where `--check` finds that it is not."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--check", action="store_true", help="change nothing; exit with 1 if README.md is out of date")
+    args = parser.parse_args(argv)
+    sys.path.insert(0, str(ROOT))  # so that it runs as a script too, not only as a module
+    from pipeline.records import read_json
+
+    old = README.read_text(encoding="utf-8")
+    new = fill(old, read_json(COMPARISON))
+    if new != old and args.check:
+        print("README.md is out of date; run: uv run python docs/fill_readme.py", file=sys.stderr)
+        return 1
+    README.write_text(new, encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
