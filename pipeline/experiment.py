@@ -1,6 +1,5 @@
 """One unit of work: train one recipe with one seed. Tuning and training both are tables of such units."""
 
-import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -9,20 +8,20 @@ from typing import Any
 import numpy as np
 import timm
 import torch
-from safetensors.torch import save_file
 from torch import nn
 
 from pipeline import cost
 from pipeline.augment import jitter
-from pipeline.backbones import load_pretrained
 from pipeline.catalog import BACKBONES
 from pipeline.data import ImageSet, train_valid
 from pipeline.errors import UserError
 from pipeline.features import Pixels, cached
 from pipeline.metrics import score
+from pipeline.models import build, save_model
 from pipeline.network import describe, place, split, stages
-from pipeline.params import Features, Recipe, Runtime
-from pipeline.records import Cost, Epoch, Outcome, atomic, digest, once, source_digest, write_json
+from pipeline.params import Features, Runtime
+from pipeline.recipe import Recipe
+from pipeline.records import Cost, Epoch, Outcome, atomic, digest, once, source_digest
 from pipeline.seeding import derive
 from pipeline.serving import Network
 from pipeline.training import DivergedError, Fit, Inputs, Samples, Transform, predict
@@ -236,31 +235,6 @@ class _Unit:
         inputs = self._inputs(network, self.recipe.cut, test, self.setting.scored)
         self.passes = charged
         return inputs
-
-
-def build(recipe: Recipe, images: ImageSet, seed: int) -> Network:
-    """Make a recipe's network: random weights from the seed, then the pretrained ones where the recipe says so."""
-    backbone = BACKBONES[recipe.backbone]
-    torch.manual_seed(derive("init", seed))
-    network = Network(describe(recipe, backbone, images.classes, images.size, images.channels, ("identity",)))
-    if recipe.weights == "pretrained":
-        load_pretrained(network.backbone, backbone)
-    return network.to(memory_format=torch.channels_last) if backbone.channels_last else network
-
-
-def save_model(network: Network, spec: dict[str, Any], folder: Path) -> None:
-    """Write model.json and model.safetensors, as serving.Classifier reads them."""
-    tensors = {name: tensor.cpu().contiguous() for name, tensor in network.state_dict().items()}
-    with atomic(folder / "model.safetensors") as temporary:
-        save_file(tensors, temporary)
-    write_json(folder / "model.json", spec)
-
-
-def export_model(unit: Path, folder: Path) -> None:
-    """Copy a finished unit's model to where the registry and people look for it."""
-    for name in ("model.safetensors", "model.json"):
-        with atomic(folder / name) as temporary:
-            shutil.copyfile(unit / name, temporary)
 
 
 def _transform(recipe: Recipe, pixels: bool) -> Transform | None:

@@ -7,7 +7,7 @@ from torch import nn
 
 from pipeline.catalog import Backbone
 from pipeline.errors import UserError
-from pipeline.params import Recipe
+from pipeline.recipe import Recipe
 from pipeline.serving import Network
 
 

@@ -1,70 +1,19 @@
 """A typed, frozen view of `params.yaml`: its only reader, and the only place where defaults live."""
 
-import re
+from itertools import product
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, model_validator
 
-from pipeline.catalog import BACKBONES
 from pipeline.errors import UserError
+from pipeline.recipe import Recipe
+from pipeline.settings import Section, explain
 
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 View = Literal["identity", "hflip", "vflip", "rot180", "rot90", "rot270", "transpose", "antitranspose"]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
-
-
-class Section(BaseModel):
-    """Refuse unknown keys and later changes."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Recipe(Section):
-    """Say everything that training one network needs, beside the data and the seed."""
-
-    backbone: str
-    weights: Literal["pretrained", "random"]
-    # Where the gradient stops: `head` trains the head alone, `input` trains all,
-    # k trains the stages from number k on (0 is the same as `input`).
-    cut: Literal["head", "input"] | Annotated[int, Field(ge=0)]
-    head: Literal["linear", "mlp"] = "linear"
-    hidden: int = Field(256, ge=1)  # width of the mlp head
-    # Epochs for which the head alone is fitted on cached features first (LP-FT); 0 starts from a fresh head.
-    # BatchNorm then keeps the source's statistics, to which that head was fitted; otherwise it measures each batch.
-    probe_epochs: int = Field(0, ge=0)
-    probe_learning_rate: float = Field(0.003, gt=0)
-    image_size: int = Field(128, ge=8, le=4096)  # pixels; at most prepare.image_size
-    epochs: int = Field(ge=1)
-    batch_size: int = Field(32, ge=2)  # BatchNorm needs two images
-    learning_rate: float = Field(gt=0)  # peak of the one-cycle schedule, at the head
-    depth_decay: float = Field(1.0, gt=0, le=1)  # learning-rate factor per stage away from the head
-    weight_decay: float = Field(0.05, ge=0)
-    dropout: float = Field(0.0, ge=0, lt=1)
-    label_smoothing: float = Field(0.0, ge=0, lt=1)
-    # Strength of the random shift, contrast and brightness of pixel inputs. Cached stems have views alone.
-    jitter: float = Field(0.0, ge=0, le=1)
-
-    @field_validator("backbone")
-    @classmethod
-    def _known(cls, name: str) -> str:
-        if name not in BACKBONES:
-            raise ValueError(f"no such backbone; choose one of {', '.join(sorted(BACKBONES))}")
-        return name
-
-    @model_validator(mode="after")
-    def _has_that_stage(self) -> "Recipe":
-        stages = BACKBONES[self.backbone].stages
-        if isinstance(self.cut, int) and self.cut > stages:
-            raise ValueError(f"cut: {self.backbone} has {stages} stages; use 0 to {stages}, `input` or `head`")
-        return self
-
-    @model_validator(mode="after")
-    def _has_weights(self) -> "Recipe":
-        if self.weights == "pretrained" and BACKBONES[self.backbone].package is None:
-            raise ValueError(f"backbone {self.backbone!r} has no pretrained weights; use `weights: random`")
-        return self
 
 
 class Dimension(Section):
@@ -113,10 +62,12 @@ class Strategy(Section):
     def _valid_recipes(self) -> "Strategy":
         if twice := sorted(self.recipe.keys() & self.space.keys()):
             raise ValueError(f"{', '.join(twice)}: both fixed in `recipe` and searched in `space`; keep one")
-        middle = {key: axis.ends()[0] for key, axis in self.space.items()}
-        for key, axis in {**self.space, "": Dimension(choices=(0,))}.items():
-            for value in axis.ends():
-                _check_recipe({**self.recipe, **middle, **({key: value} if key else {})})
+        chosen = [key for key, axis in self.space.items() if axis.choices]
+        lowest = {key: axis.ends()[0] for key, axis in self.space.items()}
+        for values in product(*(self.space[key].ends() for key in chosen)):
+            _check_recipe({**self.recipe, **lowest, **dict(zip(chosen, values))})
+        for key, axis in self.space.items():
+            _check_recipe({**self.recipe, **lowest, key: axis.ends()[-1]})
         return self
 
 
@@ -124,7 +75,7 @@ def _check_recipe(values: dict[str, Any]) -> None:
     try:
         Recipe(**values)
     except ValidationError as error:
-        raise ValueError("\n" + "\n".join(_explain(problem, Recipe) for problem in error.errors())) from None
+        raise ValueError("\n" + "\n".join(explain(problem, Recipe) for problem in error.errors())) from None
 
 
 class Data(Section):
@@ -228,21 +179,24 @@ class Params(Section):
 
     @model_validator(mode="after")
     def _consistent(self) -> "Params":
+        if len(set(self.enabled)) != len(self.enabled):
+            raise ValueError(f"enabled: name each strategy once, found {', '.join(self.enabled)}")
         for name in self.enabled:
             if name not in self.strategies:
                 raise ValueError(f"enabled: no strategy is called {name!r}; there are {', '.join(self.strategies)}")
         for name, row in self.strategies.items():
-            sizes = row.space["image_size"].ends() if "image_size" in row.space else (self._size(row),)
-            if max(sizes) > self.prepare.image_size:
+            if (size := self._size(row)) > self.prepare.image_size:
                 raise ValueError(
-                    f"strategies.{name}: image_size {max(sizes)} is more than prepare.image_size "
+                    f"strategies.{name}: image_size {size} is more than prepare.image_size "
                     f"({self.prepare.image_size}), the size the images are packed at"
                 )
         return self
 
     @staticmethod
     def _size(row: Strategy) -> int:
-        return int(row.recipe.get("image_size", Recipe.model_fields["image_size"].default))
+        axis = row.space.get("image_size")
+        fixed = row.recipe.get("image_size", Recipe.model_fields["image_size"].default)
+        return max(int(size) for size in (axis.ends() if axis else (fixed,)))
 
     def strategy(self, name: str) -> Strategy:
         """Return a row by name, or raise UserError naming the rows there are."""
@@ -257,39 +211,14 @@ def load(path: Path) -> Params:
         raw = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; run from the repository root or pass --params") from None
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: not valid YAML: {error}") from None
     if not isinstance(raw, dict):
         raise UserError(f"{path}: expected keys and values at the top level, found {type(raw).__name__}")
     try:
-        return Params(**raw)
+        return Params.model_validate(raw)
     except ValidationError as error:
-        lines = [_explain(problem, Params) for problem in error.errors()]
+        lines = [explain(problem, Params) for problem in error.errors()]
         raise UserError(f"{path}: {len(lines)} problem(s)\n" + "\n".join(lines)) from None
-
-
-def _explain(problem: Any, model: type[BaseModel]) -> str:
-    # pydantic adds the branches of a union, such as "constrained-int", to the path.
-    parts = [str(part) for part in problem["loc"] if not re.match(r"constrained-|literal\[|function-", str(part))]
-    key = f"{'.'.join(parts)}: " if parts else ""
-    given = problem.get("input")
-    shown = "" if isinstance(given, (dict, list, BaseModel)) else f" (found {given!r})"
-    message = problem["msg"].removeprefix("Value error, ").replace("\n", "\n  ")
-    if problem["type"] == "extra_forbidden":
-        message, shown = f"unknown key; allowed here: {', '.join(_siblings(model, problem['loc']))}", ""
-    return f"  {key}{message}{shown}"
-
-
-def _siblings(root: type[BaseModel], loc: tuple[Any, ...]) -> list[str]:
-    """Return the keys allowed beside the last part of `loc`."""
-    model: Any = root
-    for part in loc[:-1]:
-        fields = getattr(model, "model_fields", None)
-        if fields is None:
-            break
-        by_alias = {field.alias or name: field.annotation for name, field in fields.items()}
-        annotation = by_alias.get(part)
-        inner = [a for a in getattr(annotation, "__args__", ()) if hasattr(a, "model_fields")]
-        model = inner[-1] if inner else annotation if annotation is not None else model
-    fields = getattr(model, "model_fields", {})
-    return sorted(field.alias or name for name, field in fields.items())

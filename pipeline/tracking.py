@@ -15,7 +15,7 @@ from functools import wraps
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Protocol
+from typing import Any
 from urllib.parse import urlsplit
 
 from pipeline.errors import UserError
@@ -32,37 +32,6 @@ class Dataset:
     name: str
     digest: str
     source: str
-
-
-class Tracker(Protocol):
-    """Where runs are shown to people."""
-
-    def parent(self, key: str, name: str, tags: dict[str, str]) -> str:
-        """Open (or go on with) the run of one stage; return its id."""
-        ...
-
-    def child(self, parent: str, key: str, name: str, params: dict[str, Any], epochs: Sequence[Epoch],
-              metrics: dict[str, float], tags: dict[str, str]) -> None:  # fmt: skip
-        """Log a finished unit under its stage."""
-        ...
-
-    def finish(self, run: str, metrics: dict[str, float], files: Iterable[Path]) -> None:
-        """Close a stage's run with its summary and artifacts."""
-        ...
-
-
-class NullTracker:
-    """Show nothing."""
-
-    def parent(self, key: str, name: str, tags: dict[str, str]) -> str:
-        """Do nothing."""
-        return ""
-
-    def child(self, *args: Any, **kwargs: Any) -> None:
-        """Do nothing."""
-
-    def finish(self, *args: Any, **kwargs: Any) -> None:
-        """Do nothing."""
 
 
 def _explained(method: Any) -> Any:
@@ -95,7 +64,7 @@ class MlflowTracker:
 
     @_explained
     def parent(self, key: str, name: str, tags: dict[str, str]) -> str:
-        """See Tracker."""
+        """Open, or go on with, the run of one stage; return its id."""
         found = self._find(key)
         if found:
             if found.info.status != "FINISHED":
@@ -107,7 +76,7 @@ class MlflowTracker:
     @_explained
     def child(self, parent: str, key: str, name: str, params: dict[str, Any], epochs: Sequence[Epoch],
               metrics: dict[str, float], tags: dict[str, str]) -> None:  # fmt: skip
-        """See Tracker."""
+        """Log a finished unit under its stage."""
         from mlflow.entities import Metric, Param
 
         key = digest([parent, key])
@@ -129,7 +98,7 @@ class MlflowTracker:
 
     @_explained
     def finish(self, run: str, metrics: dict[str, float], files: Iterable[Path]) -> None:
-        """See Tracker."""
+        """Close a stage's run with its summary and artifacts."""
         if self._client.get_run(run).info.status == "FINISHED":
             return
         for name, value in metrics.items():

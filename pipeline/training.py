@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from pipeline.params import Recipe
+from pipeline.recipe import Recipe
 from pipeline.seeding import derive
 
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from pipeline import params as parameters
 from pipeline.cli import Stopwatch, arguments, guarded
+from pipeline.recipe import Recipe
 from pipeline.terminal import TrialProgress, one_thread_pool, quiet
 
 
@@ -20,14 +21,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     seeds = params.train.seeds
     quiet()
     one_thread_pool(params.runtime.threads)
-    from pipeline import data, experiment, outcomes, tracking
+    from pipeline import data, experiment, models, outcomes, tracking
     from pipeline.records import Outcome, digest, read_json, write_csv, write_json
 
     watch = Stopwatch()
     images, test = data.load(args.dev), data.load(args.test)
     setting = experiment.settle(images, params.prepare.valid_fraction, params.features, args.work, params.runtime)
     tuned = read_json(args.tuned)
-    recipe = parameters.Recipe(**tuned["recipe"])
+    recipe = Recipe(**tuned["recipe"])
     key = digest({"recipe": recipe, "seeds": seeds, "test": test.digest, **setting.identity()})
     dataset = tracking.Dataset(params.data.name, images.digest, str(args.dev))
     tracker = tracking.MlflowTracker(args.params.resolve().parent, params.tracking.experiment, dataset)
@@ -46,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             tracker.child(parent, f"seed-{seed}", f"{args.strategy} seed {seed}", shown, done[seed].epochs,
                           scores | done[seed].cost.measures(), tags | {"seed": str(seed)})  # fmt: skip
     best = outcomes.best_seed(result)
-    experiment.export_model(experiment.unit_folder(recipe, setting, best), args.model)
+    models.export_model(experiment.unit_folder(recipe, setting, best), args.model)
     write_csv(args.out / f"{args.strategy}.csv", outcomes.predictions(done, images, test))
     summary = outcomes.document(result, done, tuned, best)
     write_json(args.out / f"{args.strategy}.json", summary)

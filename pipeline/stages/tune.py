@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from pipeline import params as parameters
 from pipeline.cli import Stopwatch, arguments, guarded
+from pipeline.recipe import Recipe
 from pipeline.terminal import TrialProgress, one_thread_pool, quiet
 
 
@@ -36,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     with TrialProgress(f"tune {args.strategy}", row.trials, search.planned(row, params.search)) as bar:
 
-        def evaluate(number: int, recipe: parameters.Recipe, until: int) -> Outcome:
+        def evaluate(number: int, recipe: Recipe, until: int) -> Outcome:
             bar.begin(number, recipe.epochs, until)
             outcome = experiment.unit(recipe, setting, params.search.seed, until, None, bar.epoch, bar.images)
             bar.end(search.value_of(outcome))

@@ -1,0 +1,42 @@
+"""Networks with their weights: made for a recipe, written to disk, and copied to where the registry looks."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+
+from pipeline.backbones import load_pretrained
+from pipeline.catalog import BACKBONES
+from pipeline.data import ImageSet
+from pipeline.network import describe
+from pipeline.recipe import Recipe
+from pipeline.records import atomic, write_json
+from pipeline.seeding import derive
+from pipeline.serving import Network
+
+
+def build(recipe: Recipe, images: ImageSet, seed: int) -> Network:
+    """Make a recipe's network: random weights from the seed, then the pretrained ones where the recipe says so."""
+    backbone = BACKBONES[recipe.backbone]
+    torch.manual_seed(derive("init", seed))
+    network = Network(describe(recipe, backbone, images.classes, images.size, images.channels, ("identity",)))
+    if recipe.weights == "pretrained":
+        load_pretrained(network.backbone, backbone)
+    return network.to(memory_format=torch.channels_last) if backbone.channels_last else network
+
+
+def save_model(network: Network, spec: dict[str, Any], folder: Path) -> None:
+    """Write model.json and model.safetensors, as serving.Classifier reads them."""
+    tensors = {name: tensor.cpu().contiguous() for name, tensor in network.state_dict().items()}
+    with atomic(folder / "model.safetensors") as temporary:
+        save_file(tensors, temporary)
+    write_json(folder / "model.json", spec)
+
+
+def export_model(unit: Path, folder: Path) -> None:
+    """Copy a finished unit's model to where the registry and people look for it."""
+    for name in ("model.safetensors", "model.json"):
+        with atomic(folder / name) as temporary:
+            shutil.copyfile(unit / name, temporary)

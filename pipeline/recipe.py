@@ -1,0 +1,54 @@
+"""A recipe: everything that training one network needs, beside the data and the seed."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from pipeline.catalog import BACKBONES
+from pipeline.settings import Section
+
+
+class Recipe(Section):
+    """Say everything that training one network needs, beside the data and the seed."""
+
+    backbone: str
+    weights: Literal["pretrained", "random"]
+    # Where the gradient stops: `head` trains the head alone, `input` trains all,
+    # k trains the stages from number k on (0 is the same as `input`).
+    cut: Literal["head", "input"] | Annotated[int, Field(ge=0)]
+    head: Literal["linear", "mlp"] = "linear"
+    hidden: int = Field(256, ge=1)  # width of the mlp head
+    # Epochs for which the head alone is fitted on cached features first (LP-FT); 0 starts from a fresh head.
+    # BatchNorm then keeps the source's statistics, to which that head was fitted; otherwise it measures each batch.
+    probe_epochs: int = Field(0, ge=0)
+    probe_learning_rate: float = Field(0.003, gt=0)
+    image_size: int = Field(128, ge=8, le=4096)  # pixels; at most prepare.image_size
+    epochs: int = Field(ge=1)
+    batch_size: int = Field(32, ge=2)  # BatchNorm needs two images
+    learning_rate: float = Field(gt=0)  # peak of the one-cycle schedule, at the head
+    depth_decay: float = Field(1.0, gt=0, le=1)  # learning-rate factor per stage away from the head
+    weight_decay: float = Field(0.05, ge=0)
+    dropout: float = Field(0.0, ge=0, lt=1)
+    label_smoothing: float = Field(0.0, ge=0, lt=1)
+    # Strength of the random shift, contrast and brightness of pixel inputs. Cached stems have views alone.
+    jitter: float = Field(0.0, ge=0, le=1)
+
+    @field_validator("backbone")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        if name not in BACKBONES:
+            raise ValueError(f"no such backbone; choose one of {', '.join(sorted(BACKBONES))}")
+        return name
+
+    @model_validator(mode="after")
+    def _has_that_stage(self) -> "Recipe":
+        stages = BACKBONES[self.backbone].stages
+        if isinstance(self.cut, int) and self.cut > stages:
+            raise ValueError(f"cut: {self.backbone} has {stages} stages; use 0 to {stages}, `input` or `head`")
+        return self
+
+    @model_validator(mode="after")
+    def _has_weights(self) -> "Recipe":
+        if self.weights == "pretrained" and BACKBONES[self.backbone].package is None:
+            raise ValueError(f"backbone {self.backbone!r} has no pretrained weights; use `weights: random`")
+        return self
