@@ -1,0 +1,332 @@
+"""What the documents say exists: commands, stages, options, settings, files; and the small profile is valid."""
+
+import argparse
+import functools
+import re
+import shlex
+import shutil
+from importlib import import_module
+from typing import Any
+
+import click
+import pytest
+import yaml
+
+from docs import fill_readme
+from pipeline import params as parameters
+from pipeline.cli import Guarded
+from tests.imports import ROOT
+from tests.smoke import main as make_small
+from tests.smoke import shrink
+from tests.test_architecture import FLOORS
+
+DOCUMENTS = ("README.md", "CONTRIBUTING.md", "docs/how-it-works.md")
+RAW: dict[str, Any] = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+DVC: dict[str, Any] = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"!?\[[^]]*\]\(([^)\s]+)\)")
+SHELL_WORDS = ("uv ", "pip ", "dvc ", "python ", "mlflow ", ".ci/")
+
+
+def read(document: str) -> str:
+    return (ROOT / document).read_text(encoding="utf-8")
+
+
+def blocks(text: str, language: str) -> list[str]:
+    """Return the code blocks of one language."""
+    return [code for kind, code in FENCE.findall(text) if kind == language]
+
+
+def commands(text: str) -> list[str]:
+    """Return every command in shell blocks, and every one quoted in the text."""
+    lines = [line for block in blocks(text, "sh") for line in block.splitlines()]
+    quoted = [" ".join(code.split()) for code in re.findall(r"`([^`]+)`", FENCE.sub("", text))]
+    found = [*lines, *(code for code in quoted if code.startswith(SHELL_WORDS))]
+    return [part.strip() for line in found for part in line.split("&&") if part.strip()]
+
+
+def merge(params: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """Return params with changes, whose keys may be dotted; raise KeyError for a key that leads nowhere."""
+    merged = yaml.safe_load(yaml.safe_dump(params))
+    for key, value in changes.items():
+        *sections, last = key.split(".")
+        functools.reduce(dict.__getitem__, sections, merged)[last] = value
+    return merged
+
+
+# What there is: stages, options, entry points
+
+
+def stage_names() -> set[str]:
+    """Return what `dvc stage list` would name, and the names that stand for a whole group."""
+    grown = {f"{name}@{item}" for name, stage in DVC.items() for item in RAW.get(str(stage.get("foreach"))[2:-1], ())}
+    return {*DVC, *grown}
+
+
+class ParsedError(Exception):
+    """Stands for a command line that was understood."""
+
+
+def check_python(words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Refuse a script or module that is not there, and options that its parser does not know."""
+    if words[0] != "-m":
+        assert (ROOT / words[0]).is_file(), words
+    elif words[1].startswith("pipeline.stages."):
+        check_options(import_module(words[1]).main, words[2:], monkeypatch)
+    else:
+        assert (ROOT / f"{words[1].replace('.', '/')}.py").is_file(), words
+
+
+def check_options(main: Guarded, argv: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    parse = argparse.ArgumentParser.parse_args
+
+    def stop(parser: argparse.ArgumentParser, args: Any = None, namespace: Any = None) -> None:
+        parse(parser, args)
+        raise ParsedError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(argparse.ArgumentParser, "parse_args", stop)
+        with pytest.raises(ParsedError):
+            main(argv)
+
+
+def check_dvc(words: list[str]) -> None:
+    """Refuse options that DVC does not know, stages that dvc.yaml lacks, and settings that are none or wrong."""
+    from dvc.cli.parser import get_main_parser
+
+    args = get_main_parser().parse_args(words)
+    if args.cmd in ("repro", "exp"):
+        assert set(args.targets) <= stage_names(), words
+    for setting in getattr(args, "set_param", None) or ():
+        key, _, value = setting.partition("=")
+        *sections, last = key.split(".")
+        assert last in functools.reduce(dict.__getitem__, sections, RAW), setting
+        parameters.Params(**merge(RAW, {key: yaml.safe_load(value)}))
+
+
+def check_mlflow(words: list[str]) -> None:
+    """Refuse options that MLflow does not know, and entry points that MLproject lacks."""
+    from mlflow.cli import cli
+
+    if len(words) == 1:
+        assert words[0] in cli.commands
+        return
+    given = cli.commands[words[0]].make_context(words[0], words[1:]).params
+    if words[0] == "run" and "." in words:
+        values = dict(pair.split("=", 1) for pair in given["param_list"])
+        entry_point(given["entry_point"]).compute_command(values, None)
+
+
+def entry_point(name: str) -> Any:
+    from mlflow.projects._project_spec import load_project
+
+    project = load_project(str(ROOT))
+    assert name in project._entry_points
+    return project.get_entry_point(name)
+
+
+def check(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Raise for a command that could not run here; of tools that are not ours, the options are not looked at."""
+    words = shlex.split(command, comments=True)
+    while re.match(r"[A-Z_]+=", words[0]):
+        words = words[1:]
+    if words[:2] == ["uv", "run"]:
+        words = words[2:]
+    tool, *rest = words or ["uv"]
+    if tool == "dvc":
+        check_dvc(rest)
+    elif tool == "mlflow":
+        check_mlflow(rest)
+    elif tool == "python":
+        check_python(rest, monkeypatch)
+    elif "/" in tool:
+        assert (ROOT / tool).is_file(), command
+    else:
+        assert tool in ("uv", "pip", "pytest", "ruff", "mypy"), command
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_every_command_names_what_exists(document, monkeypatch):
+    for command in commands(read(document)):
+        check(command, monkeypatch)
+
+
+def test_the_two_commands_are_there():
+    assert {"pip install uv", "uv run dvc repro", "uv run pytest"} <= set(commands(read("README.md")))
+
+
+@pytest.mark.parametrize(("command", "error"), [
+    ("uv run dvc repro nothing", AssertionError),
+    ("uv run dvc repro tune@nothing", AssertionError),
+    ("uv run dvc exp run -S train.speed=1", AssertionError),
+    ("uv run dvc exp run -S trains.seeds=[1]", KeyError),
+    ("uv run dvc exp run -S train.seeds=[]", ValueError),
+    ("uv run mlflow run . -e nothing", AssertionError),
+    ("uv run mlflow server --wrokers 1", click.UsageError),
+    ("uv run python docs/nothing.py", AssertionError),
+    ("uv run python -m pipeline.stages.tune frozen", SystemExit),
+    ("uv run nothing", AssertionError),
+])  # fmt: skip
+def test_a_command_that_names_what_does_not_exist_is_refused(command, error, monkeypatch, capsys):
+    with pytest.raises(error):
+        check(command, monkeypatch)
+
+
+def test_the_commands_in_dvc_yaml_have_the_options_their_stages_take(monkeypatch):
+    for stage in DVC.values():
+        words = shlex.split(stage.get("do", stage)["cmd"].replace("${item}", "frozen"))
+        check_python(words[1:], monkeypatch)
+
+
+def test_mlproject_runs_stages_that_exist():
+    for name in ("main", "tune", "compare", "register"):
+        check_dvc(shlex.split(entry_point(name).compute_command({}, None))[1:])
+
+
+def test_mlproject_has_no_other_entry_point_and_its_environment_is_there():
+    raw = yaml.safe_load(read("MLproject"))
+    assert set(raw["entry_points"]) == {"main", "tune", "compare", "register"}
+    assert (ROOT / raw["conda_env"]).is_file()
+
+
+# Settings
+
+
+def test_own_images_take_five_settings_that_are_valid():
+    snippet = yaml.safe_load(blocks(read("README.md"), "yaml")[0])
+    assert len(snippet) == 5
+    assert parameters.Params(**merge(RAW, snippet)).data.path == snippet["data.path"]
+    assert f"dvc add {snippet['data.path']}" in read("README.md")
+
+
+def test_the_strategy_to_add_is_valid():
+    snippet = yaml.safe_load(blocks(read("CONTRIBUTING.md"), "yaml")[0])
+    assert parameters.Params(**merge(RAW, snippet))
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_every_setting_that_is_named_exists(document):
+    sections = "|".join(key for key, value in RAW.items() if isinstance(value, dict))
+    text = " ".join(FENCE.sub("", read(document)).split())
+    for key in re.findall(rf"`((?:{sections})\.[\w.<>-]+)`", text):
+        tree = functools.reduce(dict.__getitem__, key.replace("<name>", "frozen").split(".")[:-1], RAW)
+        assert key.split(".")[-1] in tree, key
+
+
+def test_the_table_of_strategies_has_every_row():
+    table = read("README.md").partition("## The strategies")[2].partition("## ")[0]
+    assert re.findall(r"^\| `([\w-]+)`", table, re.MULTILINE) == [*dict.fromkeys([*RAW["enabled"], *RAW["strategies"]])]
+
+
+def test_the_python_example_compiles_and_names_the_registered_model():
+    (code,) = blocks(read("README.md"), "python")
+    compile(code, "README.md", "exec")
+    assert f"models:/{RAW['register']['model']}@champion" in code
+
+
+# Files
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_every_link_and_picture_exists(document):
+    text = FENCE.sub("", read(document))
+    here = [link.partition("#")[0] for link in LINK.findall(text) if "://" not in link]
+    missing = [link for link in here if link and not ((ROOT / document).parent / link).exists()]
+    assert missing == []
+
+
+def test_every_path_in_the_tree_exists():
+    (tree,) = blocks(read("README.md"), "text")
+    for line in tree.splitlines():
+        assert (ROOT / line.split()[0]).exists(), line
+
+
+def test_the_floors_are_those_that_are_tested():
+    rows = re.findall(r"^\| (\d) \|(.*)\|$", read("CONTRIBUTING.md"), re.MULTILINE)
+    assert {int(number): set(re.findall(r"`([^`]+)`", files)) for number, files in rows} == dict(enumerate(FLOORS))
+
+
+# Results
+
+
+def example() -> dict[str, Any]:
+    score = {"mean": 0.8754, "ci95": [0.851, 0.8996], "per_seed": [0.87, 0.88]}
+    test = dict.fromkeys(("accuracy", "balanced_accuracy", "roc_auc", "log_loss"), score)
+    cost = {"search_flops": 1.234e13, "train_flops": 5e12, "parameters": 3_373_570}
+    counts = {"train": {"a": 6, "b": 6}, "valid": {"a": 2, "b": 2}, "test": {"a": 3, "b": 1}}
+    return {
+        "strategies": {"worse": {"test": test | {"accuracy": score | {"mean": 0.5}}, "cost": cost},
+                       "better": {"test": test, "cost": cost}},
+        "dataset": {"name": "tiny", "images": 20, "counts": counts}, "seeds": 3, "verdict": "Use better.",
+    }  # fmt: skip
+
+
+def test_results_are_written_between_the_markers_and_nowhere_else():
+    text = f"before\n{fill_readme.START}\nold\n{fill_readme.END}\nafter\n"
+    filled = fill_readme.fill(text, example())
+    assert filled.startswith(f"before\n{fill_readme.START}\n| strategy |")
+    assert filled.endswith(f"Use better.\n{fill_readme.END}\nafter\n")
+    assert "| `better` | 87.5 % | 85.1 % to 90.0 % | 0.875 | 0.875 | 12.3 T | 5 T | 3.37 M |" in filled
+    assert "20 images, 4 of them for test; means over 3 seeds" in filled
+    assert filled.index("`better`") < filled.index("`worse`")
+    assert fill_readme.fill(filled, example()) == filled
+
+
+def test_a_readme_without_markers_is_refused():
+    with pytest.raises(ValueError, match="markers"):
+        fill_readme.fill(f"{fill_readme.END} {fill_readme.START}", example())
+
+
+def test_check_finds_a_readme_out_of_date_and_leaves_it(tmp_path, monkeypatch, capsys):
+    from pipeline.records import write_json
+
+    readme = tmp_path / "README.md"
+    readme.write_text(f"{fill_readme.START}\n{fill_readme.END}\n")
+    write_json(tmp_path / "comparison.json", example())
+    monkeypatch.setattr(fill_readme, "README", readme)
+    monkeypatch.setattr(fill_readme, "COMPARISON", tmp_path / "comparison.json")
+    before = readme.read_text()
+    assert (fill_readme.main(["--check"]), readme.read_text()) == (1, before)
+    assert "out of date" in capsys.readouterr().err
+    assert (fill_readme.main([]), fill_readme.main(["--check"])) == (0, 0)
+    assert readme.read_text() != before
+
+
+@pytest.mark.skipif(not fill_readme.COMPARISON.exists(), reason="no results are kept in docs/results")
+def test_the_readme_shows_the_results_that_are_kept():
+    assert fill_readme.main(["--check"]) == 0
+
+
+# The small profile
+
+
+def test_the_small_profile_is_valid_and_small(tmp_path):
+    shutil.copy(ROOT / "params.yaml", tmp_path)
+    make_small(tmp_path)
+    small = parameters.load(tmp_path / "params.yaml")
+    assert (small.prepare.limit, small.prepare.image_size) == (160, 32)
+    for row in small.strategies.values():
+        assert row.trials == 2
+        assert row.recipe["epochs"] <= 3
+        assert max(row.space["probe_epochs"].ends() if "probe_epochs" in row.space else (0,)) <= 2
+
+
+def test_shrinking_changes_nothing_but_sizes():
+    once = shrink(RAW)
+    assert shrink(once) == once != RAW
+    assert once.keys() == RAW.keys()
+    assert [*once["strategies"]] == [*RAW["strategies"]]
+
+
+def test_searched_sizes_are_capped_too():
+    row = {"trials": 9, "recipe": {"probe_epochs": 9}, "space": {
+        "epochs": {"choices": [2, 5, 9]}, "image_size": {"choices": [64, 96]}, "hidden": {"choices": [8]}}}  # fmt: skip
+    params = RAW | {"strategies": {"one": row}}
+    assert shrink(params)["strategies"]["one"] == {
+        "trials": 2, "recipe": {"probe_epochs": 2, "image_size": 32},
+        "space": {"epochs": {"choices": [2, 3]}, "hidden": {"choices": [8]}}}  # fmt: skip
+
+
+def test_everything_named_in_the_text_of_a_command_is_seen():
+    text = "Run `uv run dvc\nrepro` or\n```sh\nA=1 uv run x && pip install y # why\n```\n"
+    assert commands(text) == ["A=1 uv run x", "pip install y # why", "uv run dvc repro"]
