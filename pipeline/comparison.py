@@ -188,11 +188,13 @@ def sentence(parts: dict[str, Any], confidence: float) -> str:
     if not others:
         return f"{head}. There is nothing to compare it with."
     beaten = [n for n in sorted(others) if others[n] >= confidence]
-    open_ = [n for n in sorted(others) if others[n] < confidence]
+    better = [n for n in sorted(others) if others[n] <= 1 - confidence]
+    even = [n for n in sorted(others) if 1 - confidence < others[n] < confidence]
     leads = [f"it beats {n} (P = {others[n]:.2f})" for n in beaten]
-    doubts = [f"it cannot be told from {n} (P = {others[n]:.2f})" for n in open_]
+    doubts = [f"it cannot be told from {n} (P = {others[n]:.2f})" for n in even]
+    losses = [f"{n} beats it there (P = {1 - others[n]:.2f})" for n in better]
     cheap = min(sorted(strategies), key=lambda n: strategies[n]["cost"]["train_flops"])
     ratio = strategies[recommended]["cost"]["train_flops"] / strategies[cheap]["cost"]["train_flops"]
     price = "the cheapest to train" if recommended == cheap else f"{ratio:.1f} times the training FLOPs of {cheap}"
     advice = f"Use {recommended}" if recommended == winner else f"Use the cheapest of these, {recommended}"
-    return f"{head}; {', '.join(leads + doubts)}. {advice}: {price}."
+    return f"{head}; {', '.join(leads + doubts + losses)}. {advice}: {price}."

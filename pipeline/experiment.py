@@ -126,21 +126,20 @@ class _Unit:
         samples = Samples(inputs, setting.dev.labels, train)
         fit = Fit(body, recipe, self.seed, setting.device)
         epochs = self._restore(fit, until)
-        if not epochs:
-            self._start_head(network, train, is_head=len(body) == 1)
+        failed = ""
+        try:
+            if not epochs:
+                self._start_head(network, train, is_head=len(body) == 1)
+            while fit.done < until:
+                loss = fit.epoch(samples, _transform(recipe, len(stem) == 0))
+                scores = score(setting.dev.labels[valid], predict(body, inputs, valid, setting.device))
+                epochs.append(Epoch(fit.done, loss, scores))
+                on_epoch(epochs[-1])
+        except DivergedError as error:
+            failed = str(error)
+        self._save(fit, epochs)
         example = inputs.take(train[:1], np.zeros(1, dtype=np.int64)).to(setting.device)
         per_image = cost.training_flops(body, example), cost.forward_flops(body, example)
-        failed = ""
-        while fit.done < until and not failed:
-            try:
-                loss = fit.epoch(samples, _transform(recipe, len(stem) == 0))
-            except DivergedError as error:
-                failed = str(error)
-                break
-            scores = score(setting.dev.labels[valid], predict(body, inputs, valid, setting.device))
-            epochs.append(Epoch(fit.done, loss, scores))
-            on_epoch(epochs[-1])
-        self._save(fit, epochs)
         fit_flops = self.probe_flops + len(epochs) * (per_image[0] * len(train) + per_image[1] * len(valid))
         price = self._cost(network, body, fit_flops, test)
         if test is None or failed:
@@ -210,7 +209,7 @@ class _Unit:
     def _cost(self, network: Network, body: nn.Module, fit_flops: int, test: ImageSet | None) -> Cost:
         pixel = Pixels(self.setting.dev.images, ("identity",)).take(np.zeros(1, int), np.zeros(1, int))
         return Cost(
-            passes=self.passes,
+            passes=dict(self.passes),
             fit_flops=fit_flops,
             predict_flops=cost.forward_flops(network, pixel.to(self.setting.device)) * len(self.setting.scored),
             parameters=cost.count_parameters(network),

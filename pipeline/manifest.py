@@ -39,7 +39,7 @@ def index(root: Path, table: pd.DataFrame, label: str, stratify: tuple[str, ...]
         raise UserError(f"{root}: {len(problems)} file(s) cannot be used; mend or remove them:\n{shown}")
     stratum = table[[label, *stratify]].agg("/".join, axis=1)
     made = pd.DataFrame(facts)
-    rest = table.drop(columns=["label", *made], errors="ignore")
+    rest = table.drop(columns=["label", "stratum", "split", *made], errors="ignore")
     return pd.concat([made, rest, pd.DataFrame({"label": table[label], "stratum": stratum})], axis=1)
 
 

@@ -33,4 +33,5 @@ def _roc_auc(labels: np.ndarray, probabilities: np.ndarray) -> float:
         return 0.5
     if probabilities.shape[1] == 2:
         return float(roc_auc_score(labels, probabilities[:, 1]))
-    return float(roc_auc_score(labels, _normalised(probabilities), multi_class="ovr"))
+    # One by one, since scikit-learn wants rows that sum to 1 and making them so breaks ties within a column.
+    return float(np.mean([roc_auc_score(labels == c, probabilities[:, c]) for c in range(probabilities.shape[1])]))

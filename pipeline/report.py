@@ -1,5 +1,6 @@
 """From a comparison to what people look at: Markdown, figures, and a summary for the terminal."""
 
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ STYLE = {"figure.dpi": 110, "font.size": 10, "axes.spines.top": False, "axes.spi
 
 def quantity(value: float) -> str:
     """Return a number with an SI prefix and three significant digits: 1.23 T."""
+    value = float(f"{value:.3g}")  # first, so that 999,999 is 1 M
     for power, prefix in ((15, "P"), (12, "T"), (9, "G"), (6, "M"), (3, "k")):
         if value >= 10**power:
             return f"{value / 10**power:.3g} {prefix}"
@@ -87,7 +89,7 @@ def _save(figure: Any, path: Path) -> Path:
 
 def _accuracy_against_cost(comparison: dict[str, Any]) -> Any:
     figure, axes = plt.subplots(figsize=(6.4, 3.8))
-    for (name, s), colour in zip(sorted(comparison["strategies"].items()), COLOURS):
+    for (name, s), colour in zip(sorted(comparison["strategies"].items()), cycle(COLOURS)):
         accuracy, cost = s["test"]["accuracy"], s["cost"]["train_flops"]
         mean, (low, high) = 100 * accuracy["mean"], (100 * q for q in accuracy["ci95"])
         axes.errorbar(cost, mean, [[max(0, mean - low)], [max(0, high - mean)]], fmt="o", color=colour, capsize=4, ms=8)
@@ -122,7 +124,7 @@ def _confusions(comparison: dict[str, Any]) -> Any:
 
 def _searches(trials: dict[str, pd.DataFrame]) -> Any:
     figure, axes = plt.subplots(figsize=(6.4, 3.6))
-    for (name, table), colour in zip(sorted(trials.items()), COLOURS):
+    for (name, table), colour in zip(sorted(trials.items()), cycle(COLOURS)):
         done = table["state"] == "COMPLETE"
         axes.plot(table["flops"].cumsum(), table["value"].where(done).cummin().ffill(), color=colour, label=name,
                   drawstyle="steps-post")  # fmt: skip

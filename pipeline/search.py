@@ -89,9 +89,7 @@ def open_study(path: Path, name: str) -> optuna.Study:
 
 def _ask(study: optuna.Study, search: Search, row: Strategy, number: int) -> Trial | FrozenTrial:
     """Return trial `number`: the one in the study, finished or not, or a new one."""
-    study.sampler = optuna.samplers.TPESampler(
-        seed=derive("trial", search.seed, number), n_startup_trials=search.generation
-    )
+    study.sampler = _sampler(search, number)
     known = study.get_trials(deepcopy=False)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
@@ -99,8 +97,15 @@ def _ask(study: optuna.Study, search: Search, row: Strategy, number: int) -> Tri
             return known[number]
         trial = Trial(study, known[number]._trial_id) if number < len(known) else study.ask()
         for key, axis in row.space.items():
+            # Anew for each key: a trial that was killed between two keys draws the second as it would have.
+            study.sampler = _sampler(search, number, key)
             _suggest(trial, key, axis)
     return trial
+
+
+def _sampler(search: Search, *number_and_key: int | str) -> optuna.samplers.BaseSampler:
+    seed = derive("trial", search.seed, *number_and_key)
+    return optuna.samplers.TPESampler(seed=seed, n_startup_trials=search.generation)
 
 
 def _suggest(trial: Trial, key: str, axis: Dimension) -> None:

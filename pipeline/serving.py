@@ -51,9 +51,8 @@ def is_grey(data: bytes) -> bool:
 
 
 def _plain(image: Image.Image, mode: str) -> Image.Image:
-    if image.mode.startswith("I"):  # 16 bits and more: Pillow would clip them at 255
-        levels = np.asarray(image, dtype=np.float64)
-        image = Image.fromarray((levels / (65535 if levels.max() > 255 else 255) * 255).clip(0, 255).astype(np.uint8))
+    if image.mode.startswith("I"):  # 16 bits: Pillow would clip them at 255
+        image = Image.fromarray((np.asarray(image, dtype=np.float64) / 257).round().clip(0, 255).astype(np.uint8))
     if image.mode in ("LA", "PA", "RGBA") or "transparency" in image.info:
         rgba = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba)
@@ -90,6 +89,10 @@ class Preprocess(nn.Module):
         self.size = size
         self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1))
         self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1))
+
+    def extra_repr(self) -> str:
+        """Show the size, so that networks of different sizes differ in their text too."""
+        return f"size={self.size}"
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Accept floats in [0, 255] too, as augmented batches are."""
@@ -205,6 +208,10 @@ def _content(image: Any) -> bytes:
     array = np.asarray(image)
     if array.dtype != np.uint8 and not (array.dtype.kind in "iu" and array.min() >= 0 and array.max() <= 255):
         raise ValueError(f"arrays must be uint8, found {array.dtype}")
+    if array.ndim not in (2, 3) or 0 in array.shape:
+        raise ValueError(f"arrays must be (H, W) or (H, W, C), found {array.shape}")
     file = io.BytesIO()
-    Image.fromarray(array.astype(np.uint8).squeeze()).save(file, "PNG")
+    Image.fromarray(array.astype(np.uint8).squeeze(2) if array.shape[2:] == (1,) else array.astype(np.uint8)).save(
+        file, "PNG"
+    )
     return file.getvalue()

@@ -4,6 +4,7 @@ Every run carries a `headstart.key` made of all that determines it. A run whose 
 so a rerun adds nothing, and what a killed process left RUNNING is completed or closed by the next one.
 """
 
+import json
 import logging
 import os
 import socket
@@ -12,6 +13,7 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import wraps
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -154,7 +156,9 @@ class MlflowTracker:
         from mlflow.entities import DatasetInput
 
         run = self._client.create_run(self._experiment, run_name=name, tags={**self._common, **tags, KEY: key})
-        data = MlflowDataset(self._dataset.name, self._dataset.digest, "local", f'{{"uri": "{self._dataset.source}"}}')
+        data = MlflowDataset(
+            self._dataset.name, self._dataset.digest, "local", json.dumps({"uri": self._dataset.source})
+        )
         self._client.log_inputs(run.info.run_id, [DatasetInput(data)])
         return str(run.info.run_id)
 
@@ -191,15 +195,18 @@ def connect(root: Path) -> Any:
 
 
 def _check_reachable(uri: str) -> None:
-    parts = urlsplit(uri)
-    if parts.scheme not in ("http", "https"):
-        return
-    port = parts.port or (443 if parts.scheme == "https" else 80)
+    """Raise UserError where a server's address is none, or it does not answer within ten seconds."""
     try:
-        socket.create_connection((parts.hostname or "", port), timeout=5).close()
-    except OSError as error:
+        parts = urlsplit(uri)
+        if parts.scheme not in ("http", "https"):
+            return
+        kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
+        connection = kind(parts.hostname or "", parts.port, timeout=10)
+        connection.request("GET", f"{parts.path.rstrip('/')}/health")
+        connection.getresponse()  # any answer will do: a proxy may ask for a password first
+    except (OSError, HTTPException, ValueError) as error:
         raise UserError(
-            f"the MLflow server at {_shown(uri)} does not answer ({error.strerror or error}). "
+            f"the MLflow server at {_shown(uri)} (MLFLOW_TRACKING_URI) does not answer: {error}. "
             "Start it, or unset MLFLOW_TRACKING_URI to write to mlflow.db."
         ) from None
 
@@ -224,7 +231,7 @@ def _experiment(client: Any, root: Path, name: str) -> str:
 def _provenance(root: Path) -> dict[str, str]:
     """Return tags that lead from a run back to the code and the data."""
     lock = root / "dvc.lock"
-    git = subprocess.run(["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=40"],
+    git = subprocess.run(["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
                          capture_output=True, text=True, check=False)  # fmt: skip
     return {
         "git_commit": git.stdout.strip() or "none",

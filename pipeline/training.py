@@ -106,7 +106,7 @@ def one_cycle(t: float) -> float:
     warm = 0.25
     if t < warm:
         return 0.04 + 0.96 * (1 - math.cos(math.pi * t / warm)) / 2
-    return (1 + math.cos(math.pi * (t - warm) / (1 - warm))) / 2 + 1e-4
+    return 1e-4 + (1 - 1e-4) * (1 + math.cos(math.pi * (t - warm) / (1 - warm))) / 2
 
 
 def _shuffled(samples: Samples, size: int, seed: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -120,7 +120,10 @@ def _shuffled(samples: Samples, size: int, seed: int) -> Iterator[tuple[np.ndarr
 
 
 def predict(body: nn.Module, inputs: Inputs, rows: np.ndarray, device: torch.device, views: int = 1) -> np.ndarray:
-    """Return class probabilities, float64 (len(rows), classes), in eval mode: the mean over the first views."""
+    """Return class probabilities, float64 (len(rows), classes), in eval mode: the mean over the first views.
+
+    Raise DivergedError where they are not finite.
+    """
     body.to(device).eval()
     found = []
     with torch.inference_mode():
@@ -128,4 +131,7 @@ def predict(body: nn.Module, inputs: Inputs, rows: np.ndarray, device: torch.dev
             batch = rows[start : start + EVAL_BATCH]
             by_view = [inputs.take(batch, np.full(len(batch), view)) for view in range(views)]
             found.append(sum(body(x.to(device)).double().cpu().softmax(1) for x in by_view) / views)
-    return torch.cat(found).numpy()
+    probabilities = torch.cat(found).numpy()
+    if not np.isfinite(probabilities).all():
+        raise DivergedError("the network's predictions are no numbers any more")
+    return probabilities

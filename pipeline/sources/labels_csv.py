@@ -21,6 +21,8 @@ def read(root: Path) -> pd.DataFrame:
         table = pd.read_csv(file, dtype=str, keep_default_na=False)
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
         raise UserError(f"{file}: not a readable table: {error}") from None
+    if not isinstance(table.index, pd.RangeIndex):
+        raise UserError(f"{file}: some rows have more cells than there are columns: {', '.join(map(str, table))}")
     if "path" not in table or table.empty:
         raise UserError(
             f"{file}: expected a column `path` and a row per image; found columns {', '.join(map(str, table))}"
