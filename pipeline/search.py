@@ -5,6 +5,7 @@ next (Jamieson and Talwalkar 2016). The sampler is seeded anew for each trial fr
 generation is told in order of number: so the study depends neither on who ran the trials nor on interruptions.
 """
 
+import json
 import math
 import warnings
 from collections.abc import Callable
@@ -95,11 +96,25 @@ def _ask(study: optuna.Study, search: Search, row: Strategy, number: int) -> Tri
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         if number < len(known) and known[number].state.is_finished():
             return known[number]
-        trial = Trial(study, known[number]._trial_id) if number < len(known) else study.ask()
+        trial = _resume(study, known, number) if number < len(known) else study.ask()
         for key, axis in row.space.items():
             # Anew for each key: a trial that was killed between two keys draws the second as it would have.
             study.sampler = _sampler(search, number, key)
             _suggest(trial, key, axis)
+    return trial
+
+
+def _resume(study: optuna.Study, known: list[FrozenTrial], number: int) -> Trial:
+    """Take up a trial whose process was killed, maybe with some of its values chosen.
+
+    TPE keeps what it drew jointly beside the trial. Drawn again it would come out otherwise, because the values
+    chosen already would count as knowledge about the space.
+    """
+    old, trial = known[number], Trial(study, known[number]._trial_id)
+    drawn = "".join(old.system_attrs[key] for key in sorted(old.system_attrs) if key.startswith("tpe:relative_params"))
+    if drawn or old.params:
+        trial._relative_params = json.loads(drawn or "{}")
+        trial.relative_search_space = {key: axis for t in known for key, axis in t.distributions.items()}
     return trial
 
 

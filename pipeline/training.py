@@ -133,5 +133,5 @@ def predict(body: nn.Module, inputs: Inputs, rows: np.ndarray, device: torch.dev
             found.append(sum(body(x.to(device)).double().cpu().softmax(1) for x in by_view) / views)
     probabilities = torch.cat(found).numpy()
     if not np.isfinite(probabilities).all():
-        raise DivergedError("the network's predictions are no numbers any more")
+        raise DivergedError("the network's predictions became nan")
     return probabilities
