@@ -53,8 +53,10 @@ def load(folder: Path) -> ImageSet:
     )
 
 
-def stratified_split(ids: np.ndarray, strata: np.ndarray, fraction: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return positions (rest, held out), ascending, with `fraction` of each stratum held out.
+def stratified_split(ids: np.ndarray, strata: np.ndarray, held_out: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return positions (rest, held out), ascending, with a share of each stratum held out.
+
+    `held_out` is that share, in (0, 1), or an int: the number of different images.
 
     Images of one id, that is of one content, stay on one side. Strata of a single content join the commonest
     stratum for the draw. Raise UserError where there are too few images to hold any out.
@@ -62,12 +64,12 @@ def stratified_split(ids: np.ndarray, strata: np.ndarray, fraction: float, seed:
     unique, first, inverse = np.unique(ids, return_index=True, return_inverse=True)
     pools = _merge_single(strata[first])
     try:
-        splitter = StratifiedShuffleSplit(1, test_size=fraction, random_state=seed)
+        splitter = StratifiedShuffleSplit(1, test_size=held_out, random_state=seed)
         _, held = next(splitter.split(np.zeros(len(unique)), pools))
     except ValueError as error:
         kinds = len(np.unique(pools))
         raise UserError(
-            f"{len(unique)} different images in {kinds} strata are too few to hold out {fraction:g} of each: {error} "
+            f"{len(unique)} different images in {kinds} strata are too few to hold out {held_out:g} of each: {error} "
             "Add images, drop columns from prepare.stratify, or change prepare.test_fraction or valid_fraction."
         ) from None
     mask = np.isin(inverse, held)

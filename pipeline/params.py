@@ -48,12 +48,6 @@ class Strategy(Section):
     recipe: dict[str, Any]
     space: dict[str, Dimension]
 
-    @model_validator(mode="after")
-    def _rungs_rise(self) -> "Strategy":
-        if sorted(set(self.rungs)) != list(self.rungs):
-            raise ValueError(f"rungs: must rise, found {list(self.rungs)}")
-        return self
-
     def cuts(self) -> tuple[Any, ...]:
         """Return every cut that a trial of this strategy may ask for."""
         return self.space["cut"].ends() if "cut" in self.space else (self.recipe["cut"],)
@@ -62,12 +56,26 @@ class Strategy(Section):
     def _valid_recipes(self) -> "Strategy":
         if twice := sorted(self.recipe.keys() & self.space.keys()):
             raise ValueError(f"{', '.join(twice)}: both fixed in `recipe` and searched in `space`; keep one")
+        stepwise = {name for name, field in Recipe.model_fields.items() if field.annotation not in (int, float)}
+        for key, axis in self.space.items():
+            if key in stepwise and not axis.choices:
+                raise ValueError(f"space.{key}: has no range; give `choices: [...]`")
         chosen = [key for key, axis in self.space.items() if axis.choices]
         lowest = {key: axis.ends()[0] for key, axis in self.space.items()}
         for values in product(*(self.space[key].ends() for key in chosen)):
             _check_recipe({**self.recipe, **lowest, **dict(zip(chosen, values))})
         for key, axis in self.space.items():
             _check_recipe({**self.recipe, **lowest, key: axis.ends()[-1]})
+        return self
+
+    @model_validator(mode="after")
+    def _rungs_rise(self) -> "Strategy":
+        if sorted(set(self.rungs)) != list(self.rungs):
+            raise ValueError(f"rungs: must rise, found {list(self.rungs)}")
+        axis = self.space.get("epochs")
+        shortest = min(int(end) for end in (axis.ends() if axis else (self.recipe["epochs"],)))
+        if self.rungs and self.rungs[-1] >= shortest:
+            raise ValueError(f"rungs: must be below the recipe's epochs ({shortest}), found {list(self.rungs)}")
         return self
 
 

@@ -26,8 +26,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     with Progress("reading", len(found), "image") as bar:
         table = manifest.index(root, found, params.data.label, wanted.stratify, bar.step)
     if wanted.limit and wanted.limit < len(table):
-        share = 1 - wanted.limit / len(table)
-        kept, _ = data.stratified_split(table["id"].to_numpy(), table["stratum"].to_numpy(), share, wanted.seed)
+        ids, strata = table["id"].to_numpy(dtype=str), table["stratum"].to_numpy(dtype=str)
+        kept, _ = data.stratified_split(ids, strata, len(table) - wanted.limit, wanted.seed)
         table = table.iloc[kept].reset_index(drop=True)
     manifest.check_labels(table, wanted.test_fraction, wanted.valid_fraction)
     parts = data.three_way(table, wanted.test_fraction, wanted.valid_fraction, wanted.seed)
