@@ -1,0 +1,111 @@
+"""The whole chain of stages, run once on small data."""
+
+import copy
+import os
+import shutil
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import mlflow
+import pytest
+from mlflow.entities import Run
+
+ENABLED = ("frozen", "finetune")
+
+
+@dataclass(frozen=True)
+class Chain:
+    """A folder in which stages run as dvc.yaml runs them, with an MLflow database of its own."""
+
+    root: Path
+    prepared: Any
+
+    @property
+    def uri(self) -> str:
+        return f"sqlite:///{self.root / 'mlflow.db'}"
+
+    @property
+    def client(self) -> mlflow.MlflowClient:
+        return mlflow.MlflowClient(self.uri)
+
+    def command(self, stage: str, strategy: str = "") -> list[str]:
+        """Return a stage's arguments."""
+        root, results = self.root, self.root / "results"
+        timings = results / "timings" / f"{stage}-{strategy}.json"
+        paths = {
+            "tune": {"dev": self.prepared.dev, "work": root / "work", "out": results / "tune", "timings": timings},
+            "train": {"dev": self.prepared.dev, "test": self.prepared.test, "work": root / "work",
+                      "tuned": results / "tune" / f"{strategy}.json", "out": results / "train",
+                      "model": root / "models" / strategy, "timings": timings},
+            "compare": {"tuned": results / "tune", "trained": results / "train",
+                        "data": self.prepared.report / "summary.json", "out": results / "comparison.json",
+                        "report": results / "report.md", "figures": results / "figures", "timings": timings},
+            "register": {"comparison": results / "comparison.json", "models": root / "models",
+                         "out": results / "registry.json"},
+        }[stage]  # fmt: skip
+        words = [str(word) for name, path in paths.items() for word in (f"--{name}", path)]
+        return [*([strategy] if strategy else []), *words, "--params", str(root / "params.yaml")]
+
+    def run(self, stage: str, strategy: str = "") -> int:
+        """Run a stage in this process; return its exit code."""
+        with patch.dict(os.environ, {"MLFLOW_TRACKING_URI": self.uri}):
+            return import_module(f"pipeline.stages.{stage}").main(self.command(stage, strategy))
+
+    def run_all(self) -> None:
+        for stage in ("tune", "train"):
+            for strategy in ENABLED:
+                assert self.run(stage, strategy) == 0
+        assert self.run("compare") == self.run("register") == 0
+
+    def runs(self) -> dict[str, Run]:
+        """Return every run of MLflow by its name; no two have the same."""
+        experiments = [experiment.experiment_id for experiment in self.client.search_experiments()]
+        found = self.client.search_runs(experiments)
+        assert len({run.info.run_name for run in found}) == len(found), "a run is there twice"
+        return {run.info.run_name: run for run in found}
+
+    def children(self, parent: str) -> dict[str, Run]:
+        """Return the runs nested in one."""
+        runs = self.runs()
+        wanted = runs[parent].info.run_id
+        return {name: run for name, run in runs.items() if run.data.tags.get("mlflow.parentRunId") == wanted}
+
+    def results(self) -> dict[str, bytes]:
+        """Return what all files of results hold, but for timings."""
+        files = [path for path in (self.root / "results").rglob("*") if path.is_file()]
+        return {str(p.relative_to(self.root)): p.read_bytes() for p in files if p.parent.name != "timings"}
+
+
+def make_chain(root: Path, prepared: Any, params: dict[str, Any], write_params: Any, template: Path) -> Chain:
+    shutil.copy(template, root / "mlflow.db")
+    params = {**copy.deepcopy(params), "enabled": list(ENABLED)}
+    row = params["strategies"]["finetune"]  # on a smaller backbone, to save time
+    row["recipe"] |= {"backbone": "compact", "weights": "random"}
+    row["space"]["cut"] = {"choices": [2, 3]}
+    write_params(root, params)
+    return Chain(root, prepared)
+
+
+@pytest.fixture(scope="session")
+def chain(
+    tmp_path_factory: pytest.TempPathFactory,
+    prepared: Any,
+    _small_params: Any,
+    write_params: Any,
+    mlflow_template: Path,
+) -> Chain:
+    """Tune, train, compare and register, done. Shared: run nothing in it that changes what it holds."""
+    made = make_chain(tmp_path_factory.mktemp("chain"), prepared, _small_params, write_params, mlflow_template)
+    made.run_all()
+    return made
+
+
+@pytest.fixture
+def new_chain(
+    tmp_path: Path, prepared: Any, small_params: dict[str, Any], write_params: Any, mlflow_template: Path
+) -> Any:
+    """A function that makes a folder in which nothing has run yet, from `small_params` as the test has changed it."""
+    return lambda: make_chain(tmp_path, prepared, small_params, write_params, mlflow_template)

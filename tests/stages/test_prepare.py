@@ -1,0 +1,233 @@
+import io
+import json
+import shutil
+import struct
+import zlib
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from pipeline.data import load
+from pipeline.stages.prepare import main
+
+FILES = {"images.npy", "manifest.csv", "about.json"}
+
+
+@pytest.fixture
+def run(tmp_path, small_params, write_params, image_folder, capsys):
+    """A function that prepares a folder into tmp_path/out and returns the exit code and what was said."""
+
+    def run(data=image_folder, **settings):
+        small_params["data"]["path"] = str(data)
+        small_params["prepare"] |= settings
+        out = tmp_path / "out"
+        paths = {"params": write_params(tmp_path, small_params), "timings": out / "timings.json"}
+        paths |= {part: out / part for part in ("dev", "test", "report")}
+        capsys.readouterr()
+        code = main([str(word) for part, path in paths.items() for word in (f"--{part}", path)])
+        return code, capsys.readouterr().err
+
+    return run
+
+
+def contents(folder):
+    return {p.relative_to(folder): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+def digests(folder):
+    return [json.loads((folder / part / "about.json").read_text())["digest"] for part in ("dev", "test")]
+
+
+def test_images_are_packed_at_the_size_asked_for_in_two_folders(prepared):
+    dev, test = load(prepared.dev), load(prepared.test)
+    assert dev.images.shape == (36, 32, 32, 1)
+    assert test.images.shape == (12, 32, 32, 1)
+    assert dev.classes == test.classes == ("low", "top")
+    assert {path.name for path in prepared.dev.iterdir()} == FILES
+
+
+def test_no_image_is_in_both_and_none_is_lost(prepared, image_folder):
+    dev, test = load(prepared.dev), load(prepared.test)
+    assert not set(dev.ids) & set(test.ids)
+    listed = [pd.read_csv(folder / "manifest.csv")["path"] for folder in (prepared.dev, prepared.test)]
+    assert sorted(pd.concat(listed)) == sorted(path.name for path in image_folder.glob("*.png"))
+
+
+def test_each_split_has_its_share_of_every_stratum(prepared):
+    for folder, share in ((prepared.dev, 9), (prepared.test, 3)):
+        assert set(pd.read_csv(folder / "manifest.csv")["stratum"].value_counts()) == {share}
+
+
+def test_a_second_run_gives_the_same_bytes_and_timings_in_a_file_of_their_own(run, prepared, tmp_path):
+    assert run()[0] == 0
+    assert set(json.loads((tmp_path / "out/timings.json").read_text())) == {"seconds", "cpu_seconds", "peak_rss_mib"}
+    for folder in (prepared.dev, prepared.test, prepared.report):
+        assert contents(folder) == contents(tmp_path / "out" / folder.name)
+
+
+def test_one_pixel_changes_the_digest_of_its_split_and_of_the_whole(run, lay_out, prepared, tmp_path):
+    path = lay_out() / pd.read_csv(prepared.test / "manifest.csv")["path"][0]
+    pixels = np.asarray(Image.open(path)).copy()
+    pixels[3, 3] += 1
+    Image.fromarray(pixels).save(path)
+    assert run(path.parent)[0] == 0
+    assert digests(prepared.test.parent) != digests(tmp_path / "out")
+    told = [json.loads((root / "summary.json").read_text()) for root in (prepared.report, tmp_path / "out/report")]
+    assert told[0]["digest"] != told[1]["digest"]
+
+
+def test_another_seed_splits_differently_and_keeps_the_sizes(run, prepared, tmp_path):
+    run(seed=1)
+    one, other = (set(load(folder).ids) for folder in (prepared.test, tmp_path / "out" / "test"))
+    assert one != other
+    assert len(one) == len(other)
+
+
+def test_copies_of_an_image_stay_in_one_split(run, lay_out, tmp_path):
+    data = lay_out()
+    with (data / "labels.csv").open("a") as table:
+        for number in range(0, 48, 2):
+            shutil.copy(data / f"{number:03}.png", data / f"copy-{number:03}.png")
+            table.write(f"copy-{number:03}.png,low,{'ab'[number // 2 % 2]}\n")
+    assert run(data)[0] == 0
+    dev, test = (load(tmp_path / "out" / part) for part in ("dev", "test"))
+    assert not set(dev.ids) & set(test.ids)
+    assert len(dev) + len(test) == 72
+    assert json.loads((tmp_path / "out" / "report" / "summary.json").read_text())["duplicates"] == 24
+
+
+def test_a_limit_takes_so_many_images_of_all_strata(run, tmp_path):
+    assert run(limit=41)[0] == 0
+    dev, test = (load(tmp_path / "out" / part) for part in ("dev", "test"))
+    assert len(dev) + len(test) == 41
+    assert set(dev.strata) == set(test.strata) == {"low/a", "low/b", "top/a", "top/b"}
+
+
+def test_folders_of_colour_images_of_any_size_are_prepared_too(run, tmp_path):
+    rng = np.random.default_rng(0)
+    data = tmp_path / "raw"
+    for number in range(30):
+        path = data / ("cat", "dog", "owl")[number % 3] / f"{number}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(rng.integers(0, 256, (20 + number, 30, 3), dtype=np.uint8)).save(path)
+    assert run(data, stratify=[])[0] == 0
+    dev = load(tmp_path / "out" / "dev")
+    assert dev.images.shape == (22, 32, 32, 3)
+    assert dev.classes == ("cat", "dog", "owl")
+
+
+def test_columns_of_the_users_may_be_called_what_ours_are(run, lay_out, tmp_path):
+    table = pd.read_csv((data := lay_out()) / "labels.csv")
+    table.assign(split="theirs", stratum="theirs", id="theirs").to_csv(data / "labels.csv", index=False)
+    assert run(data)[0] == 0
+    assert set(load(tmp_path / "out" / "dev").strata) == {"low/a", "low/b", "top/a", "top/b"}
+
+
+def png_header(width, height):
+    """Return a PNG file that says it is so large and holds next to nothing."""
+
+    def chunk(kind, data):
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"\0")) + chunk(b"IEND", b"")
+
+
+def replace(old, new):
+    def break_it(data):
+        text = (data / "labels.csv").read_text()
+        assert old in text
+        (data / "labels.csv").write_text(text.replace(old, new))
+
+    return break_it
+
+
+def write(content):
+    return lambda data: (data / "005.png").write_bytes(content)
+
+
+def truncate(data):
+    content = (data / "005.png").read_bytes()
+    (data / "005.png").write_bytes(content[: len(content) // 2])
+
+
+def keep(rows):
+    def break_it(data):
+        lines = (data / "labels.csv").read_text().splitlines()
+        (data / "labels.csv").write_text("\n".join([lines[0], *(line for line in lines[1:] if rows(line))]) + "\n")
+
+    return break_it
+
+
+def lead_out(data):
+    shutil.copy(data / "005.png", data.parent / "secret.png")
+    replace("005.png", "../secret.png")(data)
+
+
+def mislabel_a_copy(data):
+    shutil.copy(data / "000.png", data / "copy.png")
+    with (data / "labels.csv").open("a") as table:
+        table.write("copy.png,top,a\n")
+
+
+def animation():
+    file = io.BytesIO()
+    Image.new("L", (8, 8)).save(file, "GIF")
+    return file.getvalue()[:20]
+
+
+BAD = {
+    "an empty file": (write(b""), ["005.png", "the file is empty"]),
+    "text called an image": (write(b"not an image at all"), ["005.png", "not a readable image"]),
+    "half a gif": (write(animation()), ["005.png", "not a readable image"]),
+    "half an image": (truncate, ["005.png", "not a readable image", "mend or remove"]),
+    "a bomb": (write(png_header(30_000, 30_000)), ["005.png"]),
+    "an image over the limit": (write(png_header(9_000, 9_000)), ["005.png", "9000x9000 pixels are over the limit"]),
+    "a missing file": (lambda data: (data / "005.png").unlink(), ["005.png", "No such file"]),
+    "a folder called an image": (replace("005.png", "."), ["Is a directory"]),
+    "a path out of the folder": (lead_out, ["../secret.png", "leads out of the data folder"]),
+    "a path from the root": (replace("005.png", "/etc/hostname"), ["/etc/hostname", "leads out of the data folder"]),
+    "a missing label column": (replace("label", "kind"), ["'label'", "path, kind, camera"]),
+    "a missing stratum column": (replace("camera", "kind"), ["'camera'", "path, label, kind"]),
+    "a missing path column": (replace("path", "file"), ["labels.csv", "`path`", "file, label, camera"]),
+    "an empty label": (replace("005.png,top", "005.png,"), ["005.png", "no label"]),
+    "a file named twice": (replace("005.png", "007.png"), ["labels.csv", "007.png is listed more than once"]),
+    "one class alone": (keep(lambda line: "low" in line), ["'low'", "two classes or more"]),
+    "a class too small": (keep(lambda line: "low" in line or line < "010"), ["'top' (5)", "needs 7", "test_fraction"]),
+    "no images": (keep(lambda line: False), ["labels.csv", "a row per image"]),
+    "an image with two labels": (mislabel_a_copy, ["000.png (low)", "copy.png (top)"]),
+    "no table": (lambda data: (data / "labels.csv").unlink(), ["data.path", "folder of images per class"]),
+    "no folder": (shutil.rmtree, ["data.path", "is not a folder"]),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_data_is_named_in_a_few_lines_and_nothing_wrong_is_written(run, lay_out, tmp_path, case):
+    break_it, said = BAD[case]
+    break_it(data := lay_out())
+    code, text = run(data)
+    message = text[text.index("error: ") :]
+    assert code == 2
+    assert all(words in message for words in said)
+    assert len(message.splitlines()) <= 12
+    assert max(map(len, message.splitlines())) < 400
+    written = {path.parent.name for path in (tmp_path / "out").rglob("*") if path.is_file()}
+    assert written <= {"dev"}  # packed before the other split was found to be bad
+    if written:
+        assert len(load(tmp_path / "out" / "dev")) == 36
+        assert {path.name for path in (tmp_path / "out" / "dev").iterdir()} == FILES
+
+
+def test_bad_settings_are_named_before_anything_is_read(run, tmp_path):
+    code, text = run(tmp_path / "nowhere", image_size=0)
+    assert code == 2
+    assert "prepare.image_size" in text
+    assert "nowhere" not in text
+
+
+def test_a_missing_option_shows_the_usage(capsys):
+    with pytest.raises(SystemExit):
+        main(["--dev", "x"])
+    assert "--test" in capsys.readouterr().err

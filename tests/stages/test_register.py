@@ -1,0 +1,83 @@
+import json
+import shutil
+
+import pytest
+
+NAMES = ["best-finetune", "best-frozen"]
+
+
+def aliases(chain):
+    return {name: int(number) for name, number in chain.client.get_registered_model("tiny").aliases.items()}
+
+
+@pytest.fixture
+def registry(chain):
+    return json.loads((chain.root / "results" / "registry.json").read_text())
+
+
+def test_the_winner_is_champion_and_every_strategy_has_its_best(chain, registry):
+    versions = {name: entry["version"] for name, entry in registry["versions"].items()}
+    assert sorted(versions.values()) == [1, 2]
+    champion = {"champion": versions[registry["winner"]]} if registry["gate"]["passed"] else {}
+    assert aliases(chain) == {f"best-{name}": number for name, number in versions.items()} | champion
+    compared = json.loads((chain.root / "results" / "comparison.json").read_text())
+    assert (registry["model"], registry["winner"]) == ("tiny", compared["winner"])
+
+
+def test_versions_say_which_strategy_data_and_run_they_come_from(chain, registry):
+    compared = json.loads((chain.root / "results" / "comparison.json").read_text())
+    for name, entry in registry["versions"].items():
+        version = chain.client.get_model_version("tiny", str(entry["version"]))
+        assert (version.tags["strategy"], version.tags["data"]) == (name, compared["dataset"]["digest"])
+        assert version.run_id == chain.runs()["register"].info.run_id
+
+
+def test_running_every_stage_again_changes_no_result_and_adds_no_run(chain):
+    results, runs, versions = chain.results(), chain.runs(), chain.client.search_model_versions("name = 'tiny'")
+    models = {path: path.read_bytes() for path in chain.root.glob("models/*/*")}
+    shutil.rmtree(chain.root / "results")  # as DVC does before a stage
+    shutil.rmtree(chain.root / "models")
+    chain.run_all()
+    assert chain.results() == results
+    assert {path: path.read_bytes() for path in chain.root.glob("models/*/*")} == models
+    again = chain.runs()
+    assert {name: (r.info.run_id, r.info.status) for name, r in again.items()} == {
+        name: (r.info.run_id, "FINISHED") for name, r in runs.items()
+    }
+    assert {name: r.data.metrics for name, r in again.items()} == {name: r.data.metrics for name, r in runs.items()}
+    assert len(chain.client.search_model_versions("name = 'tiny'")) == len(versions) == 2
+
+
+@pytest.fixture
+def gated(chain, new_chain, small_params):
+    """A function that registers what the chain has trained behind another gate."""
+
+    def run(min_gain):
+        small_params["register"]["min_gain"] = min_gain
+        other = new_chain()
+        shutil.copytree(chain.root / "results", other.root / "results")
+        shutil.copytree(chain.root / "models", other.root / "models")
+        assert other.run("register") == 0
+        return other
+
+    return run
+
+
+def test_a_winner_that_gains_too_little_is_no_champion_and_the_terminal_says_so(gated, capsys):
+    other = gated(0.99)
+    said = capsys.readouterr().out
+    assert "No champion: on validation" in said
+    assert "register.min_gain asks for 99.0" in said
+    assert sorted(aliases(other)) == NAMES
+    registry = json.loads((other.root / "results" / "registry.json").read_text())
+    assert registry["gate"] | {"gain_over_majority": 0} == {"gain_over_majority": 0, "min_gain": 0.99, "passed": False}
+    assert all("champion" not in entry["aliases"] for entry in registry["versions"].values())
+
+
+def test_the_summary_is_short_and_ends_with_what_was_registered(gated, capsys):
+    other = gated(0)
+    lines = capsys.readouterr().out.strip().splitlines()
+    winner = json.loads((other.root / "results" / "registry.json").read_text())["winner"]
+    assert len(lines) <= 15
+    assert lines[-1] == f"Registered: models:/tiny@champion is {winner}."
+    assert "champion" in aliases(other)

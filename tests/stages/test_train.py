@@ -1,0 +1,99 @@
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from pipeline.data import load
+from pipeline.metrics import METRICS, score
+from pipeline.serving import Classifier
+
+
+@pytest.fixture(params=["frozen", "finetune"])
+def strategy(request):
+    return request.param
+
+
+@pytest.fixture
+def result(chain, strategy):
+    return json.loads((chain.root / "results" / "train" / f"{strategy}.json").read_text())
+
+
+@pytest.fixture
+def predictions(chain, strategy):
+    return pd.read_csv(chain.root / "results" / "train" / f"{strategy}.csv", dtype={"id": str})
+
+
+def test_the_best_recipe_is_scored_once_a_seed(chain, result, strategy):
+    tuned = json.loads((chain.root / "results" / "tune" / f"{strategy}.json").read_text())
+    assert (result["strategy"], result["recipe"], result["seeds"]) == (strategy, tuned["recipe"], [1, 2])
+    for split in ("valid", "test"):
+        assert len(result[split]) == 2
+        assert all(set(scores) == set(METRICS) for scores in result[split])
+    assert set(result["cost"]) == {
+        "search_flops", "train_flops", "predict_flops", "parameters", "trainable_parameters"
+    }  # fmt: skip
+    assert result["cost"]["search_flops"] == tuned["search_flops"]
+
+
+def test_the_model_to_register_is_that_of_the_best_seed_on_validation(result):
+    losses = dict(zip(result["seeds"], [scores["log_loss"] for scores in result["valid"]]))
+    assert result["best_seed"] == min(losses, key=losses.get)
+
+
+def test_scores_are_those_of_the_predictions_written(result, predictions):
+    for split in ("valid", "test"):
+        for seed, scores in zip(result["seeds"], result[split]):
+            rows = predictions[(predictions["split"] == split) & (predictions["seed"] == seed)]
+            found = score(rows["label"].to_numpy(), rows[["p_low", "p_top"]].to_numpy())
+            assert found == pytest.approx(scores)
+
+
+def test_each_seed_opens_the_whole_test_split_and_no_image_of_it_is_in_training_or_validation(chain, predictions):
+    dev, test = load(chain.prepared.dev), load(chain.prepared.test)
+    for _, rows in predictions.groupby("seed"):
+        assert list(rows["id"][rows["split"] == "test"]) == list(test.ids)
+        assert set(rows["id"][rows["split"] == "valid"]) < set(dev.ids)
+    assert not set(dev.ids) & set(test.ids)
+
+
+def test_the_exported_model_labels_the_test_images_as_they_were_scored(chain, strategy, result, predictions):
+    test = load(chain.prepared.test)
+    table = Classifier(chain.root / "models" / strategy).predict(np.asarray(test.images))
+    rows = predictions[(predictions["split"] == "test") & (predictions["seed"] == result["best_seed"])]
+    np.testing.assert_allclose(table["p_top"], rows["p_top"], atol=2e-3)
+
+
+def test_seeds_are_nested_in_a_run_of_the_stage(chain, strategy, result):
+    parent = chain.runs()[f"train {strategy}"]
+    assert (parent.info.status, parent.data.tags["stage"]) == ("FINISHED", "train")
+    assert {f"{split}_{metric}" for split in ("valid", "test") for metric in METRICS} <= set(parent.data.metrics)
+    children = chain.children(f"train {strategy}")
+    assert set(children) == {f"{strategy} seed 1", f"{strategy} seed 2"}
+    for seed, scores in zip(result["seeds"], result["test"]):
+        run = children[f"{strategy} seed {seed}"]
+        assert (run.info.status, run.data.tags["seed"]) == ("FINISHED", str(seed))
+        assert {m: run.data.metrics[f"test_{m}"] for m in METRICS} == pytest.approx(scores)
+
+
+def test_strategies_can_be_compared_in_mlflow(chain):
+    one, other = (chain.children(f"train {name}") for name in ("frozen", "finetune"))
+    runs = [*one.values(), *other.values()]
+    assert len({frozenset(run.data.params) for run in runs}) == 1
+    assert len({frozenset(run.data.metrics) for run in runs}) == 1
+
+
+def test_every_run_leads_back_to_code_data_strategy_and_seed(chain):
+    runs = chain.runs()
+    digest = load(chain.prepared.dev).digest
+    for name, run in runs.items():
+        assert {"git_commit", "dvc_lock", "data", "stage"} <= set(run.data.tags), name
+        assert run.inputs.dataset_inputs[0].dataset.name == "tiny"
+        if "seed" in name or "trial" in name:
+            assert {"strategy", "seed"} <= set(run.data.tags), name
+            assert run.data.tags["data"] == digest
+
+
+def test_a_recipe_that_was_not_tuned_is_asked_for(new_chain, capsys):
+    assert new_chain().run("train", "frozen") == 2
+    assert "run the stage that makes it: dvc repro" in capsys.readouterr().err

@@ -1,0 +1,126 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import optuna
+import pandas as pd
+import pytest
+
+from pipeline.recipe import Recipe
+from pipeline.stages.tune import main
+from tests.imports import ROOT
+
+
+@pytest.fixture(params=["frozen", "finetune"])
+def strategy(request):
+    return request.param
+
+
+@pytest.fixture
+def result(chain, strategy):
+    return json.loads((chain.root / "results" / "tune" / f"{strategy}.json").read_text())
+
+
+@pytest.fixture
+def trials(chain, strategy):
+    return pd.read_csv(chain.root / "results" / "tune" / f"{strategy}.csv")
+
+
+def test_the_best_recipe_is_exported_with_what_it_took_to_find_it(result, trials, strategy):
+    assert set(result) == {
+        "strategy", "recipe", "best_trial", "objective", "value", "trials", "search_flops"
+    }  # fmt: skip
+    best = trials.set_index("trial").loc[result["best_trial"]]
+    assert (result["strategy"], best["state"]) == (strategy, "COMPLETE")
+    assert result["value"] == pytest.approx(trials["value"][trials["state"] == "COMPLETE"].min())
+    recipe = Recipe(**result["recipe"])
+    assert recipe.learning_rate == pytest.approx(best["learning_rate"])
+    assert recipe.image_size == 32
+    assert result["search_flops"] > 0
+
+
+def test_every_trial_is_exported(result, trials):
+    assert list(trials["trial"]) == [0, 1]
+    assert result["trials"] == trials["state"].value_counts().to_dict()
+    assert set(trials["epochs"][trials["state"] == "COMPLETE"]) == {2}
+    assert {"value", "flops", "valid_accuracy", "learning_rate", "failed"} <= set(trials)
+
+
+def test_trials_are_nested_in_a_run_of_the_stage(chain, strategy, result, trials):
+    parent = chain.runs()[f"tune {strategy}"]
+    assert (parent.info.status, parent.data.tags["stage"]) == ("FINISHED", "tune")
+    assert parent.data.metrics["best_valid_log_loss"] == pytest.approx(result["value"])
+    files = chain.client.list_artifacts(parent.info.run_id)
+    assert [file.path for file in files] == [f"{strategy}.csv"]
+    children = chain.children(f"tune {strategy}")
+    assert set(children) == {f"{strategy} trial 0", f"{strategy} trial 1"}
+    for number, state, epochs in zip(trials["trial"], trials["state"], trials["epochs"]):
+        run = children[f"{strategy} trial {number}"]
+        assert (run.info.status, run.data.tags["state"]) == ("FINISHED", state)
+        history = chain.client.get_metric_history(run.info.run_id, "valid_log_loss")
+        assert [point.step for point in history] == list(range(1, epochs + 1))
+
+
+def test_trials_of_different_strategies_can_be_compared(chain):
+    one, other = chain.children("tune frozen"), chain.children("tune finetune")
+    runs = [*one.values(), *other.values()]
+    assert len({frozenset(run.data.params) for run in runs}) == 1
+    assert len({frozenset(run.data.metrics) for run in runs}) == 1
+    assert {run.data.params["strategy"] for run in runs} == {"frozen", "finetune"}
+
+
+def test_the_test_split_cannot_be_given(chain, capsys):
+    with pytest.raises(SystemExit):
+        main([*chain.command("tune", "frozen"), "--test", str(chain.prepared.test)])
+    assert "--test" in capsys.readouterr().err
+
+
+def test_an_unknown_strategy_is_refused_naming_those_there_are(chain, capsys):
+    assert chain.run("tune", "nope") == 2
+    assert "'nope'; there are frozen, finetune" in capsys.readouterr().err
+
+
+def test_a_strategy_whose_trainings_all_diverge_ends_in_a_sentence(new_chain, small_params, capsys):
+    row = small_params["strategies"]["scratch"]
+    row["recipe"]["backbone"] = "compact"
+    del row["space"]["backbone"]
+    row["space"]["learning_rate"] = {"low": 1e30, "high": 2e30}
+    chain = new_chain()
+    assert chain.run("tune", "scratch") == 2
+    said = capsys.readouterr().err
+    assert "none of 2 trials could be trained to the end" in said
+    assert "Traceback" not in said
+    assert not chain.results()
+
+
+def start(chain, strategy):
+    """Start the stage in a process of its own."""
+    command = [sys.executable, "-m", "pipeline.stages.tune", *chain.command("tune", strategy)]
+    environment = {**os.environ, "MLFLOW_TRACKING_URI": chain.uri}
+    return subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.DEVNULL)
+
+
+def test_a_stage_that_was_killed_is_gone_on_with_to_the_same_bytes(chain, new_chain):
+    killed = new_chain()
+    process = start(killed, "frozen")
+    while not list(killed.root.glob("work/units/*/epoch-*.json")):
+        assert process.poll() is None, "it ended before it could be killed"
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert killed.runs()["tune frozen"].info.status == "RUNNING"
+    assert not killed.results()
+
+    assert killed.run("tune", "frozen") == 0
+    assert killed.results() == {name: data for name, data in chain.results().items() if "tune/frozen" in name}
+    runs, expected = killed.runs(), {"tune frozen": None, **chain.children("tune frozen")}
+    assert set(runs) == set(expected)
+    assert {run.info.status for run in runs.values()} == {"FINISHED"}
+    storage = f"sqlite:///{killed.root / 'work' / 'optuna.db'}"
+    (study,) = optuna.get_all_study_names(storage)
+    trials = optuna.load_study(study_name=study, storage=storage).get_trials()
+    assert [trial.number for trial in trials] == [0, 1]
+    assert all(trial.state.is_finished() for trial in trials)

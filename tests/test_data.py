@@ -1,0 +1,129 @@
+import json
+from collections import Counter
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from pipeline.data import load, stratified_split, three_way, train_valid
+from pipeline.errors import UserError
+
+fractions = st.sampled_from([0.1, 0.2, 0.25, 0.5])
+seeds = st.integers(0, 5)
+
+
+@st.composite
+def contents(draw):
+    """Ids that are all different, and the stratum of each: 2 to 4 strata of two images or more."""
+    sizes = draw(st.lists(st.integers(2, 30), min_size=2, max_size=4))
+    strata = np.array([f"s{number}" for number, size in enumerate(sizes) for _ in range(size)])
+    ids = np.array([f"{number:05}" for number in draw(st.permutations(range(len(strata))))])
+    return ids, strata
+
+
+def split_or_skip(*args):
+    try:
+        return stratified_split(*args)
+    except UserError:
+        assume(False)
+
+
+@given(contents(), fractions, seeds)
+def test_a_split_is_disjoint_complete_and_in_order(made, fraction, seed):
+    rest, held = split_or_skip(*made, fraction, seed)
+    assert sorted([*rest, *held]) == list(range(len(made[0])))
+    assert (list(rest), list(held)) == (sorted(rest), sorted(held))
+    assert len(held) == np.ceil(fraction * len(made[0]))
+
+
+@given(contents(), fractions, seeds)
+def test_each_stratum_is_held_out_in_proportion_within_one_image(made, fraction, seed):
+    _, held = split_or_skip(*made, fraction, seed)
+    share = len(held) / len(made[0])
+    of_all, of_held = Counter(made[1]), Counter(made[1][held])
+    assert all(abs(of_held[stratum] - count * share) < 1 for stratum, count in of_all.items())
+
+
+@given(contents(), fractions, seeds, st.randoms())
+def test_the_order_of_images_does_not_change_who_is_held_out(made, fraction, seed, random):
+    ids, strata = made
+    order = random.sample(range(len(ids)), len(ids))
+    _, held = split_or_skip(ids, strata, fraction, seed)
+    _, again = split_or_skip(ids[order], strata[order], fraction, seed)
+    assert set(ids[held]) == set(ids[order][again])
+
+
+@given(contents(), fractions, seeds, st.data())
+def test_copies_of_an_image_stay_on_one_side_and_move_no_other(made, fraction, seed, data):
+    ids, strata = made
+    extra = data.draw(st.lists(st.integers(0, len(ids) - 1), max_size=10))
+    rest, held = split_or_skip(np.append(ids, ids[extra]), np.append(strata, strata[extra]), fraction, seed)
+    everyone = np.append(ids, ids[extra])
+    assert not set(everyone[rest]) & set(everyone[held])
+    assert set(everyone[held]) == set(ids[split_or_skip(ids, strata, fraction, seed)[1]])
+
+
+def test_a_stratum_of_one_image_is_drawn_with_the_commonest():
+    ids, strata = np.array([f"{n:02}" for n in range(24)]), np.array(["a"] * 15 + ["b"] * 8 + ["c"])
+    held = [stratified_split(ids, strata, 0.25, seed)[1] for seed in range(20)]
+    assert {23 in positions for positions in held} == {True, False}
+    assert {Counter(strata[positions])["b"] for positions in held} == {2}
+
+
+def test_the_same_seed_gives_the_same_split_and_another_seed_another(image_set):
+    first, again, other = (train_valid(image_set, 0.25, seed)[1].tolist() for seed in (3, 3, 4))
+    assert first == again != other
+
+
+def test_too_few_images_to_hold_any_out_is_the_users_mistake():
+    with pytest.raises(UserError, match=r"4 different images in 2 strata.*prepare\.stratify"):
+        stratified_split(np.array(list("abcd")), np.array(list("xxyy")), 0.1, 0)
+
+
+def manifest(counts):
+    labels = [label for label, count in counts.items() for _ in range(count)]
+    return pd.DataFrame({"id": [f"{n:05}" for n in range(len(labels))], "label": labels, "stratum": labels})
+
+
+@given(st.integers(10, 40), st.integers(10, 40), seeds)
+def test_three_ways_leave_every_label_in_every_split_at_the_shares_asked_for(a, b, seed):
+    table = manifest({"a": a, "b": b})
+    split = three_way(table, 0.25, 0.2, seed)
+    assert pd.crosstab(table["label"], split).to_numpy().min() > 0
+    counts = Counter(split)
+    assert counts["test"] == np.ceil(0.25 * (a + b))
+    assert counts["valid"] == np.ceil(0.2 * (counts["valid"] + counts["train"]))
+
+
+def test_a_label_that_misses_a_split_is_named():
+    table = manifest({"common": 20, "rare": 2})
+    with pytest.raises(UserError, match=r"label 'rare' \(2 images\) has none in the \w+ split"):
+        three_way(table, 0.25, 0.2, 0)
+
+
+def test_a_prepared_folder_is_loaded_as_it_was_packed(prepared, image_set):
+    table = pd.read_csv(prepared.dev / "manifest.csv", dtype=str)
+    assert image_set.classes == ("low", "top")
+    assert [image_set.classes[label] for label in image_set.labels] == table["label"].tolist()
+    assert image_set.ids.tolist() == table["id"].tolist()
+    assert image_set.digest == json.loads((prepared.dev / "about.json").read_text())["digest"]
+    assert (len(image_set), image_set.size, image_set.channels) == (36, 32, 1)
+    assert image_set.images.dtype == np.uint8
+
+
+def test_loaded_images_show_what_their_labels_say(image_set):
+    bright = image_set.images[..., 0] > 128
+    lower, upper = bright[:, 16:].sum((1, 2)), bright[:, :16].sum((1, 2))
+    assert ((upper > lower) == (image_set.labels == image_set.classes.index("top"))).all()
+
+
+def test_images_stay_on_disk_until_they_are_used(image_set):
+    assert isinstance(image_set.images, np.memmap)
+
+
+def test_a_folder_that_was_not_prepared_is_named_with_what_to_do(tmp_path):
+    with pytest.raises(UserError, match="dvc repro") as caught:
+        load(tmp_path)
+    assert str(tmp_path) in str(caught.value)

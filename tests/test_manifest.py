@@ -1,0 +1,142 @@
+import hashlib
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from pipeline import sources
+from pipeline.data import load
+from pipeline.errors import UserError
+from pipeline.manifest import check_labels, index, pack
+
+
+def nothing(count):
+    pass
+
+
+def indexed(root, stratify=("camera",), label="label"):
+    return index(root, sources.read(root), label, stratify, nothing)
+
+
+def packed(root, table, out, size=16, grey=True, max_pixels=10**6):
+    return pack(root, table, out, size, sorted(table["label"].unique()), grey, max_pixels, nothing)
+
+
+def test_each_file_is_known_by_its_content_size_and_colour(image_folder):
+    table = indexed(image_folder)
+    first = table.iloc[0]
+    data = (image_folder / first["path"]).read_bytes()
+    assert first["id"] == hashlib.sha256(data).hexdigest()[:32]
+    assert (first["width"], first["height"], first["grey"]) == (24, 24, True)
+    assert table["id"].is_unique
+
+
+def test_a_stratum_is_the_label_and_the_columns_asked_for(image_folder):
+    assert set(indexed(image_folder)["stratum"]) == {"low/a", "low/b", "top/a", "top/b"}
+    assert set(indexed(image_folder, stratify=())["stratum"]) == {"low", "top"}
+
+
+def test_any_column_can_be_the_one_to_learn(image_folder):
+    assert set(indexed(image_folder, (), "camera")["label"]) == {"a", "b"}
+
+
+def test_progress_is_told_of_every_file(image_folder):
+    told = []
+    index(image_folder, sources.read(image_folder), "label", (), told.append)
+    assert sum(told) == 48
+
+
+@pytest.mark.parametrize(("label", "stratify"), [("kind", ()), ("label", ("kind",))])
+def test_a_missing_column_is_named_with_those_there_are(image_folder, label, stratify):
+    with pytest.raises(UserError, match="no column 'kind'; there are path, label, camera"):
+        indexed(image_folder, stratify, label)
+
+
+@pytest.mark.parametrize("empty", ["", "  "])
+def test_a_row_without_a_label_is_named(image_folder, empty):
+    table = sources.read(image_folder)
+    table.loc[3, "label"] = empty
+    with pytest.raises(UserError, match=r"no label for 003\.png \(1 such rows\)"):
+        index(image_folder, table, "label", (), nothing)
+
+
+def test_every_bad_file_is_named_up_to_ten(lay_out):
+    root = lay_out()
+    for number in range(12):
+        (root / f"{number:03}.png").write_bytes(b"")
+    with pytest.raises(UserError, match=r"12 file\(s\) cannot be used") as caught:
+        indexed(root)
+    assert str(caught.value).count("the file is empty") == 10
+
+
+@pytest.mark.parametrize("name", ["stratum", "id", "width", "grey"])
+def test_a_column_of_the_users_with_a_name_of_ours_gives_way(image_folder, name):
+    table = sources.read(image_folder).assign(**{name: "theirs"})
+    made = index(image_folder, table, "label", (), nothing)
+    assert made.columns.is_unique
+    assert "theirs" not in set(made[name])
+
+
+def labelled(rows):
+    return pd.DataFrame(rows, columns=["id", "label"]).assign(path=[f"{n}.png" for n in range(len(rows))])
+
+
+def test_copies_with_different_labels_are_named_with_both():
+    with pytest.raises(UserError, match=r"0\.png \(a\), 2\.png \(b\)"):
+        check_labels(labelled([("x", "a"), ("y", "b"), ("x", "b")]), 0.5, 0.5)
+
+
+def test_one_class_alone_is_nothing_to_compare():
+    with pytest.raises(UserError, match=r"label 'a'.*two classes or more"):
+        check_labels(labelled([("x", "a"), ("y", "a")]), 0.5, 0.5)
+
+
+def test_a_class_needs_as_many_different_images_as_the_fractions_say():
+    rows = [(f"a{n}", "a") for n in range(20)] + [(f"b{n}", "b") for n in range(7)]
+    check_labels(labelled(rows), 0.25, 0.2)
+    with pytest.raises(UserError, match=r"'b' \(6\).*needs 7"):
+        check_labels(labelled([*rows[:-1], rows[-2]]), 0.25, 0.2)
+
+
+def test_packed_images_are_what_the_files_show(image_folder, tmp_path):
+    table = indexed(image_folder)
+    packed(image_folder, table, tmp_path, size=24)
+    images = load(tmp_path)
+    for number in (0, 17):
+        assert (images.images[number, ..., 0] == np.asarray(Image.open(image_folder / table["path"][number]))).all()
+
+
+def test_grey_images_can_be_packed_in_colour(image_folder, tmp_path):
+    packed(image_folder, indexed(image_folder), tmp_path, grey=False)
+    images = load(tmp_path).images
+    assert images.shape == (48, 16, 16, 3)
+    assert (images[..., :1] == images).all()
+
+
+def test_the_digest_is_that_of_the_content_alone(image_folder, tmp_path):
+    copy = shutil.copytree(image_folder, tmp_path / "elsewhere")
+    (copy / "000.png").rename(copy / "renamed.png")
+    text = (copy / "labels.csv").read_text().replace("000.png", "renamed.png")
+    (copy / "labels.csv").write_text(text)
+    moved = indexed(copy).sort_values("id")
+    here = indexed(image_folder).sort_values("id")
+    assert packed(copy, moved, tmp_path / "a") == packed(image_folder, here, tmp_path / "b")
+
+
+@pytest.mark.parametrize("change", ["label", "stratum", "order", "size"])
+def test_the_digest_changes_with(image_folder, tmp_path, change):
+    table = indexed(image_folder)
+    before = packed(image_folder, table, tmp_path / "before")
+    if change in ("label", "stratum"):
+        table.loc[0, change] = "other"
+    if change == "order":
+        table = table.iloc[::-1].reset_index(drop=True)
+    assert packed(image_folder, table, tmp_path / "after", size=17 if change == "size" else 16) != before
+
+
+def test_an_image_over_the_limit_is_named_and_nothing_is_left(image_folder, tmp_path):
+    with pytest.raises(UserError, match=r"000\.png: 24x24 pixels are over the limit of 500"):
+        packed(image_folder, indexed(image_folder), tmp_path, max_pixels=500)
+    assert list(tmp_path.iterdir()) == []

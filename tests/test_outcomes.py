@@ -1,0 +1,104 @@
+import json
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from pipeline import outcomes
+from pipeline.data import load, train_valid
+from pipeline.errors import UserError
+from pipeline.metrics import METRICS, score
+from pipeline.records import Cost, Outcome, write_csv, write_json
+
+TUNED = {"strategy": "mine", "recipe": {"backbone": "compact"}, "search_flops": 77}
+
+
+@pytest.fixture(scope="module")
+def test_set(prepared):
+    return load(prepared.test)
+
+
+@pytest.fixture(scope="module")
+def done(image_set, test_set):
+    """Outcomes of two seeds as `experiment.unit` returns them; the second is the surer."""
+
+    def predicted(images, rows, sureness):
+        rng = np.random.default_rng(len(rows))
+        right = np.clip(sureness + 0.1 * rng.normal(size=len(rows)), 0.05, 0.95)
+        probabilities = np.where(images.labels[rows, None] == [0, 1], right[:, None], 1 - right[:, None])
+        return {"rows": rows.tolist(), "probabilities": probabilities.tolist()}
+
+    return {
+        seed: Outcome(
+            [],
+            Cost({"pass": 10 * seed}, fit_flops=100, predict_flops=5, parameters=3, trainable_parameters=2),
+            valid=predicted(image_set, train_valid(image_set, 0.2, seed)[1], sureness),
+            test=predicted(test_set, np.arange(len(test_set)), sureness),
+        )
+        for seed, sureness in ((1, 0.6), (2, 0.8))
+    }
+
+
+@pytest.fixture(scope="module")
+def scores(done, image_set, test_set):
+    return outcomes.summarise(done, image_set, test_set)
+
+
+def test_scores_are_those_of_the_rows_predicted(done, scores, image_set, test_set):
+    assert list(scores) == ["valid", "test"]
+    rows = done[2].valid["rows"]
+    assert scores["valid"][2] == score(image_set.labels[rows], np.array(done[2].valid["probabilities"]))
+    assert scores["test"][1] == score(test_set.labels, np.array(done[1].test["probabilities"]))
+
+
+def test_a_seed_that_diverged_is_named_with_what_to_do(done, image_set, test_set):
+    failed = replace(done[2], failed="the training loss became nan in epoch 3", valid={}, test={})
+    with pytest.raises(UserError, match=r"seed 2: .*nan in epoch 3.*learning_rate"):
+        outcomes.summarise({**done, 2: failed}, image_set, test_set)
+
+
+def test_the_best_seed_has_the_lowest_validation_loss_and_test_has_no_say(scores):
+    assert outcomes.best_seed(scores) == 2
+    flipped = {**scores, "test": {1: scores["test"][2], 2: scores["test"][1]}}
+    assert outcomes.best_seed(flipped) == 2
+    assert outcomes.best_seed({"valid": {5: scores["valid"][1], 3: scores["valid"][1]}}) == 3
+
+
+def test_means_are_over_seeds_by_split_and_metric(scores):
+    means = outcomes.means(scores)
+    assert set(means) == {f"{split}_{metric}" for split in ("valid", "test") for metric in METRICS}
+    assert means["test_log_loss"] == pytest.approx(np.mean([scores["test"][seed]["log_loss"] for seed in (1, 2)]))
+
+
+def test_a_document_tells_recipe_seeds_scores_and_mean_cost(done, scores):
+    told = outcomes.document(scores, done, TUNED, best=2)
+    assert (told["strategy"], told["recipe"], told["seeds"], told["best_seed"]) == ("mine", TUNED["recipe"], [1, 2], 2)
+    assert told["cost"] == {
+        "train_flops": 115,
+        "predict_flops": 5,
+        "parameters": 3,
+        "trainable_parameters": 2,
+        "search_flops": 77,
+    }
+    assert told["test"] == [scores["test"][1], scores["test"][2]]
+
+
+def test_predictions_have_a_row_per_split_seed_and_image(done, image_set, test_set):
+    table = outcomes.predictions(done, image_set, test_set)
+    assert list(table) == ["split", "seed", "id", "label", "p_low", "p_top"]
+    sizes = table.groupby(["split", "seed"]).size().to_dict()
+    assert sizes == {("valid", 1): 8, ("valid", 2): 8, ("test", 1): 12, ("test", 2): 12}
+    assert set(table.loc[table["split"] == "test", "id"]) == set(test_set.ids)
+    by_id = dict(zip(image_set.ids, image_set.labels)) | dict(zip(test_set.ids, test_set.labels))
+    assert table["label"].tolist() == [by_id[name] for name in table["id"]]
+
+
+def test_what_was_written_for_a_strategy_is_rebuilt_for_the_comparison(done, scores, image_set, test_set, tmp_path):
+    write_csv(tmp_path / "mine.csv", outcomes.predictions(done, image_set, test_set))
+    write_json(tmp_path / "mine.json", outcomes.document(scores, done, TUNED, best=2))
+    entry = outcomes.entry(json.loads((tmp_path / "mine.json").read_text()), pd.read_csv(tmp_path / "mine.csv"))
+    for part, told in ((entry.valid, entry.valid_scores), (entry.test, entry.test_scores)):
+        assert [score(*pair) for pair in zip(part.labels, part.probabilities)] == [pytest.approx(s) for s in told]
+    assert np.allclose(entry.test.probabilities[1], done[2].test["probabilities"], rtol=1e-11)
+    assert entry.cost["search_flops"] == 77

@@ -1,0 +1,115 @@
+"""The whole pipeline as a user runs it: `dvc repro` in a clone, with small params."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from mlflow import MlflowClient
+
+from tests.imports import ROOT
+from tests.smoke import shrink
+
+pytestmark = pytest.mark.slow
+
+
+class Clone:
+    """A clone of this working tree, uncommitted changes included, in which DVC runs."""
+
+    def __init__(self, root):
+        self.root = root
+        self.params = root / "params.yaml"
+        ours = {name: value for name, value in os.environ.items() if not name.startswith(("MLFLOW_", "DVC_", "GIT_"))}
+        self.environment = {**ours, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+        self.environment.pop("PYTHONDONTWRITEBYTECODE", None)
+        self._run("git", "clone", "-q", str(ROOT), ".")
+        changed = subprocess.check_output(["git", "ls-files", "-mo", "--exclude-standard"], cwd=ROOT, text=True)
+        for name in changed.splitlines():
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            if (ROOT / name).exists():
+                shutil.copyfile(ROOT / name, root / name)
+            else:
+                (root / name).unlink()
+        self.edit(shrink)
+        self._run("git", "add", "--all")
+        self._run("git", "-c", "user.name=a", "-c", "user.email=a@b.c", "commit", "-qm", "small", "--allow-empty")
+
+    def _run(self, *command):
+        done = subprocess.run(command, cwd=self.root, env=self.environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
+        return done.stdout
+
+    def edit(self, change):
+        params = yaml.safe_load(self.params.read_text(encoding="utf-8"))
+        self.params.write_text(yaml.safe_dump(change(params), sort_keys=False), encoding="utf-8")
+
+    def repro(self):
+        """Run `dvc repro`; return the stages that ran, and what was printed."""
+        said = self._run(sys.executable, "-m", "dvc", "repro")
+        return re.findall(r"Running stage '(.+)'", said), said
+
+    def results(self):
+        files = [path for path in (self.root / "results").rglob("*.json") if path.parent.name != "timings"]
+        return {str(path.relative_to(self.root)): path.read_bytes() for path in files}
+
+    def runs(self):
+        client = MlflowClient(f"sqlite:///{self.root / 'mlflow.db'}")
+        found = client.search_runs([experiment.experiment_id for experiment in client.search_experiments()])
+        return {run.info.run_id: run.info.status for run in found}
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory):
+    """A clone in which the pipeline has run."""
+    made = Clone(tmp_path_factory.mktemp("clone"))
+    made.ran, made.said = made.repro()
+    made.made = made.results()
+    return made
+
+
+def test_a_fresh_clone_runs_every_stage_and_ends_with_a_short_summary(clone):
+    enabled = yaml.safe_load(clone.params.read_text(encoding="utf-8"))["enabled"]
+    assert set(clone.ran) == {
+        "download@elpv", "prepare", "compare", "register",
+        *(f"{stage}@{name}" for stage in ("tune", "train") for name in enabled),
+    }  # fmt: skip
+    summary = clone.said.split("Running stage 'register'")[1]
+    verdict = json.loads((clone.root / "results" / "comparison.json").read_text())["verdict"]
+    assert verdict in summary
+    assert (clone.root / "results" / "report.md").exists()
+    assert set(clone.runs().values()) == {"FINISHED"}
+
+
+def test_a_second_run_runs_nothing_and_logs_nothing(clone):
+    before = clone.runs(), clone.results()
+    stages, said = clone.repro()
+    assert stages == []
+    assert "up to date" in said
+    assert (clone.runs(), clone.results()) == before
+
+
+def test_editing_one_key_of_a_strategy_reruns_that_strategy_and_what_depends_on_it(clone):
+    def one_trial_more(params):
+        params["strategies"]["finetune"]["trials"] += 1
+        return params
+
+    clone.edit(one_trial_more)
+    stages, _ = clone.repro()
+    assert sorted(stages) == ["compare", "register", "train@finetune", "tune@finetune"]
+    assert set(clone.runs().values()) == {"FINISHED"}
+
+
+def test_the_repository_stays_clean(clone):
+    changed = subprocess.check_output(["git", "status", "--porcelain"], cwd=clone.root, text=True).split("\n")
+    assert {line[3:] for line in changed if line} <= {"dvc.lock", "params.yaml"}
+
+
+def test_another_clone_gives_the_same_results_to_the_byte(clone, tmp_path):
+    other = Clone(tmp_path)
+    other.repro()
+    assert other.results() == clone.made

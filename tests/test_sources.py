@@ -1,0 +1,116 @@
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from pipeline.errors import UserError
+from pipeline.sources import DEMOS, read
+
+
+def write_table(folder, text):
+    (folder / "labels.csv").write_text(text, encoding="utf-8")
+    return folder
+
+
+def test_a_table_is_read_as_text_sorted_by_path(tmp_path):
+    table = read(write_table(tmp_path, "path,label,score\nb.png,NA,007\na.png,1,0.50\n"))
+    assert table.to_dict("list") == {"path": ["a.png", "b.png"], "label": ["1", "NA"], "score": ["0.50", "007"]}
+
+
+def test_a_table_saved_by_a_spreadsheet_is_read(tmp_path):
+    assert list(read(write_table(tmp_path, "\ufeffpath,label\r\na.png,x\r\n"))) == ["path", "label"]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "not a readable table"),
+        ('path,label\n"a.png,x\n', "not a readable table"),
+        ("path,label\na.png,x\nb.png,x,1\n", "not a readable table"),
+        ("file,label\na.png,x\n", "expected a column `path`.*found columns file, label"),
+        ("path;label\na.png;x\n", "expected a column `path`"),
+        ("path,label\n", "a row per image"),
+        ("path,label\na.png,x\na.png,y\n", r"a\.png is listed more than once"),
+        ("path,label\na.png,x,1\nb.png,y,2\n", "label"),
+    ],
+)
+def test_a_table_that_cannot_be_used_is_named_with_what_is_wrong(tmp_path, text, said):
+    with pytest.raises(UserError, match=said) as caught:
+        read(write_table(tmp_path, text))
+    assert str(tmp_path / "labels.csv") in str(caught.value)
+
+
+def test_a_table_in_another_encoding_is_named(tmp_path):
+    (tmp_path / "labels.csv").write_bytes("path,label\nü.png,x\n".encode("latin-1"))
+    with pytest.raises(UserError, match=r"labels\.csv: not a readable table"):
+        read(tmp_path)
+
+
+def test_folders_of_images_are_classes(tmp_path):
+    for name in ("cat/b.png", "cat/a.JPG", "dog/c.webp", "dog/.hidden.png", "dog/notes.txt", "top.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"")
+    assert read(tmp_path).to_dict("list") == {
+        "path": ["cat/a.JPG", "cat/b.png", "dog/c.webp"],
+        "label": ["cat", "cat", "dog"],
+    }
+
+
+def test_a_table_counts_for_more_than_folders(tmp_path):
+    (tmp_path / "cat").mkdir()
+    (tmp_path / "cat" / "a.png").write_bytes(b"")
+    assert read(write_table(tmp_path, "path,label\ncat/a.png,tiger\n"))["label"].tolist() == ["tiger"]
+
+
+def test_a_folder_of_no_known_kind_is_refused_naming_the_kinds(tmp_path):
+    with pytest.raises(UserError, match=r"neither a labels\.csv .* nor a folder of images per class"):
+        read(tmp_path)
+
+
+def test_a_missing_folder_is_refused_naming_the_setting(tmp_path):
+    with pytest.raises(UserError, match=r"data\.path: .*nowhere is not a folder"):
+        read(tmp_path / "nowhere")
+
+
+@pytest.fixture
+def packaged(tmp_path, monkeypatch):
+    """A package as elpv-dataset is laid out, of three images."""
+    data = tmp_path / "site" / "elpv_dataset" / "data"
+    (data / "images").mkdir(parents=True)
+    (data.parent / "__init__.py").write_text("")
+    rows = [("0.0", "mono"), ("0.3333333333333333", "poly"), ("0.6666666666666666", "mono")]
+    for number, _ in enumerate(rows):
+        Image.fromarray(np.full((4, 4), number, np.uint8)).save(data / "images" / f"cell{number:04}.png")
+    lines = [f"images/cell{n:04}.png   {probability}     {kind}" for n, (probability, kind) in enumerate(rows)]
+    (data / "labels.csv").write_text("\n".join(lines) + "\n")
+    monkeypatch.delitem(sys.modules, "elpv_dataset", raising=False)
+    monkeypatch.syspath_prepend(data.parents[1])
+    return data
+
+
+def test_the_demo_is_laid_out_as_a_user_would_bring_it(packaged, tmp_path):
+    out = tmp_path / "out"
+    assert DEMOS["elpv"](out) == 3
+    assert read(out).to_dict("list") == {
+        "path": [f"images/cell{n:04}.png" for n in range(3)],
+        "label": ["intact", "intact", "defective"],
+        "probability": ["0.0", "0.3333333333333333", "0.6666666666666666"],
+        "cell_type": ["mono", "poly", "mono"],
+    }
+    assert (out / "images/cell0001.png").read_bytes() == (packaged / "images/cell0001.png").read_bytes()
+    assert "non-commercial" in (out / "LICENCE.txt").read_text()
+
+
+def test_the_demo_without_its_package_says_how_to_get_it(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "elpv_dataset", None)
+    with pytest.raises(UserError, match="uv sync --group demo"):
+        DEMOS["elpv"](tmp_path)
+
+
+def test_the_installed_demo_has_the_images_and_classes_its_authors_name():
+    package = pytest.importorskip("elpv_dataset").__path__[0]
+    table = pd.read_csv(f"{package}/data/labels.csv", sep=r"\s+", names=["path", "probability", "cell_type"])
+    assert len(table) == 2624
+    assert table["probability"].ge(0.5).sum() == 821

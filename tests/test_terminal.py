@@ -1,0 +1,101 @@
+import logging
+import os
+import warnings
+
+import pytest
+
+from pipeline.records import Epoch
+from pipeline.terminal import Progress, TrialProgress, one_thread_pool, quiet
+
+
+def epochs(bar, *numbers):
+    for number in numbers:
+        bar.epoch(Epoch(number, 0.1, {}))
+
+
+def last_line(capsys):
+    return capsys.readouterr().err.strip().splitlines()[-1].rsplit("\r", 1)[-1]
+
+
+def test_every_thread_pool_gets_one_size():
+    one_thread_pool(3)
+    assert [os.environ[f"{name}_NUM_THREADS"] for name in ("OMP", "OPENBLAS", "MKL")] == ["3", "3", "3"]
+
+
+def test_waiting_threads_sleep_unless_the_user_says_otherwise(monkeypatch):
+    monkeypatch.setenv("OMP_WAIT_POLICY", "ACTIVE")
+    one_thread_pool(1)
+    assert os.environ["OMP_WAIT_POLICY"] == "ACTIVE"
+
+
+def test_quiet_leaves_what_the_user_set(monkeypatch):
+    monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "false")
+    with warnings.catch_warnings():
+        quiet()
+    assert os.environ["MLFLOW_DISABLE_TELEMETRY"] == "false"
+    assert logging.getLogger("alembic").level == logging.ERROR
+
+
+def test_quiet_silences_others_and_not_us(capsys):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.resetwarnings()
+        quiet()
+        warnings.warn_explicit("theirs", UserWarning, "x.py", 1, module="mlflow.store.db")
+        warnings.warn_explicit("theirs", UserWarning, "x.py", 1, module="torch")
+        warnings.warn_explicit("ours", UserWarning, "x.py", 1, module="pipeline.data")
+    assert [str(w.message) for w in caught] == ["ours"]
+
+
+def test_progress_ends_at_the_total(capsys):
+    with Progress("reading", 4, "image") as bar:
+        for _ in range(4):
+            bar.step()
+    assert "reading: 100%" in last_line(capsys)
+
+
+def test_a_training_is_one_whole_however_many_epochs_it_has(capsys):
+    with TrialProgress("tune", 2, 2) as bar:
+        for number, whole in enumerate((3, 7)):
+            bar.begin(number, whole, whole)
+            epochs(bar, *range(1, whole + 1))
+            bar.end(0.5)
+    line = last_line(capsys)
+    assert "tune: 100%" in line
+    assert "trial 2 of 2, epoch 7/7" in line
+
+
+def test_a_trial_that_goes_on_from_a_rung_is_counted_once(capsys):
+    with TrialProgress("tune", 1, 1) as bar:
+        bar.begin(0, 4, 2)
+        epochs(bar, 1, 2)
+        bar.end(0.5)
+        bar.begin(0, 4, 4)
+        epochs(bar, 3)
+    assert "tune:  75%" in last_line(capsys)
+
+
+def test_an_earlier_rung_read_back_again_takes_nothing_away(capsys):
+    with TrialProgress("tune", 2, 2) as bar:
+        for until in (4, 2):
+            bar.begin(0, 4, until)
+            bar.end(0.5)
+    assert "tune:  50%" in last_line(capsys)
+
+
+def test_what_is_read_back_counts_as_done(capsys):
+    with TrialProgress("tune", 2, 2) as bar:
+        bar.begin(0, 4, 4)
+        bar.end(0.5)
+    assert "tune:  50%" in last_line(capsys)
+
+
+@pytest.mark.parametrize(("values", "shown"), [((0.5, 0.25, 0.4), "best 0.250"), ((float("inf"),), None)])
+def test_the_best_value_so_far_is_shown_once_there_is_one(capsys, values, shown):
+    with TrialProgress("tune", 9, 9) as bar:
+        for number, value in enumerate(values):
+            bar.begin(number, 2, 2)
+            bar.end(value)
+        bar.begin(len(values), 2, 2)
+        epochs(bar, 1)
+    line = last_line(capsys)
+    assert shown in line if shown else "best" not in line

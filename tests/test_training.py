@@ -1,0 +1,185 @@
+import math
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import example, given
+from hypothesis import strategies as st
+from torch import nn
+
+from pipeline.recipe import Recipe
+from pipeline.training import DivergedError, Fit, Samples, one_cycle, predict
+
+CPU = torch.device("cpu")
+PLAIN = {"backbone": "compact", "weights": "random", "cut": "input", "epochs": 4, "batch_size": 4}
+
+
+class Table:
+    """Vectors by view and row, which remember what was taken."""
+
+    def __init__(self, count: int = 12, views: int = 2, features: int = 3) -> None:
+        self.values = np.random.default_rng(0).normal(size=(views, count, features)).astype(np.float32)
+        self.views, self.taken = views, list[tuple[int, int]]()
+
+    def take(self, rows: np.ndarray, views: np.ndarray) -> torch.Tensor:
+        self.taken += zip(rows.tolist(), views.tolist())
+        return torch.from_numpy(self.values[views, rows])
+
+
+def samples(count: int = 12, views: int = 2) -> Samples:
+    return Samples(Table(count, views), np.arange(count) % 2, np.arange(count))
+
+
+def fit(seed: int = 1, **recipe: Any) -> Fit:
+    torch.manual_seed(0)
+    body = nn.Sequential(nn.Linear(3, 5), nn.BatchNorm1d(5), nn.Dropout(0.5), nn.Linear(5, 2))
+    return Fit(body, Recipe(**{**PLAIN, "learning_rate": 0.01, **recipe}), seed, CPU)
+
+
+def seen(by: Fit, epochs: int = 1) -> list[list[tuple[int, int]]]:
+    """Return the (row, view) pairs of each epoch, in order."""
+    data, found = samples(), []
+    for _ in range(epochs):
+        data.inputs.taken.clear()
+        by.epoch(data)
+        found.append(list(data.inputs.taken))
+    return found
+
+
+@given(st.floats(0, 1))
+@example(0.25)
+def test_the_learning_rate_is_a_share_of_its_peak(t):
+    assert 0 < one_cycle(t) <= 1
+
+
+@given(st.floats(0, 1), st.floats(0, 1))
+def test_the_learning_rate_rises_for_a_quarter_and_falls_from_there(s, t):
+    s, t = sorted((s, t))
+    if t <= 0.25:
+        assert one_cycle(s) <= one_cycle(t)
+    elif s >= 0.25:
+        assert one_cycle(s) >= one_cycle(t)
+
+
+def test_the_learning_rate_reaches_its_peak_and_ends_near_nothing():
+    assert one_cycle(0.25) == pytest.approx(1, abs=1e-3)
+    assert one_cycle(0) < 0.1
+    assert one_cycle(1) < 1e-3
+
+
+@given(st.integers(2, 40), st.integers(2, 9), st.integers(1, 4))
+def test_every_row_is_seen_once_an_epoch_but_for_a_last_one_left_alone(count, size, views):
+    data = samples(count, views)
+    fit(batch_size=size).epoch(data)
+    rows = [row for row, _ in data.inputs.taken]
+    assert len(rows) == len(set(rows)) == count - (count % size == 1)
+    assert {view for _, view in data.inputs.taken} <= set(range(views))
+
+
+@given(st.integers(0, 2**31))
+def test_order_and_views_depend_on_seed_and_epoch_alone(noise):
+    plain = seen(fit(), 2)
+    torch.manual_seed(noise)
+    np.random.seed(noise)
+    assert seen(fit(learning_rate=0.02, dropout=0.3, weight_decay=0.0, epochs=9), 2) == plain
+    assert plain[0] != plain[1]
+    assert seen(fit(seed=2), 2) != plain
+
+
+def test_random_changes_are_drawn_from_seed_and_epoch_alone():
+    def drawn(by):
+        found: list[float] = []
+
+        def transform(batch, generator):
+            found.append(float(torch.rand((), generator=generator)))
+            return batch
+
+        by.epoch(samples(), transform)
+        torch.rand(())
+        by.epoch(samples(), transform)
+        return found
+
+    first = drawn(fit())
+    assert drawn(fit()) == first
+    assert len(set(first)) == len(first)
+    assert drawn(fit(seed=2)) != first
+
+
+@pytest.mark.parametrize("poison", [math.nan, math.inf])
+def test_a_loss_that_is_no_number_raises_and_does_not_count_as_an_epoch(poison):
+    data, by = samples(), fit()
+    by.epoch(data)
+    data.inputs.values[:, 5] = poison
+    with pytest.raises(DivergedError, match="nan in epoch 2"):
+        by.epoch(data)
+    assert by.done == 1
+
+
+def test_training_lowers_the_loss():
+    data, by = samples(views=1), fit(epochs=30, learning_rate=0.03, batch_size=12)
+    by.body[2].p = 0.0
+    learnable = replace(data, labels=(data.inputs.values[0, :, 0] > 0).astype(np.int64))
+    losses = [by.epoch(learnable) for _ in range(30)]
+    assert losses[-1] < 0.5 * losses[0]
+
+
+@pytest.mark.parametrize("decay", [0.5, 1.0])
+def test_stages_learn_more_slowly_by_a_factor_for_each_one_between_them_and_the_head(decay):
+    torch.manual_seed(0)
+    body = nn.Sequential(nn.Linear(3, 4), nn.Linear(4, 4), nn.Linear(4, 2))
+    before = [stage.weight.detach().clone() for stage in body]
+    recipe = Recipe(**{**PLAIN, "learning_rate": 0.01, "depth_decay": decay, "weight_decay": 0, "batch_size": 12})
+    Fit(body, recipe, 1, CPU).epoch(samples())  # one step, whose size is the learning rate: Adam's first
+    steps = [float((stage.weight.detach() - old).abs().max()) for stage, old in zip(body, before)]
+    assert steps == pytest.approx([0.01 * one_cycle(0) * decay**depth for depth in (2, 1, 0)], rel=1e-3)
+
+
+@pytest.mark.parametrize(("probe_epochs", "kept"), [(1, True), (0, False)])
+def test_a_head_fitted_first_keeps_the_statistics_it_was_fitted_under(probe_epochs, kept):
+    by = fit(probe_epochs=probe_epochs)
+    norm = by.body[1]
+    before = {name: tensor.clone() for name, tensor in norm.named_buffers()}
+    weight = norm.weight.detach().clone()
+    by.epoch(samples())
+    assert all(torch.equal(tensor, before[name]) for name, tensor in norm.named_buffers()) == kept
+    assert not torch.equal(norm.weight, weight)
+
+
+def test_statistics_that_are_kept_are_the_ones_training_normalises_by():
+    data, by = samples(views=1), fit(probe_epochs=1, learning_rate=1e-30, batch_size=12)
+    by.body[2].p = 0.0
+    labels = torch.from_numpy(data.labels)
+    with torch.inference_mode():
+        expected = nn.functional.cross_entropy(by.body.eval()(torch.from_numpy(data.inputs.values[0])), labels)
+    assert by.epoch(data) == pytest.approx(float(expected), rel=1e-5)
+
+
+def test_a_restored_training_goes_on_where_it_was():
+    whole, begun, ended = fit(), fit(), fit(seed=1)
+    losses = [whole.epoch(samples()) for _ in range(3)]
+    assert begun.epoch(samples()) == losses[0]
+    ended.restore(begun.state())
+    assert [ended.epoch(samples()), ended.epoch(samples())] == losses[1:]
+    assert ended.done == 3
+
+
+@given(st.lists(st.integers(0, 11), min_size=1, max_size=150))
+def test_predictions_come_in_the_order_of_the_rows_whatever_the_batch(rows):
+    data, by = samples(), fit()
+    by.body.train()
+    every = predict(by.body, data.inputs, data.rows, CPU)
+    np.testing.assert_allclose(predict(by.body, data.inputs, np.array(rows), CPU), every[rows], atol=1e-7)
+    np.testing.assert_allclose(every.sum(1), 1)
+    assert every.dtype == np.float64
+
+
+def test_predictions_are_the_mean_over_the_first_views():
+    data, by = samples(views=3), fit()
+    single = []
+    for view in range(2):
+        data.inputs.values = np.roll(data.inputs.values, -view, axis=0)
+        single.append(predict(by.body, data.inputs, data.rows, CPU))
+    data.inputs.values = np.roll(data.inputs.values, 1, axis=0)
+    np.testing.assert_allclose(predict(by.body, data.inputs, data.rows, CPU, views=2), np.mean(single, axis=0))
