@@ -133,9 +133,9 @@ def choose(means: dict[str, float], metric: str) -> str:
 
 
 def recommend(winner: str, pairs: list[dict[str, Any]], flops: dict[str, int], metric: str, confidence: float) -> str:
-    """Return the cheapest to train of the winner and all that cannot be told from it at this confidence."""
-    beaten = {name for name in flops if name != winner and chance(pairs, winner, name, metric) >= confidence}
-    return min(sorted(flops.keys() - beaten), key=lambda name: flops[name])
+    """Return the cheapest to train of those that no other beats at this confidence; the winner where all are beaten."""
+    beaten = {b for a in flops for b in flops if a != b and chance(pairs, a, b, metric) >= confidence}
+    return min(sorted(flops.keys() - beaten), key=lambda name: flops[name], default=winner)
 
 
 def chance(pairs: list[dict[str, Any]], a: str, b: str, metric: str) -> float:
@@ -196,5 +196,9 @@ def sentence(parts: dict[str, Any], confidence: float) -> str:
     cheap = min(sorted(strategies), key=lambda n: strategies[n]["cost"]["train_flops"])
     ratio = strategies[recommended]["cost"]["train_flops"] / strategies[cheap]["cost"]["train_flops"]
     price = "the cheapest to train" if recommended == cheap else f"{ratio:.1f} times the training FLOPs of {cheap}"
-    advice = f"Use {recommended}" if recommended == winner else f"Use the cheapest of these, {recommended}"
+    advice = f"Use {recommended}"
+    if better:
+        advice = f"Validation and test disagree; use {recommended}, which nothing beats on test"
+    elif recommended != winner:
+        advice = f"Use the cheapest of these, {recommended}"
     return f"{head}; {', '.join(leads + doubts + losses)}. {advice}: {price}."

@@ -2,6 +2,7 @@ import math
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -233,6 +234,9 @@ def test_the_best_trial_has_the_lowest_loss_of_those_trained_to_the_end(
     assert best(tried).value == min(t.value for t in complete)
     assert best(list(reversed(tried))) == best(tried)
     assert all(len(t.outcome.epochs) == 6 for t in complete)
+    pruned = next(t for t in tried if t.state == "PRUNED")
+    lucky = replace(pruned.outcome, epochs=[Epoch(1, 0.0, {"log_loss": 0.0})])
+    assert best([*tried, replace(pruned, outcome=lucky)]) == best(tried)
 
 
 def test_pruned_trials_keep_their_scores(uninterrupted):

@@ -45,7 +45,7 @@ def variants(name: str) -> Iterator[Any]:
     row = Strategy(**ROWS[name])
     axes = {key: axis.choices or (middle(axis),) for key, axis in row.space.items() if key not in SMALL}
     named = [key for key, values in axes.items() if len(values) > 1]
-    for turn in range(max(map(len, axes.values()))):
+    for turn in range(max(map(len, axes.values()), default=1)):
         chosen = {key: values[turn % len(values)] for key, values in axes.items()}
         wanted = {**row.recipe, **chosen, **SMALL}
         wanted["probe_epochs"] = min(wanted.get("probe_epochs", 0), 2)
@@ -170,7 +170,8 @@ def test_another_seed_gives_another_outcome(recipe, trained):
 
 @every_row
 def test_it_learns_sixteen_images_by_heart(recipe, image_set, tmp_path):
-    eager = {"epochs": 8, "batch_size": 16, "dropout": 0, "weight_decay": 0, "jitter": 0, "learning_rate": 0.001}
+    epochs = 60 if recipe.cut == "head" else 12  # a head alone learns slowly, and costs little
+    eager = {"epochs": epochs, "learning_rate": 0.001, "dropout": 0, "weight_decay": 0, "jitter": 0}
     copied = {name: np.tile(getattr(image_set, name)[:16], 3) for name in ("labels", "strata")}
     images = np.concatenate([image_set.images[:16]] * 3)
     thrice = replace(image_set, images=images, ids=np.arange(48).astype(str), digest="sixteen", **copied)
