@@ -1,8 +1,10 @@
 """Cost without noise: floating-point operations and parameters, the same on every machine."""
 
+from typing import Any
+
 import torch
 from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils.flop_counter import FlopCounterMode, conv_flop_count
 
 
 def forward_flops(module: nn.Module, example: torch.Tensor) -> int:
@@ -16,10 +18,22 @@ def training_flops(module: nn.Module, example: torch.Tensor) -> int:
     """Count the operations of one image forward and backward; example has shape (1, ...)."""
     if not any(p.requires_grad for p in module.parameters()):
         return 0
-    with FlopCounterMode(display=False) as counter:
+    counted = {torch.ops.aten.convolution_backward: _convolution_backward_flops}
+    with FlopCounterMode(display=False, custom_mapping=counted) as counter:
         _in_eval_mode(module, example).sum().backward()
     module.zero_grad()
     return counter.get_total_flops()
+
+
+def _convolution_backward_flops(
+    gradient: Any, x: Any, weight: Any, bias: Any, stride: Any, padding: Any, dilation: Any, transposed: bool,
+    output_padding: Any, groups: int, wanted: list[bool], **rest: Any,
+) -> int:  # fmt: skip
+    """Count a convolution's gradients, of its input and of its weights, as what the convolution itself costs each.
+
+    PyTorch's own count takes the weights' gradient of a grouped convolution for that of a dense one.
+    """
+    return sum(wanted[:2]) * int(conv_flop_count(x, weight, gradient, transposed))
 
 
 def _in_eval_mode(module: nn.Module, example: torch.Tensor) -> torch.Tensor:

@@ -43,3 +43,11 @@ def test_counting_leaves_modes_statistics_and_gradients_as_they_were(count):
     assert [module.training for module in body.modules()] == modes
     assert all(torch.equal(tensor, before[name]) for name, tensor in body.state_dict().items())
     assert all(parameter.grad is None for parameter in body.parameters())
+
+
+@pytest.mark.parametrize("groups", [1, 2, 8])
+def test_a_grouped_convolution_is_not_charged_as_a_dense_one(groups):
+    convolution = nn.Conv2d(8, 8, 3, padding=1, groups=groups, bias=False)
+    forward = 2 * 8 * (8 // groups) * 9 * 5 * 5
+    assert forward_flops(convolution, torch.zeros(1, 8, 5, 5)) == forward
+    assert training_flops(convolution, torch.zeros(1, 8, 5, 5)) == 2 * forward  # the input needs no gradient

@@ -72,6 +72,11 @@ def test_trials_of_different_strategies_can_be_compared(chain):
     assert {run.data.params["strategy"] for run in runs} == {"frozen", "finetune"}
 
 
+def test_no_training_state_is_left_behind(chain):
+    assert list(chain.root.glob("work/units/*/epoch-*.json"))
+    assert not list(chain.root.glob("work/units/*/state.pt"))
+
+
 def test_the_test_split_cannot_be_given(chain, capsys):
     with pytest.raises(SystemExit):
         main([*chain.command("tune", "frozen"), "--test", str(chain.prepared.test)])
@@ -105,9 +110,10 @@ def start(chain, strategy):
 
 def test_a_stage_that_was_killed_is_gone_on_with_to_the_same_bytes(chain, new_chain):
     killed = new_chain()
-    process = start(killed, "frozen")
+    process, latest = start(killed, "frozen"), time.monotonic() + 120
     while not list(killed.root.glob("work/units/*/epoch-*.json")):
         assert process.poll() is None, "it ended before it could be killed"
+        assert time.monotonic() < latest, "it began nothing"
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
     process.wait()
