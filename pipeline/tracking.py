@@ -7,6 +7,7 @@ so a rerun adds nothing, and what a killed process left RUNNING is completed or 
 import json
 import logging
 import os
+import re
 import socket
 import subprocess
 import time
@@ -46,7 +47,7 @@ def _explained(method: Any) -> Any:
         try:
             return method(*args, **kwargs)
         except MlflowException as error:
-            reason = str(error).splitlines()[0][:200]
+            reason = _shown(str(error).splitlines()[0])[:200]
             where = _shown(os.environ["MLFLOW_TRACKING_URI"])
             raise UserError(f"MLflow at {where}: {reason}\nWhat is trained is kept; run dvc repro again.") from None
 
@@ -190,7 +191,7 @@ def connect(root: Path) -> Any:
             client.search_experiments(max_results=1)
             return client
     except (MlflowException, OSError) as error:
-        reason = str(error).splitlines()[0][:200]
+        reason = _shown(str(error).splitlines()[0])[:200]
         raise UserError(f"MLflow at {_shown(uri)}: {reason}. Start the server, or unset MLFLOW_TRACKING_URI.") from None
 
 
@@ -211,10 +212,9 @@ def _check_reachable(uri: str) -> None:
         ) from None
 
 
-def _shown(uri: str) -> str:
-    """Return a URI without its password."""
-    parts = urlsplit(uri)
-    return uri if parts.password is None else uri.replace(f":{parts.password}@", ":***@")
+def _shown(text: str) -> str:
+    """Return a URI, or a message that quotes one, without its password."""
+    return re.sub(r"(://[^:/@\s]*):[^@\s]*@", r"\1:***@", text)
 
 
 def _experiment(client: Any, root: Path, name: str) -> str:
