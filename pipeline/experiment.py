@@ -141,7 +141,7 @@ class _Unit:
         example = inputs.take(train[:1], np.zeros(1, dtype=np.int64)).to(setting.device)
         per_image = cost.training_flops(body, example), cost.forward_flops(body, example)
         fit_flops = self.probe_flops + len(epochs) * (per_image[0] * len(train) + per_image[1] * len(valid))
-        price = self._cost(network, body, fit_flops, test)
+        price = self._cost(network, body, fit_flops)
         if test is None or failed:
             return Outcome(epochs, price, failed)
         probabilities = predict(body, inputs, valid, setting.device, len(setting.scored))
@@ -206,7 +206,7 @@ class _Unit:
             extra = {"probe_flops": self.probe_flops, "passes": self.passes}
             torch.save({"fit": fit.state(), "epochs": records, **extra}, temporary)
 
-    def _cost(self, network: Network, body: nn.Module, fit_flops: int, test: ImageSet | None) -> Cost:
+    def _cost(self, network: Network, body: nn.Module, fit_flops: int) -> Cost:
         pixel = Pixels(self.setting.dev.images, ("identity",)).take(np.zeros(1, int), np.zeros(1, int))
         return Cost(
             passes=dict(self.passes),

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -72,8 +73,11 @@ def digest(value: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
+@cache
 def source_digest() -> str:
     """Return a hash of this package's code, so that no result outlives the code that made it.
+
+    Read once a process: files edited while it runs are not the code that it runs.
 
     Stages and what only shows results (`report`, `tracking`, `comparison`) do not count.
     """

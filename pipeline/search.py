@@ -172,7 +172,7 @@ def value_of(outcome: Outcome) -> float:
 
 def planned(row: Strategy, search: Search) -> float:
     """Return how many whole trainings the trials amount to, if none fails and all recipes have as many epochs."""
-    epochs = int(row.recipe["epochs"]) if "epochs" in row.recipe else int(max(map(int, row.space["epochs"].ends())))
+    epochs = int(row.recipe["epochs"]) if "epochs" in row.recipe else max(map(int, row.space["epochs"].ends()))
     trained = 0
     for first in range(0, row.trials, search.generation):
         alive, before = min(search.generation, row.trials - first), 0
