@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from safetensors.torch import save_file
+from torch import nn
 
 from pipeline.backbones import load_pretrained
 from pipeline.catalog import BACKBONES
@@ -14,17 +15,25 @@ from pipeline.network import describe
 from pipeline.recipe import Recipe
 from pipeline.records import atomic, write_json
 from pipeline.seeding import derive
-from pipeline.serving import Network
+from pipeline.serving import Network, make_head
 
 
 def build(recipe: Recipe, images: ImageSet, seed: int) -> Network:
     """Make a recipe's network: random weights from the seed, then the pretrained ones where the recipe says so."""
     backbone = BACKBONES[recipe.backbone]
+    spec = describe(recipe, backbone, images.classes, images.size, images.channels, ("identity",))
     torch.manual_seed(derive("init", seed))
-    network = Network(describe(recipe, backbone, images.classes, images.size, images.channels, ("identity",)))
+    network = Network(spec)
+    network.head = new_head(recipe, images, seed, network.backbone.num_features)
     if recipe.weights == "pretrained":
         load_pretrained(network.backbone, backbone)
     return network.to(memory_format=torch.channels_last) if backbone.channels_last else network
+
+
+def new_head(recipe: Recipe, images: ImageSet, seed: int, features: int) -> nn.Sequential:
+    """Make a recipe's head on so many features; its weights depend on the seed alone, not on the backbone's."""
+    torch.manual_seed(derive("init-head", seed))
+    return make_head(recipe.head, features, recipe.hidden, len(images.classes), recipe.dropout)
 
 
 def save_model(network: Network, spec: dict[str, Any], folder: Path) -> None:

@@ -45,8 +45,18 @@ class Strategy(Section):
 
     trials: int = Field(ge=1)
     rungs: tuple[Annotated[int, Field(ge=1)], ...] = ()  # epochs after which the weakest trials are dropped
+    generation: int | None = Field(None, ge=1)  # in place of search.generation
+    budget: float | None = Field(None, gt=0)  # in place of search.budget
     recipe: dict[str, Any]
     space: dict[str, Dimension]
+
+    def size(self, search: "Search") -> int:
+        """Return how many trials are asked for together."""
+        return self.generation or search.generation
+
+    def spend(self, search: "Search") -> float | None:
+        """Return the FLOPs that the search may cost; None for no limit."""
+        return self.budget or search.budget
 
     def cuts(self) -> tuple[Any, ...]:
         """Return every cut that a trial of this strategy may ask for."""
@@ -126,6 +136,8 @@ class Search(Section):
     seed: int = Field(ge=0)  # of the sampler, the split and the initialisation: shared by all trials
     generation: int = Field(ge=1)  # trials asked for together, before any of them is told
     keep: Fraction  # of a generation, promoted from each rung to the next
+    budget: float | None = Field(None, gt=0)  # FLOPs that each strategy's search may cost; `trials` caps it too
+    workers: int = Field(1, ge=1)  # processes that train units; results do not depend on it
 
 
 class Train(Section):

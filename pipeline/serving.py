@@ -132,19 +132,20 @@ class Network(nn.Module):
         super().__init__()
         self.preprocess = Preprocess(spec["image_size"], spec["mean"], spec["std"])
         self.backbone = timm.create_model(spec["architecture"], num_classes=0, **spec["options"])
-        self.head = _head(spec, self.backbone.num_features)
+        classes = len(spec["classes"])
+        self.head = make_head(spec["head"], self.backbone.num_features, spec["hidden"], classes, spec["dropout"])
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Return logits."""
         return self.head(self.backbone(self.preprocess(images)))
 
 
-def _head(spec: dict[str, Any], features: int) -> nn.Sequential:
-    dropout, classes, hidden = nn.Dropout(spec["dropout"]), len(spec["classes"]), spec["hidden"]
-    if spec["head"] == "linear":
-        return nn.Sequential(Standardize(features), dropout, nn.Linear(features, classes))
-    middle = (nn.Linear(features, hidden), nn.GELU())
-    return nn.Sequential(Standardize(features), *middle, dropout, nn.Linear(hidden, classes))
+def make_head(kind: str, features: int, hidden: int, classes: int, dropout: float) -> nn.Sequential:
+    """Make a `linear` head, or an `mlp` one with a hidden layer: features (N, D) to logits (N, classes)."""
+    if kind == "linear":
+        return nn.Sequential(Standardize(features), nn.Dropout(dropout), nn.Linear(features, classes))
+    middle = (nn.Linear(features, hidden), nn.GELU(), nn.Dropout(dropout))
+    return nn.Sequential(Standardize(features), *middle, nn.Linear(hidden, classes))
 
 
 class Classifier:

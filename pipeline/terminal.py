@@ -5,6 +5,7 @@ import math
 import os
 import sys
 import warnings
+from collections.abc import Mapping
 from types import TracebackType
 from typing import Any
 
@@ -59,7 +60,7 @@ class Progress:
 
 
 class TrialProgress:
-    """A bar over the trials of a study: which trial, which epoch, the best so far."""
+    """A bar over the trials of a study: which trial, which epoch, the best so far. Trials may run side by side."""
 
     def __init__(self, title: str, trials: int, trainings: float, unit: str = "trial") -> None:
         self._whole = round(trainings, 6)
@@ -67,7 +68,8 @@ class TrialProgress:
         self._bar = tqdm(total=self._whole, desc=title, bar_format=layout, **_pace())
         self._trials, self._unit, self._best = trials, unit, math.inf
         self._seen = 0
-        self._reached: dict[int, float] = {}  # trial -> share of its epochs that the bar has counted
+        self._epochs: dict[int, int] = {}  # trial -> how many its recipe has
+        self._reached: dict[int, int] = {}  # trial -> how many the bar has counted
 
     def __enter__(self) -> "TrialProgress":
         return self
@@ -75,36 +77,33 @@ class TrialProgress:
     def __exit__(self, *error: object) -> None:
         self._bar.close()
 
-    def begin(self, number: int, epochs: int, until: int) -> None:
-        """Say which trial is trained now, out of how many epochs, and how far."""
-        self._number, self._epochs, self._until = number, epochs, until
-        self._say(self._reached.get(number, 0) * epochs)
+    def expect(self, epochs: Mapping[int, int]) -> None:
+        """Say how many epochs each of these trials has."""
+        self._epochs |= epochs
 
-    def epoch(self, epoch: Epoch) -> None:
-        """Count an epoch."""
-        self._count(epoch.number)
-        self._say(epoch.number)
+    def hear(self, kind: str, *content: Any) -> None:
+        """Show what a job reports: ("epoch", trial, Epoch), or ("images", count) of a stem's pass."""
+        if kind == "epoch":
+            number, epoch = content
+            self._count(number, epoch.number)
+            self._say(number, epoch)
+        else:
+            self._seen += content[0]
+            self._bar.set_postfix_str(f"feature pass, {self._seen:,} images", refresh=False)
+            self._bar.update(0)
 
-    def images(self, count: int) -> None:
-        """Say that a stem has run on so many more images."""
-        self._seen += count
-        self._bar.set_postfix_str(f"feature pass, {self._seen:,} images", refresh=False)
-        self._bar.update(0)
-
-    def end(self, value: float) -> None:
+    def end(self, number: int, until: int, value: float) -> None:
         """Count what was read back rather than trained, and remember the best."""
-        self._count(self._until)
+        self._count(number, until)
         self._best = min(self._best, value)
 
-    def _count(self, epoch: float) -> None:
-        share = min(epoch / self._epochs, 1)
-        if share > self._reached.get(self._number, 0):
-            step = share - self._reached.get(self._number, 0)
-            self._bar.update(min(step, self._whole - self._bar.n))  # sums of shares miss 1 by a rounding
-            self._reached[self._number] = share
+    def _count(self, number: int, epoch: int) -> None:
+        new = min(epoch, self._epochs[number]) - self._reached.get(number, 0)
+        if new > 0:
+            self._bar.update(min(new / self._epochs[number], self._whole - self._bar.n))  # shares miss 1 by a rounding
+            self._reached[number] = epoch
 
-    def _say(self, epoch: float) -> None:
+    def _say(self, number: int, epoch: Epoch) -> None:
         best = f", best {self._best:.3f}" if math.isfinite(self._best) else ""
-        self._bar.set_postfix_str(
-            f"{self._unit} {self._number + 1} of {self._trials}, epoch {epoch:.0f}/{self._epochs}{best}", refresh=False
-        )
+        where = f"{self._unit} {number + 1} of {self._trials}, epoch {epoch.number}/{self._epochs[number]}"
+        self._bar.set_postfix_str(where + best, refresh=False)

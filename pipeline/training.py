@@ -67,9 +67,9 @@ class Fit:
             if isinstance(module, nn.modules.batchnorm._BatchNorm):
                 module.eval()  # the head was fitted to features under these statistics
         losses = []
-        batches = list(_shuffled(samples, self.recipe.batch_size, seed))
-        for step, (rows, views) in enumerate(batches):
-            self._set_rate(self.done + step / len(batches))
+        steps = list(batches(samples, self.recipe.batch_size, seed))
+        for step, (rows, views) in enumerate(steps):
+            self._set_rate(self.done + step / len(steps))
             x = samples.inputs.take(rows, views)
             x = transform(x, generator) if transform else x
             logits = self.body(x.to(self.device))
@@ -109,7 +109,7 @@ def one_cycle(t: float) -> float:
     return 1e-4 + (1 - 1e-4) * (1 + math.cos(math.pi * (t - warm) / (1 - warm))) / 2
 
 
-def _shuffled(samples: Samples, size: int, seed: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def batches(samples: Samples, size: int, seed: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yield (rows, views) of each batch; a last one of a single image is left out, BatchNorm cannot use it."""
     rng = np.random.default_rng(seed)
     order = rng.permutation(samples.rows)

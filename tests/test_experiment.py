@@ -9,12 +9,13 @@ import torch
 
 from pipeline.data import ImageSet, load, train_valid
 from pipeline.errors import UserError
-from pipeline.experiment import Setting, drop_state, settle, unit, unit_folder
+from pipeline.experiment import unit
 from pipeline.metrics import score
 from pipeline.models import export_model
 from pipeline.params import Features, Runtime
 from pipeline.recipe import Recipe
 from pipeline.serving import Classifier
+from pipeline.workspace import Setting, drop_states, settle, unit_folder
 
 SCRATCH = {"backbone": "compact", "weights": "random", "cut": "input", "jitter": 0.1, "dropout": 0.2}
 FROZEN = {"backbone": "compact", "weights": "random", "cut": "head", "head": "mlp", "hidden": 8, "dropout": 0.2}
@@ -78,7 +79,7 @@ def test_a_unit_that_was_interrupted_gives_the_same_outcome(kind, died_in, setti
 
 def test_a_unit_without_the_state_to_go_on_from_starts_anew_to_the_same_outcome(setting, image_set, tmp_path):
     unit(recipe("partial"), setting, 1, until=2)
-    drop_state(recipe("partial"), setting, 1)
+    drop_states(recipe("partial"), setting, 1)
     elsewhere = make_setting(image_set, tmp_path / "elsewhere")
     assert unit(recipe("partial"), setting, 1) == unit(recipe("partial"), elsewhere, 1)
 

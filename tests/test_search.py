@@ -1,5 +1,6 @@
 import math
 import shutil
+import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -11,11 +12,13 @@ import pytest
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
+from pipeline import search as searching
 from pipeline.errors import UserError
 from pipeline.params import Search, Strategy
 from pipeline.recipe import Recipe
 from pipeline.records import Cost, Epoch, Outcome
-from pipeline.search import best, open_study, planned, table, total_flops, tune
+from pipeline.search import open_study, planned, study_key
+from pipeline.trials import Rung, Tried, best, table, total_flops
 
 SEARCH = Search(seed=0, generation=3, keep=0.5)
 ROW = Strategy(
@@ -38,6 +41,17 @@ def evaluate(number: int, recipe: Recipe, until: int) -> Outcome:
     epochs = [Epoch(n, depth, {"log_loss": depth + 1 / n + recipe.batch_size / 640}) for n in range(1, until + 1)]
     passes = {recipe.head: 1000}
     return Outcome(epochs, Cost(passes, 10 * until, predict_flops=1, parameters=1, trainable_parameters=1))
+
+
+def tune(
+    row: Strategy, search: Search, study: optuna.Study, evaluate: Evaluate, on_tried=lambda done: None
+) -> list[Tried]:
+    """Spend a budget on trials that are evaluated one by one."""
+
+    def together(rung: Rung) -> dict[int, Outcome]:
+        return {number: evaluate(number, recipe, rung.until[number]) for number, recipe in rung.recipes.items()}
+
+    return searching.tune(row, search, study, together, on_tried)
 
 
 def diverge_if(condition: Callable[[Recipe], bool], after: int = 1) -> Evaluate:
@@ -154,7 +168,7 @@ def test_a_study_killed_in_any_training_goes_on_to_the_same_trials(call, fresh, 
     assert recorded(study) == uninterrupted[1]
 
 
-@pytest.mark.parametrize("writes", [4, 7, 13])
+@pytest.mark.parametrize("writes", [17, 25, 40])
 def test_a_study_killed_again_and_again_between_writes_goes_on_to_the_same_trials(writes, fresh, uninterrupted):
     path, deaths = file_of(fresh()), 0
     while True:
@@ -174,9 +188,9 @@ def test_a_study_killed_again_and_again_between_writes_goes_on_to_the_same_trial
 def test_a_trial_heard_of_is_recorded(fresh):
     study, heard = fresh(), []
 
-    def listen(t):
-        trial = study.get_trials()[t.number]
-        heard.append((t.number, t.state, trial.state.name))
+    def listen(done):
+        for t in done:
+            heard.append((t.number, t.state, study.get_trials()[t.number].state.name))
 
     tried = tune(ROW, SEARCH, study, evaluate, listen)
     assert heard == [(t.number, t.state, t.state) for t in tried]
@@ -271,7 +285,7 @@ def test_a_promoted_training_may_diverge_too(fresh):
     def failing_late(number, recipe, until):
         return late(number, recipe, until) if until > 4 else evaluate(number, recipe, until)
 
-    tried = tune(row, SEARCH, fresh(), failing_late)
+    tried = tune(row, SEARCH.model_copy(update={"keep": 0.9}), fresh(), failing_late)
     assert {t.state for t in tried if t.outcome.failed} == {"PRUNED"}
     assert {t.recipe.head for t in tried if t.state == "COMPLETE"} == {"mlp"}
 
@@ -305,3 +319,88 @@ def test_the_table_has_a_row_for_each_trial(uninterrupted):
     assert list(rows["value"]) == [t.value for t in tried] == list(rows["valid_log_loss"])
     assert list(rows["learning_rate"]) == [t.recipe.learning_rate for t in tried]
     assert set(ROW.space) <= set(rows)
+
+
+def test_no_trial_is_ever_unfinished_in_the_database(fresh):
+    study = fresh()
+    seen = []
+
+    def look(number, recipe, until):
+        seen.extend(trial.state.name for trial in study.get_trials())
+        return evaluate(number, recipe, until)
+
+    tune(ROW, SEARCH, study, look)
+    assert set(seen) == {"COMPLETE", "PRUNED"}
+
+
+def test_a_row_s_own_generation_and_budget_stand_in_for_the_search_s():
+    row = ROW.model_copy(update={"generation": 7, "budget": 5.0})
+    assert (row.size(SEARCH), row.spend(SEARCH)) == (7, 5.0)
+    assert (ROW.size(SEARCH), ROW.spend(SEARCH.model_copy(update={"budget": 3.0}))) == (3, 3.0)
+
+
+@pytest.mark.parametrize("budget", [1, 1500, 2200, 2300, 2400, 1e9])
+def test_a_budget_is_never_exceeded_but_by_the_first_generation(budget, fresh):
+    search = SEARCH.model_copy(update={"budget": budget})
+    row = ROW.model_copy(update={"trials": 30})
+    tried = tune(row, search, fresh(), evaluate)
+    whole = tune(row, SEARCH, fresh(), evaluate)
+    assert tried == whole[: len(tried)]
+    assert len(tried) in (3, 30) or total_flops(tried) <= budget
+    dearest = 10 * (2 + 2 + 6)  # what three trials with one rung cost at most: two promoted, one dropped
+    dearest += 10 * 6
+    assert len(tried) == 30 or total_flops(tried) + dearest > budget
+
+
+def test_a_generation_killed_while_it_was_recorded_is_recorded_once(fresh, uninterrupted):
+    study = fresh()
+    with pytest.raises(KeyboardInterrupt), killed_after(20):
+        tune(ROW, SEARCH, study, evaluate)
+    study = reopen(file_of(study))
+    assert 0 < len(study.get_trials()) < 3
+    assert tune(ROW, SEARCH, study, evaluate) == uninterrupted[0]
+    assert recorded(study) == uninterrupted[1]
+
+
+def test_the_trials_of_a_cohort_are_those_that_started_together(fresh):
+    rungs = []
+
+    def listen(rung):
+        rungs.append(rung)
+        return {number: evaluate(number, recipe, rung.until[number]) for number, recipe in rung.recipes.items()}
+
+    searching.tune(ROW, SEARCH, fresh(), listen)
+    assert [list(rung.recipes) for rung in rungs[::2]] == [[0, 1, 2], [3, 4]]
+    assert rungs[0].cohort == rungs[1].cohort != rungs[2].cohort == rungs[3].cohort
+
+
+def test_a_database_that_cannot_be_written_is_explained(fresh):
+    study = fresh()
+
+    def refuse(connection, cursor, statement, *rest):
+        if statement.startswith("INSERT"):
+            raise sqlite3.OperationalError("database or disk is full")
+
+    event.listen(Engine, "before_cursor_execute", refuse)
+    try:
+        with pytest.raises(UserError, match=r"optuna\.db.* disk is full"):
+            tune(ROW, SEARCH, study, evaluate)
+    finally:
+        event.remove(Engine, "before_cursor_execute", refuse)
+
+
+def test_a_damaged_database_is_explained(tmp_path):
+    (tmp_path / "optuna.db").write_bytes(b"not a database" * 100)
+    with pytest.raises(UserError, match=r"optuna\.db.*not a database"):
+        open_study(tmp_path / "optuna.db", "a study")
+
+
+def test_a_study_s_name_follows_from_all_that_its_trials_do_and_not_from_the_number_of_workers():
+    key = study_key(ROW, SEARCH, {"data": "x"})
+    assert study_key(ROW, SEARCH.model_copy(update={"workers": 9}), {"data": "x"}) == key
+    others = [
+        study_key(ROW.model_copy(update={"trials": 6}), SEARCH, {"data": "x"}),
+        study_key(ROW, SEARCH.model_copy(update={"keep": 0.4}), {"data": "x"}),
+        study_key(ROW, SEARCH, {"data": "y"}),
+    ]
+    assert len({key, *others}) == 4

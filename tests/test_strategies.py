@@ -17,7 +17,7 @@ from torch import nn
 from pipeline.backbones import load_pretrained
 from pipeline.catalog import BACKBONES
 from pipeline.data import ImageSet, load
-from pipeline.experiment import settle, unit, unit_folder
+from pipeline.experiment import unit
 from pipeline.features import Live, Pixels, cached
 from pipeline.models import build
 from pipeline.network import place, split, stages
@@ -25,6 +25,7 @@ from pipeline.params import Dimension, Features, Runtime, Strategy
 from pipeline.recipe import Recipe
 from pipeline.serving import Network
 from pipeline.training import Fit, Inputs, Samples, predict
+from pipeline.workspace import settle, unit_folder
 from tests.imports import ROOT
 
 SMALL = {"image_size": 32, "epochs": 2, "batch_size": 8, "hidden": 16}
@@ -170,7 +171,7 @@ def test_another_seed_gives_another_outcome(recipe, trained):
 
 @every_row
 def test_it_learns_sixteen_images_by_heart(recipe, image_set, tmp_path):
-    epochs = 60 if recipe.cut == "head" else 12  # a head alone learns slowly, and costs little
+    epochs = 150 if recipe.cut == "head" else 12  # a head alone learns slowly, and costs little
     eager = {"epochs": epochs, "learning_rate": 0.001, "dropout": 0, "weight_decay": 0, "jitter": 0}
     copied = {name: np.tile(getattr(image_set, name)[:16], 3) for name in ("labels", "strata")}
     images = np.concatenate([image_set.images[:16]] * 3)

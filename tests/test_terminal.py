@@ -8,9 +8,9 @@ from pipeline.records import Epoch
 from pipeline.terminal import Progress, TrialProgress, one_thread_pool, quiet
 
 
-def epochs(bar, *numbers):
+def epochs(bar, trial, *numbers):
     for number in numbers:
-        bar.epoch(Epoch(number, 0.1, {}))
+        bar.hear("epoch", trial, Epoch(number, 0.1, {}))
 
 
 def last_line(capsys):
@@ -55,47 +55,61 @@ def test_progress_ends_at_the_total(capsys):
 
 def test_a_training_is_one_whole_however_many_epochs_it_has(capsys):
     with TrialProgress("tune", 2, 2) as bar:
+        bar.expect({0: 3, 1: 7})
         for number, whole in enumerate((3, 7)):
-            bar.begin(number, whole, whole)
-            epochs(bar, *range(1, whole + 1))
-            bar.end(0.5)
+            epochs(bar, number, *range(1, whole + 1))
+            bar.end(number, whole, 0.5)
     line = last_line(capsys)
     assert "tune: 100%" in line
     assert "trial 2 of 2, epoch 7/7" in line
 
 
+def test_trials_side_by_side_are_each_counted(capsys):
+    with TrialProgress("tune", 2, 2) as bar:
+        bar.expect({0: 4, 1: 2})
+        for epoch in (1, 2):
+            epochs(bar, 0, epoch)
+            epochs(bar, 1, epoch)
+    assert "tune:  75%" in last_line(capsys)
+
+
 def test_a_trial_that_goes_on_from_a_rung_is_counted_once(capsys):
     with TrialProgress("tune", 1, 1) as bar:
-        bar.begin(0, 4, 2)
-        epochs(bar, 1, 2)
-        bar.end(0.5)
-        bar.begin(0, 4, 4)
-        epochs(bar, 3)
+        bar.expect({0: 4})
+        epochs(bar, 0, 1, 2)
+        bar.end(0, 2, 0.5)
+        epochs(bar, 0, 3)
     assert "tune:  75%" in last_line(capsys)
 
 
 def test_an_earlier_rung_read_back_again_takes_nothing_away(capsys):
     with TrialProgress("tune", 2, 2) as bar:
+        bar.expect({0: 4})
         for until in (4, 2):
-            bar.begin(0, 4, until)
-            bar.end(0.5)
+            bar.end(0, until, 0.5)
     assert "tune:  50%" in last_line(capsys)
 
 
 def test_what_is_read_back_counts_as_done(capsys):
     with TrialProgress("tune", 2, 2) as bar:
-        bar.begin(0, 4, 4)
-        bar.end(0.5)
+        bar.expect({0: 4})
+        bar.end(0, 4, 0.5)
     assert "tune:  50%" in last_line(capsys)
+
+
+def test_a_feature_pass_shows_how_far_it_is(capsys):
+    with TrialProgress("tune", 2, 2) as bar:
+        for _ in range(20):
+            bar.hear("images", 64)
+    assert "feature pass, 1,280 images" in last_line(capsys)
 
 
 @pytest.mark.parametrize(("values", "shown"), [((0.5, 0.25, 0.4), "best 0.250"), ((float("inf"),), None)])
 def test_the_best_value_so_far_is_shown_once_there_is_one(capsys, values, shown):
     with TrialProgress("tune", 9, 9) as bar:
+        bar.expect(dict.fromkeys(range(9), 2))
         for number, value in enumerate(values):
-            bar.begin(number, 2, 2)
-            bar.end(value)
-        bar.begin(len(values), 2, 2)
-        epochs(bar, 1)
+            bar.end(number, 2, value)
+        epochs(bar, len(values), 1)
     line = last_line(capsys)
     assert shown in line if shown else "best" not in line

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Sequence
+from functools import partial
 
 from pipeline import params as parameters
 from pipeline.cli import Stopwatch, arguments, guarded
@@ -21,33 +22,39 @@ def main(argv: Sequence[str] | None = None) -> None:
     seeds = params.train.seeds
     quiet()
     one_thread_pool(params.runtime.threads)
-    from pipeline import data, experiment, models, outcomes, tracking
-    from pipeline.records import Outcome, digest, read_json, write_csv, write_json
+    from pipeline import jobs, models, outcomes, tracking
+    from pipeline.executor import Executor, alone
+    from pipeline.records import digest, read_json, write_csv, write_json
+    from pipeline.workspace import unit_folder
 
     watch = Stopwatch()
-    images, test = data.load(args.dev), data.load(args.test)
-    setting = experiment.settle(images, params.prepare.valid_fraction, params.features, args.work, params.runtime)
+    make_context = partial(jobs.open_context, args.dev, args.test, args.work, params.prepare.valid_fraction,
+                           params.features, params.runtime)  # fmt: skip
+    context = make_context()
+    setting, images, test = context.setting, context.setting.dev, context.tested()
     tuned = read_json(args.tuned)
     recipe = Recipe(**tuned["recipe"])
     key = digest({"recipe": recipe, "seeds": seeds, "test": test.digest, **setting.identity()})
     dataset = tracking.Dataset(params.data.name, images.digest, str(args.dev))
-    tracker = tracking.MlflowTracker(args.params.resolve().parent, params.tracking.experiment, dataset)
     tags = {"stage": "train", "strategy": args.strategy}
-    parent = tracker.parent(f"train-{args.strategy}-{key}", f"train {args.strategy}", tags)
-
-    done: dict[int, Outcome] = {}
-    with TrialProgress(f"train {args.strategy}", len(seeds), len(seeds), "seed") as bar:
-        for position, seed in enumerate(seeds):
-            bar.begin(position, recipe.epochs, recipe.epochs)
-            done[seed] = experiment.unit(recipe, setting, seed, test=test, on_epoch=bar.epoch, on_images=bar.images)
-            result = outcomes.summarise(done, images, test)
-            bar.end(result["valid"][seed]["log_loss"])
+    with (
+        alone(args.work / f"train-{args.strategy}.lock"),
+        Executor(params.search.workers, make_context, jobs.run) as executor,
+        TrialProgress(f"train {args.strategy}", len(seeds), len(seeds), "seed") as bar,
+    ):
+        tracker = tracking.MlflowTracker(args.params.resolve().parent, params.tracking.experiment, dataset)
+        parent = tracker.parent(f"train-{args.strategy}-{key}", f"train {args.strategy}", tags)
+        bar.expect(dict.fromkeys(range(len(seeds)), recipe.epochs))
+        planned = [jobs.Job((n,), (recipe,), seed, recipe.epochs) for n, seed in enumerate(seeds)]
+        done = {seed: job[0] for seed, job in zip(seeds, executor.map(planned, bar.hear))}
+        result = outcomes.summarise(done, images, test)
+        for seed in seeds:
             scores = {f"test_{name}": value for name, value in result["test"][seed].items()}
             shown = recipe.model_dump() | {"strategy": args.strategy}
             tracker.child(parent, f"seed-{seed}", f"{args.strategy} seed {seed}", shown, done[seed].epochs,
                           scores | done[seed].cost.measures(), tags | {"seed": str(seed)})  # fmt: skip
     best = outcomes.best_seed(result)
-    models.export_model(experiment.unit_folder(recipe, setting, best), args.model)
+    models.export_model(unit_folder(recipe, setting, best), args.model)
     write_csv(args.out / f"{args.strategy}.csv", outcomes.predictions(done, images, test))
     summary = outcomes.document(result, done, tuned, best)
     write_json(args.out / f"{args.strategy}.json", summary)

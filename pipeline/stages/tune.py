@@ -2,10 +2,10 @@
 
 import sys
 from collections.abc import Sequence
+from functools import partial
 
 from pipeline import params as parameters
 from pipeline.cli import Stopwatch, arguments, guarded
-from pipeline.recipe import Recipe
 from pipeline.terminal import TrialProgress, one_thread_pool, quiet
 
 
@@ -20,49 +20,51 @@ def main(argv: Sequence[str] | None = None) -> None:
     row = params.strategy(args.strategy)
     quiet()
     one_thread_pool(params.runtime.threads)
-    from pipeline import data, experiment, search, tracking
-    from pipeline.records import Outcome, digest, write_csv, write_json
+    from pipeline import jobs, search, tracking, trials
+    from pipeline.executor import Executor, alone
+    from pipeline.records import write_csv, write_json
 
     watch = Stopwatch()
-    images = data.load(args.dev)
-    setting = experiment.settle(
-        images, params.prepare.valid_fraction, params.features, args.work, params.runtime, row.cuts()
-    )
-    key = digest({"row": row, "search": params.search, **setting.identity()})
-    dataset = tracking.Dataset(params.data.name, images.digest, str(args.dev))
-    tracker = tracking.MlflowTracker(args.params.resolve().parent, params.tracking.experiment, dataset)
+    make_context = partial(jobs.open_context, args.dev, None, args.work, params.prepare.valid_fraction,
+                           params.features, params.runtime, row.cuts())  # fmt: skip
+    setting = make_context().setting
+    key = search.study_key(row, params.search, setting.identity())
+    dataset = tracking.Dataset(params.data.name, setting.dev.digest, str(args.dev))
     tags = {"stage": "tune", "strategy": args.strategy, "seed": str(params.search.seed)}
-    parent = tracker.parent(f"tune-{args.strategy}-{key}", f"tune {args.strategy}", tags)
-    study = search.open_study(args.work / "optuna.db", f"{args.strategy}-{key}")
+    with (
+        alone(args.work / f"tune-{args.strategy}.lock"),
+        Executor(params.search.workers, make_context, jobs.run) as executor,
+        TrialProgress(f"tune {args.strategy}", row.trials, search.planned(row, params.search)) as bar,
+    ):
+        tracker = tracking.MlflowTracker(args.params.resolve().parent, params.tracking.experiment, dataset)
+        parent = tracker.parent(f"tune-{args.strategy}-{key}", f"tune {args.strategy}", tags)
+        study = search.open_study(args.work / "optuna.db", f"{args.strategy}-{key}")
+        crew = jobs.Crew(executor, bar, params.search.seed)
 
-    with TrialProgress(f"tune {args.strategy}", row.trials, search.planned(row, params.search)) as bar:
+        def log(done: list[trials.Tried]) -> None:
+            crew.forget(setting)
+            for t in done:
+                recipe = t.recipe.model_dump() | {"strategy": args.strategy}
+                tracker.child(parent, f"trial-{t.number}", f"{args.strategy} trial {t.number}", recipe,
+                              t.outcome.epochs, t.outcome.cost.measures(),
+                              {**tags, "state": t.state, "failed": t.outcome.failed},
+                              )  # fmt: skip
 
-        def evaluate(number: int, recipe: Recipe, until: int) -> Outcome:
-            bar.begin(number, recipe.epochs, until)
-            outcome = experiment.unit(recipe, setting, params.search.seed, until, None, bar.epoch, bar.images)
-            bar.end(search.value_of(outcome))
-            return outcome
-
-        def log(t: search.Tried) -> None:
-            experiment.drop_state(t.recipe, setting, params.search.seed)
-            recipe = t.recipe.model_dump() | {"strategy": args.strategy}
-            tracker.child(parent, f"trial-{t.number}", f"{args.strategy} trial {t.number}", recipe, t.outcome.epochs,
-                          t.outcome.cost.measures(), {**tags, "state": t.state, "failed": t.outcome.failed},
-                          )  # fmt: skip
-
-        tried = search.tune(row, params.search, study, evaluate, log)
-    best = search.best(tried)
-    table = search.table(tried)
+        tried = search.tune(row, params.search, study, crew.train, log)
+    best = trials.best(tried)
+    table = trials.table(tried)
     csv = args.out / f"{args.strategy}.csv"
     write_csv(csv, table)
     result = {
         "strategy": args.strategy,
         "recipe": best.recipe,
         "best_trial": best.number,
-        "objective": search.OBJECTIVE,
+        "objective": trials.OBJECTIVE,
         "value": best.value,
         "trials": table["state"].value_counts().to_dict(),
-        "search_flops": search.total_flops(tried),
+        "search_flops": trials.total_flops(tried),
+        "budget_flops": row.spend(params.search),
+        "ended_by": "trials" if len(tried) == row.trials else "budget",
     }
     write_json(args.out / f"{args.strategy}.json", result)
     tracker.finish(parent, {"best_valid_log_loss": best.value}, [csv])

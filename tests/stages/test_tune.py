@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -31,7 +32,7 @@ def trials(chain, strategy):
 
 def test_the_best_recipe_is_exported_with_what_it_took_to_find_it(result, trials, strategy):
     assert set(result) == {
-        "strategy", "recipe", "best_trial", "objective", "value", "trials", "search_flops"
+        "strategy", "recipe", "best_trial", "objective", "value", "trials", "search_flops", "budget_flops", "ended_by"
     }  # fmt: skip
     best = trials.set_index("trial").loc[result["best_trial"]]
     assert (result["strategy"], best["state"]) == (strategy, "COMPLETE")
@@ -40,6 +41,7 @@ def test_the_best_recipe_is_exported_with_what_it_took_to_find_it(result, trials
     assert recipe.learning_rate == pytest.approx(best["learning_rate"])
     assert recipe.image_size == 32
     assert result["search_flops"] > 0
+    assert result["ended_by"] == "trials"
 
 
 def test_every_trial_is_exported(result, trials):
@@ -130,3 +132,30 @@ def test_a_stage_that_was_killed_is_gone_on_with_to_the_same_bytes(chain, new_ch
     trials = optuna.load_study(study_name=study, storage=storage).get_trials()
     assert [trial.number for trial in trials] == [0, 1]
     assert all(trial.state.is_finished() for trial in trials)
+
+
+def test_any_number_of_workers_gives_the_same_bytes(new_chain, small_params):
+    small_params["search"] |= {"generation": 4}
+    small_params["strategies"]["frozen"] |= {"trials": 6}
+    small_params["strategies"]["finetune"] |= {"trials": 5}
+    made = {}
+    for workers in (1, 2, 4):
+        small_params["search"]["workers"] = workers
+        chain = new_chain()
+        assert chain.run("tune", "frozen") == chain.run("tune", "finetune") == 0
+        made[workers] = chain.results()
+        assert {run.info.status for run in chain.runs().values()} == {"FINISHED"}
+        assert len(chain.runs()) == 6 + 5 + 2
+        shutil.rmtree(chain.root / "work")
+    assert sorted(made[1]) == [f"results/tune/{name}" for name in
+                               ("finetune.csv", "finetune.json", "frozen.csv", "frozen.json")]  # fmt: skip
+    assert made[1] == made[2] == made[4]
+
+
+def test_a_search_ends_where_another_generation_would_exceed_the_budget(new_chain, small_params):
+    small_params["search"] |= {"generation": 1, "budget": 1.0}
+    other = new_chain()
+    assert other.run("tune", "finetune") == 0
+    result = json.loads((other.root / "results/tune/finetune.json").read_text())
+    assert (sum(result["trials"].values()), result["ended_by"], result["budget_flops"]) == (1, "budget", 1.0)
+    assert len(other.children("tune finetune")) == 1

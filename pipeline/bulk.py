@@ -1,0 +1,114 @@
+"""One unit of work that is many trials: heads on a frozen backbone, trained in one go on cached features."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from pipeline.data import train_valid
+from pipeline.experiment import epochs_flops
+from pipeline.heads import HeadStack
+from pipeline.metrics import score
+from pipeline.models import build, new_head
+from pipeline.recipe import Recipe
+from pipeline.records import Epoch, Outcome, atomic, read_json, write_json
+from pipeline.training import Samples
+from pipeline.workspace import Bench, OnImages, Setting, unit_folder
+
+OnHeadEpoch = Callable[[int, Epoch], object]  # position of the head, and its epoch
+
+
+def heads(
+    recipes: Sequence[Recipe],
+    setting: Setting,
+    seed: int,
+    until: int,
+    cohort: str,
+    on_epoch: OnHeadEpoch = lambda position, epoch: None,
+    on_images: OnImages = lambda count: None,
+) -> list[Outcome]:
+    """Train heads of one shape up to epoch `until`, each going on from its last rung; read back what is done.
+
+    `cohort` names the whole group of trials that these belong to, in which the same heads always meet.
+    """
+    folders = [unit_folder(recipe, setting, seed, cohort) for recipe in recipes]
+    paths = [folder / f"epoch-{until}.json" for folder in folders]
+    if not all(path.exists() for path in paths):
+        stack = _Stack(recipes, setting, seed, folders)
+        for path, outcome in zip(paths, stack.run(until, on_epoch, on_images), strict=True):
+            write_json(path, asdict(outcome))
+    return [Outcome.from_dict(read_json(path)) for path in paths]
+
+
+class _Stack:
+    """The parts of one training of many heads."""
+
+    def __init__(self, recipes: Sequence[Recipe], setting: Setting, seed: int, folders: list[Path]) -> None:
+        self.recipes, self.setting, self.seed, self.folders = recipes, setting, seed, folders
+
+    def run(self, until: int, on_epoch: OnHeadEpoch, on_images: OnImages) -> list[Outcome]:
+        setting, recipe = self.setting, self.recipes[0]
+        train, valid = train_valid(setting.dev, setting.valid_fraction, self.seed)
+        network = build(recipe, setting.dev, self.seed)
+        bench = Bench(network, recipe, setting, on_images)
+        inputs = bench.inputs("head")
+        one = [new_head(each, setting.dev, self.seed, network.backbone.num_features) for each in self.recipes]
+        stack = HeadStack(one, self.recipes, self.seed, setting.device)
+        epochs = self._restore(stack, until)
+        if stack.done == 0:
+            stack.standardize.measure(inputs.take(train, np.zeros(len(train), dtype=np.int64)).to(setting.device))
+        samples, labels = Samples(inputs, setting.dev.labels, train), setting.dev.labels[valid]
+        failed = [""] * len(self.recipes)
+        while stack.done < until:
+            losses = stack.epoch(samples)
+            probabilities = stack.predict(inputs, valid)
+            for i, (loss, predicted) in enumerate(zip(losses, probabilities)):
+                failed[i] = failed[i] or _trouble(loss, predicted, stack.done)
+                if not failed[i]:
+                    epochs[i].append(Epoch(stack.done, loss, score(labels, predicted)))
+                    on_epoch(i, epochs[i][-1])
+        self._save(stack, epochs)
+        example = inputs.take(train[:1], np.zeros(1, dtype=np.int64)).to(setting.device)
+        prices = self._prices(bench, network.head, example, epochs, len(train), len(valid))
+        return [Outcome(*each) for each in zip(epochs, prices, failed)]
+
+    def _prices(
+        self, bench: Bench, head: nn.Module, example: torch.Tensor, epochs: list[list[Epoch]], train: int, valid: int
+    ) -> list[Any]:
+        """Return each head's cost: they differ in the epochs trained alone."""
+        known = {count: bench.price(head, epochs_flops(head, example, count, train, valid))
+                 for count in {len(each) for each in epochs}}  # fmt: skip
+        return [known[len(each)] for each in epochs]
+
+    def _restore(self, stack: HeadStack, until: int) -> list[list[Epoch]]:
+        """Take up the heads where their last rung ended; all anew where any state is missing."""
+        found = [_states(folder) for folder in self.folders]
+        common = {epoch for states in found[:1] for epoch in states if epoch < until}
+        common = {epoch for epoch in common if all(epoch in states for states in found)}
+        if not common:
+            return [[] for _ in self.recipes]
+        states = [torch.load(each[max(common)], map_location=self.setting.device, weights_only=True) for each in found]
+        stack.restore([state["head"] for state in states])
+        return [[Epoch(**epoch) for epoch in state["epochs"]] for state in states]
+
+    def _save(self, stack: HeadStack, epochs: list[list[Epoch]]) -> None:
+        """Keep a state per head for the next rung, beside the one before: a killed rung begins there again."""
+        if stack.done == self.recipes[0].epochs:
+            return
+        for i, folder in enumerate(self.folders):
+            with atomic(folder / f"state-{stack.done}.pt") as temporary:
+                torch.save({"head": stack.state(i), "epochs": [asdict(epoch) for epoch in epochs[i]]}, temporary)
+
+
+def _states(folder: Path) -> dict[int, Path]:
+    return {int(path.stem.removeprefix("state-")): path for path in folder.glob("state-*.pt")}
+
+
+def _trouble(loss: float, probabilities: np.ndarray, epoch: int) -> str:
+    if not np.isfinite(loss):
+        return f"the training loss became {loss} in epoch {epoch}"
+    return "" if np.isfinite(probabilities).all() else "the network's predictions became nan"

@@ -1,0 +1,109 @@
+"""What the executor is given: the trials of a rung, or the seeds of a retraining, cut into jobs."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline import bulk, data, experiment
+from pipeline.data import ImageSet
+from pipeline.executor import Executor, Report
+from pipeline.heads import stacks
+from pipeline.params import Features, Runtime
+from pipeline.recipe import Recipe
+from pipeline.records import Epoch, Outcome
+from pipeline.terminal import TrialProgress, quiet
+from pipeline.trials import Rung, value_of
+from pipeline.workspace import Setting, drop_states, settle
+
+
+@dataclass(frozen=True)
+class Context:
+    """What all jobs of a stage share."""
+
+    setting: Setting
+    test: ImageSet | None = None  # given to the stage that retrains alone
+
+    def tested(self) -> ImageSet:
+        """Return the test split, where there is one to see."""
+        assert self.test is not None
+        return self.test
+
+
+@dataclass(frozen=True)
+class Job:
+    """A unit, or heads that are trained side by side: what one process does in one go."""
+
+    numbers: tuple[int, ...]  # of the trials, or of the seed in its list
+    recipes: tuple[Recipe, ...]
+    seed: int
+    until: int  # the epoch to train to
+    cohort: str = ""  # of heads side by side
+
+
+def open_context(
+    dev: Path,
+    test: Path | None,
+    work: Path,
+    valid_fraction: float,
+    features: Features,
+    runtime: Runtime,
+    cuts: Sequence[int | str] = (),
+) -> Context:  # fmt: skip
+    """Open a stage's images in this process; tuning has no path to the test split to give."""
+    quiet()
+    setting = settle(data.load(dev), valid_fraction, features, work, runtime, cuts)
+    return Context(setting, data.load(test) if test else None)
+
+
+def plan(rung: Rung, seed: int) -> list[Job]:
+    """Cut a rung into jobs, in order of their first trial; which trials share one follows from the rung alone."""
+    recipes, until = rung.recipes, rung.until
+    frozen = [number for number, recipe in recipes.items() if recipe.cut == "head"]
+    found = [Job((n,), (recipe,), seed, until[n]) for n, recipe in recipes.items() if recipe.cut != "head"]
+    for members in stacks([recipes[number] for number in frozen]):
+        numbers = tuple(frozen[i] for i in members)
+        found.append(Job(numbers, tuple(recipes[n] for n in numbers), seed, until[numbers[0]], rung.cohort))
+    return sorted(found, key=lambda job: job.numbers)
+
+
+def run(job: Job, context: Context, report: Report) -> list[Outcome]:
+    """Do a job, or read back what is done; report ("epoch", number, epoch) and ("images", count)."""
+
+    def on_epoch(position: int, epoch: Epoch) -> None:
+        report("epoch", job.numbers[position], epoch)
+
+    def on_images(count: int) -> None:
+        report("images", count)
+
+    setting = context.setting
+    if job.cohort:
+        return bulk.heads(job.recipes, setting, job.seed, job.until, job.cohort, on_epoch, on_images)
+    recipe = job.recipes[0]
+    return [experiment.unit(recipe, setting, job.seed, job.until, context.test, lambda e: on_epoch(0, e), on_images)]
+
+
+class Crew:
+    """Whoever trains a stage's units, with a bar that shows how far they are."""
+
+    def __init__(self, executor: Executor, bar: TrialProgress, seed: int) -> None:
+        self._executor, self._bar, self._seed = executor, bar, seed
+        self._jobs: list[Job] = []
+
+    def train(self, rung: Rung) -> dict[int, Outcome]:
+        """Train a rung's trials; return their outcomes by number."""
+        planned = plan(rung, self._seed)
+        self._jobs += planned
+        self._bar.expect({number: recipe.epochs for number, recipe in rung.recipes.items()})
+        outcomes: dict[int, Outcome] = {}
+        for job, done in zip(planned, self._executor.map(planned, self._bar.hear)):
+            outcomes |= dict(zip(job.numbers, done))
+        for number, outcome in outcomes.items():
+            self._bar.end(number, rung.until[number], value_of(outcome))
+        return outcomes
+
+    def forget(self, setting: Setting) -> None:
+        """Delete the states from which the jobs so far could go on, once nothing will; results stay."""
+        for job in self._jobs:
+            for recipe in job.recipes:
+                drop_states(recipe, setting, job.seed, job.cohort)
+        self._jobs = []

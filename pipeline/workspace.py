@@ -1,0 +1,136 @@
+"""What all units of a stage share: the images, how they are seen, and where features and finished units are kept."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import timm
+import torch
+from torch import nn
+
+from pipeline import cost
+from pipeline.catalog import BACKBONES
+from pipeline.data import ImageSet
+from pipeline.errors import UserError
+from pipeline.features import Pixels, cached
+from pipeline.network import describe, place, stages
+from pipeline.params import Features, Runtime
+from pipeline.recipe import Recipe
+from pipeline.records import Cost, Epoch, digest, source_digest
+from pipeline.serving import Network
+from pipeline.training import Inputs
+
+OnEpoch = Callable[[Epoch], object]
+OnImages = Callable[[int], object]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What all units of a stage share."""
+
+    dev: ImageSet  # train and valid
+    valid_fraction: float
+    views: tuple[str, ...]  # seen in training
+    scored: tuple[str, ...]  # averaged in the final predictions: the first of `views`, or all
+    work: Path  # where features and finished units are kept
+    device: torch.device
+    threads: int
+    cuts: tuple[int | str, ...] = ()  # where else features will be asked for: one pass serves all
+
+    def identity(self) -> dict[str, Any]:
+        """Return all of this that changes a result."""
+        return {
+            "data": self.dev.digest,
+            "valid_fraction": self.valid_fraction,
+            "views": [self.views, self.scored],
+            "device": self.device.type,
+            "threads": self.threads,
+            "versions": [torch.__version__, timm.__version__],
+            "code": source_digest(),
+        }
+
+
+def settle(
+    dev: ImageSet,
+    valid_fraction: float,
+    features: Features,
+    work: Path,
+    runtime: Runtime,
+    cuts: Sequence[int | str] = (),
+) -> Setting:
+    """Return a Setting on this machine: so many threads, on the device asked for; raise UserError without one."""
+    torch.set_num_threads(runtime.threads)
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.utils.deterministic.fill_uninitialized_memory = False
+    if runtime.device == "cuda" and not torch.cuda.is_available():
+        raise UserError("runtime.device: cuda was asked for and there is none; use cpu or auto")
+    gpu = runtime.device != "cpu" and torch.cuda.is_available()
+    device = torch.device("cuda" if gpu else "cpu")
+    scored = features.views if features.average else features.views[:1]
+    return Setting(dev, valid_fraction, features.views, scored, work, device, runtime.threads, tuple(cuts))
+
+
+def unit_folder(recipe: Recipe, setting: Setting, seed: int, cohort: str = "") -> Path:
+    """Return where a unit's results are: a name made of all that determines them.
+
+    Heads trained side by side belong to a cohort: sums over several heads are not those over one, to the last bit.
+    """
+    identity = {"recipe": recipe, "seed": seed, **setting.identity(), **({"cohort": cohort} if cohort else {})}
+    return setting.work / "units" / digest(identity)
+
+
+def drop_states(recipe: Recipe, setting: Setting, seed: int, cohort: str = "") -> None:
+    """Delete the states from which a unit could go on; its results stay."""
+    for state in unit_folder(recipe, setting, seed, cohort).glob("state*.pt"):
+        state.unlink(missing_ok=True)
+
+
+class Bench:
+    """One network in a setting: what its parts are fed, and what that costs."""
+
+    def __init__(self, network: Network, recipe: Recipe, setting: Setting, on_images: OnImages) -> None:
+        self.network, self.recipe, self.setting, self.on_images = network, recipe, setting, on_images
+        self.passes: dict[str, int] = {}  # feature passes: what was run -> FLOPs
+
+    def inputs(self, cut: int | str) -> Inputs:
+        """Return what a body that begins at a cut is trained on, in all views; a feature pass is charged."""
+        images, views = self.setting.dev, self.setting.views
+        modules, at = stages(self.network), place(self.network, cut)
+        if at:
+            name = f"{self.recipe.backbone}/{self.recipe.weights}/{self.recipe.image_size}/{cut}"
+            stem = nn.Sequential(*modules[:at]).to(self.setting.device)
+            self.passes[name] = cost.forward_flops(stem, self._pixel()) * len(images) * len(views)
+        return self._read(cut, images, views)
+
+    def test_inputs(self, test: ImageSet) -> Inputs:
+        """Return what the body is scored on; it is no cost of training."""
+        return self._read(self.recipe.cut, test, self.setting.scored)
+
+    def _read(self, cut: int | str, images: ImageSet, views: tuple[str, ...]) -> Inputs:
+        """Return pixels where the stem is empty, otherwise the stem's cached activations."""
+        modules, at = stages(self.network), place(self.network, cut)
+        if at == 0:
+            return Pixels(images.images, views)
+        where, also = self.setting.work / "features", [place(self.network, other) for other in self.setting.cuts]
+        return cached(modules, at, images, views, where, self.setting.device, self.on_images, also)
+
+    def price(self, body: nn.Module, fit_flops: int) -> Cost:
+        """Return what training this network's body so far, and using it, costs."""
+        return Cost(
+            passes=dict(self.passes),
+            fit_flops=fit_flops,
+            predict_flops=cost.forward_flops(self.network, self._pixel()) * len(self.setting.scored),
+            parameters=cost.count_parameters(self.network),
+            trainable_parameters=cost.count_parameters(body),
+        )
+
+    def spec(self) -> dict[str, Any]:
+        """Return what the network is rebuilt from where it is served."""
+        images, backbone = self.setting.dev, BACKBONES[self.recipe.backbone]
+        return describe(self.recipe, backbone, images.classes, images.size, images.channels, self.setting.scored)
+
+    def _pixel(self) -> Any:
+        one = np.zeros(1, dtype=np.int64)
+        return Pixels(self.setting.dev.images, ("identity",)).take(one, one).to(self.setting.device)
