@@ -108,6 +108,7 @@ class Kill:
 def test_a_half_logged_unit_is_replaced(track, client, process):
     tracker = track()
     parent = tracker.parent("stage-1", "tune frozen", {})
+    tracker.children(parent, [unit("b")])
     with pytest.raises(KeyboardInterrupt):
         tracker.children(parent, [unit(params={"epochs": Kill()})])
     half = runs(client)["unit a"].info
