@@ -35,6 +35,7 @@ def connect(root: Path) -> Any:
     os.environ.setdefault("MLFLOW_TRACKING_URI", f"sqlite:///{root.resolve() / 'mlflow.db'}")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # two lines and a request for each run
     os.environ.pop("MLFLOW_RUN_ID", None)  # `mlflow run` sets it, and every run of ours would join that one
     os.environ.pop("MLFLOW_EXPERIMENT_ID", None)
     uri = os.environ["MLFLOW_TRACKING_URI"]

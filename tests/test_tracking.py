@@ -4,6 +4,7 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 from collections import Counter
 from contextlib import suppress
 from dataclasses import replace
@@ -13,6 +14,8 @@ os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"  # before mlflow loads: tests ar
 
 import pytest
 from mlflow import MlflowClient
+from mlflow.server import app, handlers
+from werkzeug.serving import make_server
 
 from pipeline.errors import UserError
 from pipeline.records import Epoch
@@ -31,6 +34,21 @@ def client(tracking_uri):
 def track(client, tmp_path):
     """A function that makes a tracker, as each process makes its own."""
     return lambda data=DATA: MlflowTracker(tmp_path, "tiny", data)
+
+
+@pytest.fixture
+def served(tracking_uri, tmp_path, monkeypatch):
+    """A client of an MLflow server that has the database; MLFLOW_TRACKING_URI points at it."""
+    for store in ("_tracking_store", "_model_registry_store", "_artifact_repo"):
+        monkeypatch.setattr(handlers, store, None)
+    handlers.initialize_backend_stores(tracking_uri, tracking_uri, (tmp_path / "artifacts").as_uri())
+    server = make_server("127.0.0.1", 0, app)
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+    uri = f"http://127.0.0.1:{server.server_port}"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    yield MlflowClient(uri)
+    server.shutdown()
+    server.server_close()
 
 
 def runs(client):
@@ -84,6 +102,16 @@ def test_a_stage_and_its_units_are_logged_with_all_that_leads_back_to_them(track
         assert json.loads(data.dataset.source) == {"uri": DATA.source}
     assert found["tune frozen"].data.metrics == {"best": 0.25}
     assert [file.path for file in client.list_artifacts(parent)] == ["trials.csv"]
+
+
+def test_a_server_gets_the_same_as_a_database_and_the_terminal_stays_quiet(served, tmp_path, capfd):
+    first = log_stage(MlflowTracker(tmp_path, "tiny", DATA), tmp_path)
+    before = everything(served)
+    assert [point for point, _ in before[1]["unit b", "valid_accuracy"]] == [1, 2]
+    assert {status for _, status, _ in before[0].values()} == {"FINISHED"}
+    assert log_stage(MlflowTracker(tmp_path, "tiny", DATA), tmp_path) == first
+    assert everything(served) == before
+    assert capfd.readouterr().out == ""
 
 
 def test_the_same_stage_logged_again_adds_nothing(track, client, tmp_path):
