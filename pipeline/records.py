@@ -84,6 +84,8 @@ def source_digest() -> str:
     shown = {
         "report.py",
         "tracking.py",
+        "connection.py",
+        "registry.py",
         "comparison.py",
         "search.py",
         "terminal.py",

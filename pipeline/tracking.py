@@ -1,31 +1,26 @@
-"""Mirror what is on disk into MLflow, and the registry: the only import of mlflow (but for the served file).
+"""Mirror what is on disk into MLflow: a run for each stage, and one below it for each of its units.
 
 Every run carries a `headstart.key` made of all that determines it. A run whose key is there is not logged again,
 so a rerun adds nothing, and what a killed process left RUNNING is completed or closed by the next one.
 """
 
 import json
-import logging
+import math
 import os
-import re
 import socket
 import subprocess
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import wraps
-from http.client import HTTPConnection, HTTPException, HTTPSConnection
-from importlib.metadata import version
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
-from urllib.parse import urlsplit
 
-from pipeline.errors import UserError
+from pipeline.connection import KEY, connect, explained
 from pipeline.records import Epoch, digest
 
-KEY, OWNER = "headstart.key", "headstart.owner"
-SERVED = ("mlflow", "numpy", "pandas", "pillow", "safetensors", "timm", "torch", "torchvision")
+OWNER, PARENT = "headstart.owner", "mlflow.parentRunId"
+PAGE = 1000  # runs in an answer
 
 
 @dataclass(frozen=True)
@@ -37,21 +32,16 @@ class Dataset:
     source: str
 
 
-def _explained(method: Any) -> Any:
-    """Make a method say in a sentence when MLflow fails half-way, a server that went away for one."""
+@dataclass(frozen=True)
+class Unit:
+    """Hold what is shown of a finished unit of a stage."""
 
-    @wraps(method)
-    def call(*args: Any, **kwargs: Any) -> Any:
-        from mlflow.exceptions import MlflowException
-
-        try:
-            return method(*args, **kwargs)
-        except MlflowException as error:
-            reason = _shown(str(error).splitlines()[0])[:200]
-            where = _shown(os.environ["MLFLOW_TRACKING_URI"])
-            raise UserError(f"MLflow at {where}: {reason}\nWhat is trained is kept; run dvc repro again.") from None
-
-    return call
+    key: str  # no other unit of the stage has it
+    name: str
+    params: dict[str, Any]
+    epochs: Sequence[Epoch]
+    metrics: dict[str, float]
+    tags: dict[str, str]
 
 
 class MlflowTracker:
@@ -63,158 +53,131 @@ class MlflowTracker:
         self._dataset = dataset
         self._experiment = _experiment(self._client, root, experiment)
         self._common = {**_provenance(root), "data": dataset.digest, OWNER: _owner()}
+        self._logged: dict[str, set[str]] = {}  # the keys of the units that are there, by parent
         self._close_orphans()
 
-    @_explained
+    @contextmanager
+    def stage(self, key: str, name: str, tags: dict[str, str]) -> Iterator[str]:
+        """Open, or go on with, the run of one stage; yield its id.
+
+        Where the block raises, the run becomes KILLED (after Ctrl-C) or FAILED, unless it had been finished before.
+        The next process to open it goes on with it.
+        """
+        run = self.parent(key, name, tags)
+        try:
+            yield run
+        except BaseException as error:
+            self._give_up(run, "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
+            raise
+
+    @explained
     def parent(self, key: str, name: str, tags: dict[str, str]) -> str:
         """Open, or go on with, the run of one stage; return its id."""
-        found = self._find(key)
-        if found:
-            if found.info.status != "FINISHED":
-                self._client.update_run(found.info.run_id, status="RUNNING")
-                self._client.set_tag(found.info.run_id, OWNER, _owner())
-            return str(found.info.run_id)
-        return self._create(key, name, tags)
+        found = self._search(f"tags.`{KEY}` = '{key}'")
+        if not found:
+            return self._create(key, name, tags)
+        info = found[0].info
+        if info.status != "FINISHED":
+            self._client.update_run(info.run_id, status="RUNNING")
+            self._client.set_tag(info.run_id, OWNER, _owner())
+            self._log_data(info.run_id)  # its process may have been killed before it did; twice is once
+        return str(info.run_id)
 
-    @_explained
+    @explained
+    def children(self, parent: str, units: Iterable[Unit]) -> None:
+        """Log finished units under their stage, but for those that are there."""
+        logged = self._logged.pop(parent, None)  # forgotten where this is interrupted: the next call looks again
+        if logged is None:
+            logged = self._whole(parent)
+        for unit in units:
+            key = digest([parent, unit.key])
+            if key not in logged:
+                self._log(key, parent, unit)
+                logged.add(key)
+        self._logged[parent] = logged
+
     def child(self, parent: str, key: str, name: str, params: dict[str, Any], epochs: Sequence[Epoch],
               metrics: dict[str, float], tags: dict[str, str]) -> None:  # fmt: skip
-        """Log a finished unit under its stage."""
-        from mlflow.entities import Metric, Param
+        """Log a single finished unit under its stage."""
+        self.children(parent, [Unit(key, name, params, epochs, metrics, tags)])
 
-        key = digest([parent, key])
-        found = self._find(key)
-        if found and found.info.status == "FINISHED":
-            return
-        if found:  # half logged when its process was killed
-            self._client.delete_run(found.info.run_id)
-        run = self._create(key, name, {**tags, "mlflow.parentRunId": parent})
-        now = int(time.time() * 1000)
-        points = [Metric("train_log_loss", e.train_loss, now, e.number) for e in epochs]
-        points += [Metric(f"valid_{m}", v, now, e.number) for e in epochs for m, v in e.valid.items()]
-        points += [Metric(name, value, now, 0) for name, value in metrics.items()]
-        points = [point for point in points if point.value == point.value and abs(point.value) != float("inf")]
-        settings = [Param(name, str(value)) for name, value in params.items()]
-        for start in range(0, max(1, len(points)), 900):  # the server takes at most 1,000 a request
-            self._client.log_batch(run, points[start : start + 900], settings if start == 0 else ())
-        self._client.set_terminated(run, "FINISHED")
-
-    @_explained
+    @explained
     def finish(self, run: str, metrics: dict[str, float], files: Iterable[Path]) -> None:
         """Close a stage's run with its summary and artifacts."""
-        if self._client.get_run(run).info.status == "FINISHED":
+        info = self._client.get_run(run).info
+        if info.status == "FINISHED":
             return
-        for name, value in metrics.items():
-            self._client.log_metric(run, name, value)
+        # At the time the run began, so that a second attempt writes the same points and not more.
+        self._client.log_batch(run, _points(metrics, info.start_time))
         for file in files:
             self._client.log_artifact(run, str(file))
         self._client.set_terminated(run, "FINISHED")
 
-    @_explained
-    def register(self, run: str, name: str, folder: Path, aliases: Sequence[str], tags: dict[str, str]) -> int:
-        """Make a model folder a version of a registered model, unless it is one already; point aliases at it.
+    def _whole(self, parent: str) -> set[str]:
+        """Return the keys of the units that are there; delete those that were half logged by a killed process."""
+        found = [run for run in self._search(f"tags.`{PARENT}` = '{parent}'") if KEY in run.data.tags]
+        for run in found:
+            if run.info.status != "FINISHED":
+                self._client.delete_run(run.info.run_id)
+        return {run.data.tags[KEY] for run in found if run.info.status == "FINISHED"}
 
-        Return the version. The model is code (serving.py) beside safetensors: nothing in it is pickled.
-        """
-        from mlflow.exceptions import MlflowException
+    def _log(self, key: str, parent: str, unit: Unit) -> None:
+        """Log a unit; it is FINISHED last, so that one that is not is known to be half logged."""
+        from mlflow.entities import Param
 
-        try:
-            self._client.create_registered_model(name)
-        except MlflowException as error:
-            if error.error_code != "RESOURCE_ALREADY_EXISTS":
-                raise
-        versions = self._client.search_model_versions(f"name = '{name}'")
-        known = [int(v.version) for v in versions if v.tags.get(KEY) == tags[KEY]]
-        number = min(known) if known else self._log_version(run, name, folder, tags)
-        for alias in aliases:
-            self._client.set_registered_model_alias(name, alias, str(number))
-        return number
-
-    def _log_version(self, run: str, name: str, folder: Path, tags: dict[str, str]) -> int:
-        import mlflow
-
-        logging.getLogger("mlflow").setLevel(logging.ERROR)
-        mlflow.set_tracking_uri(os.environ["MLFLOW_TRACKING_URI"])
-        mlflow.set_experiment(experiment_id=self._experiment)
-        with TemporaryDirectory() as temporary, mlflow.start_run(run_id=run):
-            code = Path(temporary) / "model.py"
-            code.write_text(_served_source(), encoding="utf-8")
-            info = mlflow.pyfunc.log_model(
-                name=name,
-                python_model=str(code),
-                artifacts={"model": str(folder)},
-                pip_requirements=[f"{package}=={version(package).split('+')[0]}" for package in SERVED],
-            )
-        made = self._client.create_model_version(name, info.model_uri, run_id=run, tags=tags, model_id=info.model_id)
-        return int(made.version)
-
-    def _find(self, key: str) -> Any:
-        found = self._client.search_runs([self._experiment], f"tags.`{KEY}` = '{key}'", max_results=1)
-        return found[0] if found else None
+        run = self._create(key, unit.name, {**unit.tags, PARENT: parent})
+        now = int(time.time() * 1000)
+        points = _points(unit.metrics, now)
+        for epoch in unit.epochs:
+            valid = {f"valid_{name}": value for name, value in epoch.valid.items()}
+            points += _points({"train_log_loss": epoch.train_loss, **valid}, now, epoch.number)
+        self._client.log_batch(run, points, [Param(name, str(value)) for name, value in unit.params.items()])
+        self._client.set_terminated(run, "FINISHED")
 
     def _create(self, key: str, name: str, tags: dict[str, str]) -> str:
+        run = self._client.create_run(self._experiment, run_name=name, tags={**self._common, **tags, KEY: key})
+        self._log_data(run.info.run_id)
+        return str(run.info.run_id)
+
+    def _log_data(self, run: str) -> None:
         from mlflow.entities import Dataset as MlflowDataset
         from mlflow.entities import DatasetInput
 
-        run = self._client.create_run(self._experiment, run_name=name, tags={**self._common, **tags, KEY: key})
-        data = MlflowDataset(
-            self._dataset.name, self._dataset.digest, "local", json.dumps({"uri": self._dataset.source})
-        )
-        self._client.log_inputs(run.info.run_id, [DatasetInput(data)])
-        return str(run.info.run_id)
+        source = json.dumps({"uri": self._dataset.source})
+        data = MlflowDataset(self._dataset.name, self._dataset.digest, "local", source)
+        self._client.log_inputs(run, [DatasetInput(data)])
+
+    def _search(self, wanted: str) -> list[Any]:
+        """Return all runs that a filter finds, from all pages."""
+        found, token = [], None
+        while True:
+            page = self._client.search_runs([self._experiment], wanted, max_results=PAGE, page_token=token)
+            found += page
+            token = page.token
+            if not token:
+                return found
+
+    def _give_up(self, run: str, status: str) -> None:
+        from mlflow.exceptions import MlflowException
+
+        with suppress(MlflowException):  # what the block raised says more
+            if self._client.get_run(run).info.status != "FINISHED":
+                self._client.set_terminated(run, status)
 
     def _close_orphans(self) -> None:
         """Mark as KILLED what a process of this machine that is gone left RUNNING."""
         host = f"{socket.gethostname()}:"
-        for run in self._client.search_runs([self._experiment], "attributes.status = 'RUNNING'", max_results=1000):
+        for run in self._search("attributes.status = 'RUNNING'"):
             owner = run.data.tags.get(OWNER, "")
             if owner.startswith(host) and not _alive(int(owner.removeprefix(host))):
                 self._client.set_terminated(run.info.run_id, "KILLED")
 
 
-def connect(root: Path) -> Any:
-    """Return an MlflowClient; raise UserError, within seconds, where the server does not answer."""
-    os.environ.setdefault("MLFLOW_TRACKING_URI", f"sqlite:///{root.resolve() / 'mlflow.db'}")
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
-    os.environ.pop("MLFLOW_RUN_ID", None)  # `mlflow run` sets it, and every run of ours would join that one
-    os.environ.pop("MLFLOW_EXPERIMENT_ID", None)
-    uri = os.environ["MLFLOW_TRACKING_URI"]
-    from filelock import FileLock
-    from mlflow import MlflowClient
-    from mlflow.exceptions import MlflowException
+def _points(values: dict[str, float], time_ms: int, step: int = 0) -> list[Any]:
+    """Return metrics of MLflow, but for those that are no finite numbers."""
+    from mlflow.entities import Metric
 
-    _check_reachable(uri)
-    try:
-        with FileLock(root / ".headstart-mlflow.lock"):  # two processes that make the tables at once crash
-            client = MlflowClient(tracking_uri=uri)
-            client.search_experiments(max_results=1)
-            return client
-    except (MlflowException, OSError) as error:
-        reason = _shown(str(error).splitlines()[0])[:200]
-        raise UserError(f"MLflow at {_shown(uri)}: {reason}. Start the server, or unset MLFLOW_TRACKING_URI.") from None
-
-
-def _check_reachable(uri: str) -> None:
-    """Raise UserError where a server's address is none, or it does not answer within ten seconds."""
-    try:
-        parts = urlsplit(uri)
-        if parts.scheme not in ("http", "https"):
-            return
-        kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
-        connection = kind(parts.hostname or "", parts.port, timeout=10)
-        connection.request("GET", f"{parts.path.rstrip('/')}/health")
-        connection.getresponse()  # any answer will do: a proxy may ask for a password first
-    except (OSError, HTTPException, ValueError) as error:
-        raise UserError(
-            f"the MLflow server at {_shown(uri)} (MLFLOW_TRACKING_URI) does not answer: {error}. "
-            "Start it, or unset MLFLOW_TRACKING_URI to write to mlflow.db."
-        ) from None
-
-
-def _shown(text: str) -> str:
-    """Return a URI, or a message that quotes one, without its password."""
-    return re.sub(r"(://[^:/@\s]*):[^@\s]*@", r"\1:***@", text)
+    return [Metric(name, value, time_ms, step) for name, value in values.items() if math.isfinite(value)]
 
 
 def _experiment(client: Any, root: Path, name: str) -> str:
@@ -249,11 +212,3 @@ def _alive(pid: int) -> bool:
     except OSError as error:
         return not isinstance(error, ProcessLookupError)  # others' processes may not be signalled, but live
     return True
-
-
-def _served_source() -> str:
-    """Return the code of the model file: serving.py and its MLflow end, one after the other."""
-    here = Path(__file__).parent
-    entry = (here / "serving_entry.py").read_text(encoding="utf-8")
-    serving = (here / "serving.py").read_text(encoding="utf-8")
-    return serving + "\n\n" + entry.replace("from pipeline.serving import Classifier\n", "")

@@ -22,9 +22,10 @@ from tests.imports import PACKAGE, ROOT, closure, imported_files, imported_names
 # A file imports from floors below its own alone.
 FLOORS: list[set[str]] = [
     {"errors", "catalog", "settings", "seeding", "augment", "cost", "metrics", "serving"},
-    {"recipe", "records", "cli", "comparison", "backbones", "serving_entry", "executor",
+    {"recipe", "records", "cli", "comparison", "backbones", "connection", "executor", "serving_entry",
      "sources/class_folders", "sources/elpv", "sources/labels_csv"},
-    {"params", "data", "manifest", "sources/__init__", "network", "training", "terminal", "tracking", "trials"},
+    {"params", "data", "manifest", "sources/__init__", "network", "registry", "training", "terminal",
+     "tracking", "trials"},
     {"models", "features", "heads", "search", "outcomes", "report"},
     {"workspace"},
     {"experiment"},
@@ -34,7 +35,7 @@ FLOORS: list[set[str]] = [
 ]  # fmt: skip
 MARKERS = {"__init__", "stages/__init__"}  # hold a docstring alone
 
-ONLY_IN = {"optuna": {"search"}, "mlflow": {"tracking", "serving_entry"}, "ray": set()}
+ONLY_IN = {"optuna": {"search"}, "mlflow": {"connection", "tracking", "registry", "serving_entry"}, "ray": set()}
 HEAVY = ("torch", "torchvision", "timm", "mlflow", "optuna", "pandas", "sklearn", "matplotlib", "numpy")
 
 # Read without being imported: reports are made of templates, the model file of source text.
@@ -55,7 +56,7 @@ TESTED_IN = {
     "sources/class_folders": "test_sources.py",
     "sources/elpv": "test_sources.py",
     "sources/labels_csv": "test_sources.py",
-    "serving_entry": "test_tracking.py",
+    "serving_entry": "test_registry.py",
     "workspace": "test_experiment.py",
     "trials": "test_search.py",
 }

@@ -183,6 +183,8 @@ def test_results_are_tied_to_every_file_that_makes_them(copy):
         assert digest_after_a_change(copy, file.name) != source_digest(), file
 
 
-@pytest.mark.parametrize("name", ["report.py", "tracking.py", "comparison.py", "stages/compare.py"])
+@pytest.mark.parametrize(
+    "name", ["report.py", "tracking.py", "connection.py", "registry.py", "comparison.py", "stages/compare.py"]
+)
 def test_results_outlive_changes_to_files_that_only_show_them(copy, name):
     assert digest_after_a_change(copy, name) == source_digest()

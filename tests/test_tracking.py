@@ -1,4 +1,3 @@
-import http.server
 import json
 import math
 import os
@@ -6,26 +5,21 @@ import socket
 import subprocess
 import sys
 import threading
-import time
+from collections import Counter
+from contextlib import suppress
 from dataclasses import replace
-from pathlib import Path
+from itertools import count
 
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"  # before mlflow loads: tests are offline
 
-import numpy as np
 import pytest
-import torch
 from mlflow import MlflowClient
-from PIL import Image
+from mlflow.server import app, handlers
+from werkzeug.serving import make_server
 
-from pipeline.catalog import BACKBONES
 from pipeline.errors import UserError
-from pipeline.models import save_model
-from pipeline.network import describe
-from pipeline.recipe import Recipe
 from pipeline.records import Epoch
-from pipeline.serving import Classifier, Network
-from pipeline.tracking import KEY, OWNER, Dataset, MlflowTracker, connect
+from pipeline.tracking import KEY, OWNER, Dataset, MlflowTracker, Unit
 
 DATA = Dataset("tiny", "0123abcd", 'a "quoted" \\ folder')
 EPOCHS = [Epoch(n, 1 / n, {"accuracy": n / 10, "log_loss": 2 / n}) for n in (1, 2)]
@@ -42,6 +36,21 @@ def track(client, tmp_path):
     return lambda data=DATA: MlflowTracker(tmp_path, "tiny", data)
 
 
+@pytest.fixture
+def served(tracking_uri, tmp_path, monkeypatch):
+    """A client of an MLflow server that has the database; MLFLOW_TRACKING_URI points at it."""
+    for store in ("_tracking_store", "_model_registry_store", "_artifact_repo"):
+        monkeypatch.setattr(handlers, store, None)
+    handlers.initialize_backend_stores(tracking_uri, tracking_uri, (tmp_path / "artifacts").as_uri())
+    server = make_server("127.0.0.1", 0, app)
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+    uri = f"http://127.0.0.1:{server.server_port}"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    yield MlflowClient(uri)
+    server.shutdown()
+    server.server_close()
+
+
 def runs(client):
     """Return all runs that are not deleted, by name."""
     found = client.search_runs([client.get_experiment_by_name("tiny").experiment_id])
@@ -49,13 +58,16 @@ def runs(client):
     return {run.info.run_name: run for run in found}
 
 
-def log_stage(tracker, tmp_path, units=("a", "b")):
+def unit(name="a", epochs=EPOCHS, params=None):
+    return Unit(name, f"unit {name}", params or {"epochs": 2, "cut": "head"}, epochs, {"flops": 5}, {"seed": "3"})
+
+
+def log_stage(tracker, tmp_path, units=("a", "b"), key="stage-1"):
     file = tmp_path / "trials.csv"
     file.write_text("trial\n")
-    parent = tracker.parent("stage-1", "tune frozen", {"stage": "tune"})
-    for unit in units:
-        tracker.child(parent, unit, f"unit {unit}", {"epochs": 2, "cut": "head"}, EPOCHS, {"flops": 5}, {"seed": "3"})
-    tracker.finish(parent, {"best": 0.25}, [file])
+    with tracker.stage(key, "tune frozen", {"stage": "tune"}) as parent:
+        tracker.children(parent, [unit(name) for name in units])
+        tracker.finish(parent, {"best": 0.25, "worst": math.inf}, [file])
     return parent
 
 
@@ -92,6 +104,16 @@ def test_a_stage_and_its_units_are_logged_with_all_that_leads_back_to_them(track
     assert [file.path for file in client.list_artifacts(parent)] == ["trials.csv"]
 
 
+def test_a_server_gets_the_same_as_a_database_and_the_terminal_stays_quiet(served, tmp_path, capfd):
+    first = log_stage(MlflowTracker(tmp_path, "tiny", DATA), tmp_path)
+    before = everything(served)
+    assert [point for point, _ in before[1]["unit b", "valid_accuracy"]] == [1, 2]
+    assert {status for _, status, _ in before[0].values()} == {"FINISHED"}
+    assert log_stage(MlflowTracker(tmp_path, "tiny", DATA), tmp_path) == first
+    assert everything(served) == before
+    assert capfd.readouterr().out == ""
+
+
 def test_the_same_stage_logged_again_adds_nothing(track, client, tmp_path):
     first = log_stage(track(), tmp_path)
     before = everything(client)
@@ -110,17 +132,139 @@ class Kill:
         raise KeyboardInterrupt
 
 
-def test_a_half_logged_unit_is_replaced(track, client, tmp_path):
+@pytest.mark.parametrize("process", ["same", "next"])
+def test_a_half_logged_unit_is_replaced(track, client, process):
     tracker = track()
     parent = tracker.parent("stage-1", "tune frozen", {})
+    tracker.children(parent, [unit("b")])
     with pytest.raises(KeyboardInterrupt):
-        tracker.child(parent, "a", "unit a", {"epochs": Kill()}, EPOCHS, {}, {})
+        tracker.children(parent, [unit(params={"epochs": Kill()})])
     half = runs(client)["unit a"].info
     assert half.status == "RUNNING"
-    log_stage(track(), tmp_path)
+    again = tracker if process == "same" else track()
+    again.children(parent, [unit()])
     whole = runs(client)["unit a"]
     assert (whole.info.status, whole.data.params["epochs"]) == ("FINISHED", "2")
     assert whole.info.run_id != half.run_id
+
+
+class Killed(BaseException):
+    pass
+
+
+class Mortal:
+    """A client whose process is killed after some calls: it does no more, whatever is asked of it."""
+
+    def __init__(self, client, calls=math.inf):
+        self.client, self.left, self.calls = client, calls, Counter()
+
+    def __getattr__(self, name):
+        def call(*args, **kwargs):
+            if self.left == 0:
+                raise Killed
+            self.left -= 1
+            self.calls[name] += 1
+            return getattr(self.client, name)(*args, **kwargs)
+
+        return call
+
+
+def whole(client, parent):
+    """Return all that a stage's run and those below it hold, but for ids and times."""
+    experiment = client.get_experiment_by_name("tiny").experiment_id
+    below = client.search_runs(
+        [experiment], f"tags.`mlflow.parentRunId` = '{parent}'", order_by=["attributes.run_name"]
+    )
+    return [
+        (
+            run.info.run_name,
+            run.info.status,
+            run.data.params,
+            {key: [(m.step, m.value) for m in client.get_metric_history(run.info.run_id, key)]
+             for key in run.data.metrics},
+            [data.dataset.digest for data in run.inputs.dataset_inputs],
+            [file.path for file in client.list_artifacts(run.info.run_id)],
+        )
+        for run in [client.get_run(parent), *below]
+    ]  # fmt: skip
+
+
+def test_a_process_killed_between_any_two_calls_leaves_nothing_out_and_nothing_twice(track, client, tmp_path):
+    expected = whole(client, log_stage(track(), tmp_path, key="reference"))
+    assert [name for name, *_ in expected] == ["tune frozen", "unit a", "unit b"]
+    for calls in count():
+        tracker = track()
+        tracker._client = Mortal(tracker._client, calls)
+        with suppress(Killed):
+            log_stage(tracker, tmp_path, key=f"stage-{calls}")
+        killed = tracker._client.left == 0
+        parent = log_stage(track(), tmp_path, key=f"stage-{calls}")
+        assert whole(client, parent) == expected, calls
+        if not killed:
+            break
+    stages = client.search_runs([client.get_experiment_by_name("tiny").experiment_id], "tags.stage = 'tune'")
+    assert len(stages) == calls + 2 > 14
+
+
+def test_units_take_one_search_for_all_and_four_calls_each(track):
+    tracker = track()
+    parent = tracker.parent("stage-1", "tune frozen", {})
+    tracker._client = Mortal(tracker._client)
+    tracker.children(parent, [unit("a"), unit("b")])
+    tracker.children(parent, [unit("a"), unit("b"), unit("c")])
+    each = dict.fromkeys(["create_run", "log_inputs", "log_batch", "set_terminated"], 3)
+    assert tracker._client.calls == {"search_runs": 1, **each}
+
+
+def test_units_beyond_the_first_page_are_found(track, client, monkeypatch):
+    monkeypatch.setattr("pipeline.tracking.PAGE", 2)
+    parent = track().parent("stage-1", "tune frozen", {})
+    units = [unit(str(number)) for number in range(5)]
+    track().children(parent, units)
+    before = everything(client)
+    track().children(parent, units)
+    assert everything(client) == before
+
+
+def test_runs_that_others_nest_below_a_stage_are_left_alone(track, client):
+    tracker = track()
+    parent = tracker.parent("stage-1", "tune frozen", {})
+    experiment = client.get_experiment_by_name("tiny").experiment_id
+    client.create_run(experiment, run_name="by hand", tags={"mlflow.parentRunId": parent})
+    tracker.children(parent, [unit()])
+    assert set(runs(client)) == {"tune frozen", "by hand", "unit a"}
+
+
+@pytest.mark.parametrize(("error", "status"), [
+    (UserError("mend it"), "FAILED"), (ZeroDivisionError(), "FAILED"), (KeyboardInterrupt(), "KILLED")
+])  # fmt: skip
+def test_a_stage_that_ends_with_an_error_says_so_and_is_gone_on_with(track, client, error, status):
+    with pytest.raises(type(error)), track().stage("s", "stage", {}) as first:
+        raise error
+    assert client.get_run(first).info.status == status
+    tracker = track()
+    with tracker.stage("s", "stage", {}) as second:
+        assert (second, client.get_run(first).info.status) == (first, "RUNNING")
+        tracker.finish(second, {}, [])
+    assert client.get_run(first).info.status == "FINISHED"
+
+
+def test_a_run_that_is_finished_stays_so_whatever_comes_after(track, client):
+    tracker = track()
+    with suppress(ZeroDivisionError), tracker.stage("s", "stage", {}) as run:
+        tracker.finish(run, {}, [])
+        raise ZeroDivisionError
+    assert client.get_run(run).info.status == "FINISHED"
+
+
+def test_an_error_is_not_hidden_by_what_mlflow_says_next(track, client):
+    def fail():
+        with track().stage("s", "stage", {}) as run:
+            client.delete_run(run)  # so that its status cannot be set
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
 
 
 def test_runs_of_dead_processes_are_closed_and_those_of_others_are_not(track, client):
@@ -140,15 +284,15 @@ def test_runs_of_dead_processes_are_closed_and_those_of_others_are_not(track, cl
 def test_scores_that_are_no_numbers_are_left_out(track, client):
     tracker = track()
     epochs = [Epoch(1, math.inf, {"log_loss": math.nan, "accuracy": 0.5})]
-    tracker.child(tracker.parent("p", "stage", {}), "a", "unit", {}, epochs, {"flops": math.inf}, {})
-    assert runs(client)["unit"].data.metrics == {"valid_accuracy": 0.5}
+    tracker.children(tracker.parent("p", "stage", {}), [replace(unit(epochs=epochs), metrics={"flops": -math.inf})])
+    assert runs(client)["unit a"].data.metrics == {"valid_accuracy": 0.5}
 
 
 def test_long_trainings_are_logged_whole(track, client):
     tracker = track()
     epochs = [Epoch(n, 0.5, {"accuracy": 0.5, "log_loss": 1.0}) for n in range(1, 701)]
-    tracker.child(tracker.parent("p", "stage", {}), "a", "unit", {"epochs": 700}, epochs, {}, {})
-    run = runs(client)["unit"]
+    tracker.children(tracker.parent("p", "stage", {}), [unit(epochs=epochs, params={"epochs": 700})])
+    run = runs(client)["unit a"]
     assert run.data.params == {"epochs": "700"}
     assert len(client.get_metric_history(run.info.run_id, "valid_accuracy")) == 700
 
@@ -190,170 +334,6 @@ def test_without_a_server_the_database_is_at_the_root_and_artifacts_beside_it(ml
     log_stage(MlflowTracker(tmp_path, "tiny", DATA), tmp_path)
     assert os.environ["MLFLOW_TRACKING_URI"] == f"sqlite:///{tmp_path}/mlflow.db"
     assert list(tmp_path.glob("mlartifacts/*/artifacts/trials.csv"))
-
-
-@pytest.fixture
-def refused():
-    """A port at which nobody listens."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        yield free.getsockname()[1]
-
-
-@pytest.fixture
-def silent():
-    """A port at which somebody listens and never answers."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        yield server.getsockname()[1]
-
-
-class Foreign(http.server.BaseHTTPRequestHandler):
-    """A web server that knows nothing of MLflow."""
-
-    def log_message(self, *parts):
-        pass
-
-
-class Broken(Foreign):
-    """A server that is well until it is asked for something."""
-
-    def do_GET(self):
-        if self.path.endswith("/health"):
-            self.send_response(200)
-            self.end_headers()
-
-    do_POST = do_GET  # noqa: N815
-
-
-@pytest.fixture
-def serve():
-    """A function that starts a web server and returns its port."""
-    servers = []
-
-    def start(handler):
-        servers.append(http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler))
-        threading.Thread(target=servers[0].serve_forever, args=(0.01,), daemon=True).start()
-        return servers[0].server_port
-
-    yield start
-    for server in servers:
-        server.shutdown()
-        server.server_close()
-
-
-@pytest.fixture(params=["refused", "silent", "foreign", "broken"])
-def port(request, serve):
-    """The port of something on this machine that is no MLflow server."""
-    handlers = {"foreign": Foreign, "broken": Broken}
-    kind = request.param
-    return serve(handlers[kind]) if kind in handlers else request.getfixturevalue(kind)
-
-
-def test_a_server_that_does_not_answer_is_named_within_seconds_and_its_password_is_not(port, tmp_path, monkeypatch):
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://me:s3cret@127.0.0.1:{port}")
-    began = time.monotonic()
-    with pytest.raises(UserError) as caught:
-        connect(tmp_path)
-    assert time.monotonic() - began < 20
-    assert f"127.0.0.1:{port}" in str(caught.value)
-    assert "MLFLOW_TRACKING_URI" in str(caught.value)
-    assert "s3cret" not in str(caught.value)
-
-
-@pytest.mark.parametrize("uri", ["http://127.0.0.1:notaport", "nonsense://somewhere", "sqlite:////dev/null/a.db"])
-def test_an_address_that_is_none_is_the_users_mistake(uri, tmp_path, monkeypatch):
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
-    with pytest.raises(UserError, match="MLFLOW_TRACKING_URI"):
-        connect(tmp_path)
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    """A function that makes a model folder from a seed, as the train stage leaves it."""
-
-    def make(seed):
-        recipe = Recipe(backbone="compact", weights="random", cut="input", image_size=32, epochs=1, learning_rate=0.1)
-        spec = describe(recipe, BACKBONES["compact"], ("low", "top"), 24, 3, ("identity", "hflip"))
-        folder = tmp_path_factory.mktemp("model")
-        torch.manual_seed(seed)
-        save_model(Network(spec), spec, folder)
-        return folder
-
-    return make
-
-
-@pytest.fixture
-def register(track, model):
-    """A function that registers the model of a seed, as the register stage does; it returns the version."""
-
-    def call(seed, *aliases):
-        tracker = track()
-        run = tracker.parent("-".join(["register", str(seed), *aliases]), f"register {seed} {aliases}", {})
-        number = tracker.register(run, "tiny-model", model(seed), aliases, {KEY: f"key-{seed}", "strategy": "frozen"})
-        tracker.finish(run, {}, [])
-        return number
-
-    return call
-
-
-def aliases(client):
-    return {name: int(number) for name, number in client.get_registered_model("tiny-model").aliases.items()}
-
-
-def test_each_model_is_a_version_once_and_aliases_move(register, client):
-    assert register(1, "best-frozen", "champion") == 1
-    assert register(2, "best-scratch") == 2
-    assert register(1, "best-frozen") == 1
-    assert [int(v.version) for v in client.search_model_versions("name = 'tiny-model'")] == [2, 1]
-    assert aliases(client) == {"best-frozen": 1, "champion": 1, "best-scratch": 2}
-    assert register(2, "champion") == 2
-    assert aliases(client) == {"best-frozen": 1, "champion": 2, "best-scratch": 2}
-    assert client.get_model_version("tiny-model", "1").tags == {KEY: "key-1", "strategy": "frozen"}
-
-
-def test_a_run_that_surrounds_the_process_is_not_joined(register, client, monkeypatch):
-    monkeypatch.setenv("MLFLOW_RUN_ID", "f" * 32)  # as `mlflow run` does
-    monkeypatch.setenv("MLFLOW_EXPERIMENT_ID", "7")
-    register(1, "champion")
-    assert set(runs(client)) == {"register 1 ('champion',)"}
-
-
-LOAD = """
-import importlib.util, json, pathlib, sys, mlflow
-assert importlib.util.find_spec("pipeline") is None
-model = mlflow.pyfunc.load_model("models:/tiny-model@champion")
-table = model.predict([pathlib.Path(name).read_bytes() for name in sys.argv[1:]])
-print(json.dumps(table.to_dict("list")))
-"""
-
-
-def test_the_registered_model_needs_neither_pickle_nor_the_project(
-    register, client, model, tmp_path, tmp_path_factory, tracking_uri
-):
-    register(1, "champion")
-    version = client.get_model_version_by_alias("tiny-model", "champion")
-    kept = Path(client.get_model_version_download_uri("tiny-model", version.version).removeprefix("file://"))
-    files = [path for path in tmp_path.rglob("*") if path.is_file() and "artifacts" in path.parts]
-    assert {"model.safetensors", "model.json", "MLmodel"} <= {path.name for path in files}, kept
-    assert not [path for path in files if path.suffix in (".pkl", ".pickle", ".pt", ".pth", ".bin", ".joblib")]
-
-    elsewhere = tmp_path_factory.mktemp("elsewhere")
-    rng = np.random.default_rng(0)
-    for number in range(5):
-        Image.fromarray(rng.integers(0, 256, (30, 20 + number, 3), dtype=np.uint8)).save(elsewhere / f"{number}.png")
-    images = sorted(elsewhere.glob("*.png"))
-    answer = subprocess.run(
-        [sys.executable, "-I", "-W", "ignore", "-c", LOAD, *map(str, images)],
-        cwd=elsewhere,
-        env={**os.environ, "MLFLOW_TRACKING_URI": tracking_uri, "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false"},
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    expected = Classifier(model(1)).predict([path.read_bytes() for path in images])
-    served = json.loads(answer.stdout.splitlines()[-1])
-    assert served["label"] == list(expected["label"])
-    np.testing.assert_allclose(served["p_low"], expected["p_low"], rtol=1e-5)
 
 
 def test_other_data_is_another_data_set(track, client):

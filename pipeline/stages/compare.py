@@ -38,13 +38,14 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     named = tracking.Dataset(dataset["name"], dataset["digest"], params.data.path)
     tracker = tracking.MlflowTracker(args.params.resolve().parent, params.tracking.experiment, named)
-    run = tracker.parent(f"compare-{digest(compared)}", "compare", {"stage": "compare", "winner": compared["winner"]})
     scores = {
         f"{name}.test_{metric}": value["mean"]
         for name, s in compared["strategies"].items()
         for metric, value in s["test"].items()
     }
-    tracker.finish(run, scores, [args.out, args.report, *figures])
+    tags = {"stage": "compare", "winner": compared["winner"]}
+    with tracker.stage(f"compare-{digest(compared)}", "compare", tags) as run:
+        tracker.finish(run, scores, [args.out, args.report, *figures])
     write_json(args.timings, watch.read())
 
 

@@ -2,9 +2,13 @@
 
 import sys
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 from pipeline import params as parameters
 from pipeline.cli import arguments, guarded
+from pipeline.connection import KEY
+from pipeline.registry import CHAMPION, Registry, Version
 from pipeline.terminal import quiet
 
 
@@ -20,34 +24,63 @@ def main(argv: Sequence[str] | None = None) -> None:
     from pipeline.records import digest, file_digest, read_json, write_json
 
     compared = read_json(args.comparison)
-    wanted, dataset = params.register_, compared["dataset"]
+    wanted, dataset, winner = params.register_, compared["dataset"], compared["winner"]
+    root = args.params.resolve().parent
     named = tracking.Dataset(dataset["name"], dataset["digest"], params.data.path)
-    tracker = tracking.MlflowTracker(args.params.resolve().parent, params.tracking.experiment, named)
+    tracker = tracking.MlflowTracker(root, params.tracking.experiment, named)
     folders = {name: args.models / name for name in sorted(compared["strategies"])}
     keys = {name: digest([file_digest(folder / f"model.{end}") for end in ("json", "safetensors")])
             for name, folder in folders.items()}  # fmt: skip
-    run = tracker.parent(f"register-{digest([wanted, keys, compared])}", "register", {"stage": "register"})
-    gain = comparison.gain_over_majority(compared, compared["winner"])
-    passed = gain >= wanted.min_gain
-    registered = {}
-    for name, folder in folders.items():
-        champion = ["champion"] if passed and name == compared["winner"] else []
-        tags = {tracking.KEY: keys[name], "strategy": name, "data": dataset["digest"]}
-        number = tracker.register(run, wanted.model, folder, [f"best-{name}", *champion], tags)
-        registered[name] = {"version": number, "aliases": [f"best-{name}", *champion], "digest": keys[name]}
-    gate = {"gain_over_majority": gain, "min_gain": wanted.min_gain, "passed": passed}
-    write_json(args.out, {"model": wanted.model, "winner": compared["winner"], "gate": gate, "versions": registered})
-    tracker.finish(run, {"gain_over_majority": gain}, [args.out])
+    gain = comparison.gain_over_majority(compared, winner)
+    gate = {"gain_over_majority": gain, "min_gain": wanted.min_gain, "passed": gain >= wanted.min_gain}
+    key = f"register-{digest([wanted, keys, compared])}"
+    with tracker.stage(key, "register", {"stage": "register"}) as run:
+        registry = Registry(root, wanted.model)
+        promoted = winner if gate["passed"] else None
+        versions = _add(registry, run, folders, keys, dataset["digest"], promoted)
+        champion = registry.champion()
+        write_json(args.out, {"model": wanted.model, "winner": winner, "gate": gate, "champion": champion,
+                              "versions": _described(versions, keys, champion)})  # fmt: skip
+        tracker.finish(run, {"gain_over_majority": gain}, [args.out])
     print("\n" + report.summary(compared))
-    print(_closing(wanted.model, compared["winner"], gain, wanted.min_gain))
+    print(_closing(wanted.model, winner, gate, champion))
 
 
-def _closing(model: str, winner: str, gain: float, least: float) -> str:
-    if gain >= least:
+def _add(registry: Registry, run: str, folders: dict[str, Path], keys: dict[str, str], data: str,
+         promoted: str | None) -> dict[str, int]:  # fmt: skip
+    """Register every strategy's model, and point `champion` at the promoted one's; return the versions."""
+    versions = {}
+    for name, folder in folders.items():
+        aliases = [f"best-{name}", *([CHAMPION] if name == promoted else [])]
+        versions[name] = registry.add(run, folder, aliases, {KEY: keys[name], "strategy": name, "data": data})
+    return versions
+
+
+def _described(versions: dict[str, int], keys: dict[str, str], champion: Version | None) -> dict[str, Any]:
+    """Return each version with the aliases that now point at it."""
+    serving = champion.version if champion else None
+    return {
+        name: {
+            "version": number,
+            "aliases": [f"best-{name}", *([CHAMPION] if number == serving else [])],
+            "digest": keys[name],
+        }
+        for name, number in versions.items()
+    }
+
+
+def _closing(model: str, winner: str, gate: dict[str, Any], champion: Version | None) -> str:
+    if gate["passed"]:
         return f"Registered: models:/{model}@champion is {winner}."
+    refused = (
+        f"on validation {winner} is {100 * gate['gain_over_majority']:.1f} points above always naming the commonest "
+        f"class, and register.min_gain asks for {100 * gate['min_gain']:.1f}."
+    )
+    if champion is None:
+        return f"No champion: {refused}"
     return (
-        f"No champion: on validation {winner} is {100 * gain:.1f} points above always naming the commonest class, "
-        f"and register.min_gain asks for {100 * least:.1f}."
+        f"No new champion: {refused} models:/{model}@champion stays version {champion.version} "
+        f"({champion.strategy}, data {champion.data})."
     )
 
 

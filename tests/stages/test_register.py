@@ -19,6 +19,7 @@ def test_the_winner_is_champion_and_every_strategy_has_its_best(chain, registry)
     versions = {name: entry["version"] for name, entry in registry["versions"].items()}
     assert sorted(versions.values()) == [1, 2]
     champion = {"champion": versions[registry["winner"]]} if registry["gate"]["passed"] else {}
+    assert bool(champion) == (registry["champion"] is not None)
     assert aliases(chain) == {f"best-{name}": number for name, number in versions.items()} | champion
     compared = json.loads((chain.root / "results" / "comparison.json").read_text())
     assert (registry["model"], registry["winner"]) == ("tiny", compared["winner"])
@@ -48,9 +49,15 @@ def test_running_every_stage_again_changes_no_result_and_adds_no_run(chain):
     assert len(chain.client.search_model_versions("name = 'tiny'")) == len(versions) == 2
 
 
+def test_the_run_holds_the_gain_and_what_was_registered(chain, registry):
+    run = chain.runs()["register"]
+    assert run.data.metrics == {"gain_over_majority": pytest.approx(registry["gate"]["gain_over_majority"])}
+    assert [file.path for file in chain.client.list_artifacts(run.info.run_id)] == ["registry.json"]
+
+
 @pytest.fixture
 def gated(chain, new_chain, small_params):
-    """A function that registers what the chain has trained behind another gate."""
+    """A function that registers what the chain has trained behind another gate, in a registry of its own."""
 
     def run(min_gain):
         small_params["register"]["min_gain"] = min_gain
@@ -63,15 +70,63 @@ def gated(chain, new_chain, small_params):
     return run
 
 
+@pytest.fixture
+def refused(small_params, write_params, capsys):
+    """A function that closes the gate of a chain and registers again; it returns what was said and written."""
+
+    def run(other):
+        small_params["register"]["min_gain"] = 0.99
+        write_params(other.root, {**small_params, "enabled": ["frozen", "finetune"]})
+        capsys.readouterr()
+        assert other.run("register") == 0
+        return capsys.readouterr().out, json.loads((other.root / "results" / "registry.json").read_text())
+
+    return run
+
+
 def test_a_winner_that_gains_too_little_is_no_champion_and_the_terminal_says_so(gated, capsys):
     other = gated(0.99)
     said = capsys.readouterr().out
-    assert "No champion: on validation" in said
+    assert "\nNo champion: on validation" in said
     assert "register.min_gain asks for 99.0" in said
     assert sorted(aliases(other)) == NAMES
     registry = json.loads((other.root / "results" / "registry.json").read_text())
     assert registry["gate"] | {"gain_over_majority": 0} == {"gain_over_majority": 0, "min_gain": 0.99, "passed": False}
     assert all("champion" not in entry["aliases"] for entry in registry["versions"].values())
+    assert registry["champion"] is None
+
+
+def test_an_older_champion_stays_in_service_and_is_named_with_its_data(gated, refused):
+    other = gated(0)
+    before, file = aliases(other), other.root / "results" / "comparison.json"
+    compared = json.loads(file.read_text())
+    winner, data = compared["winner"], compared["dataset"]["digest"]
+    file.write_text(json.dumps(compared | {"dataset": compared["dataset"] | {"digest": "other"}}))
+    for model in other.root.glob("models/*/model.json"):
+        model.write_text(model.read_text() + "\n")  # another model, made with other data
+    said, registry = refused(other)
+    champion = before["champion"]
+    assert said.splitlines()[-1].startswith(f"No new champion: on validation {winner} is ")
+    assert said.endswith(f"models:/tiny@champion stays version {champion} ({winner}, data {data}).\n")
+    assert registry["champion"] == {"version": champion, "strategy": winner, "data": data}
+    assert {name: entry["aliases"] for name, entry in registry["versions"].items()} == {
+        name: [f"best-{name}"] for name in registry["versions"]
+    }
+    after = aliases(other)
+    assert after == {f"best-{name}": entry["version"] for name, entry in registry["versions"].items()} | {
+        "champion": champion
+    }
+    assert champion not in [after[name] for name in NAMES]
+
+
+def test_a_gate_closed_behind_the_champion_leaves_it_in_service_and_says_so(gated, refused):
+    other = gated(0)
+    before = aliases(other)
+    said, registry = refused(other)
+    assert f"models:/tiny@champion stays version {before['champion']} " in said
+    assert aliases(other) == before
+    winner = registry["winner"]
+    assert registry["versions"][winner]["aliases"] == [f"best-{winner}", "champion"]
 
 
 def test_the_summary_is_short_and_ends_with_what_was_registered(gated, capsys):

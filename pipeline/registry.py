@@ -1,0 +1,95 @@
+"""The model registry of MLflow: versions, and the aliases that point at them."""
+
+import logging
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from pipeline.connection import KEY, connect, explained
+
+CHAMPION = "champion"
+SERVED = ("mlflow", "numpy", "pandas", "pillow", "safetensors", "timm", "torch", "torchvision")
+
+
+@dataclass(frozen=True)
+class Version:
+    """A version of the model: the strategy and the digest of the data it was made with, as its tags tell."""
+
+    version: int
+    strategy: str
+    data: str
+
+
+class Registry:
+    """Hold the versions of one registered model."""
+
+    @explained
+    def __init__(self, root: Path, model: str) -> None:
+        """Connect, and make the registered model where there is none; raise UserError where that cannot be done."""
+        from mlflow.exceptions import MlflowException
+
+        self._client = connect(root)
+        self._model = model
+        try:
+            self._client.create_registered_model(model)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+
+    @explained
+    def add(self, run: str, folder: Path, aliases: Sequence[str], tags: dict[str, str]) -> int:
+        """Make a model folder a version, unless one has its key (in `tags`) already; point aliases at it.
+
+        Return the version. The model is code (serving.py) beside safetensors: nothing in it is pickled.
+        """
+        versions = self._client.search_model_versions(f"name = '{self._model}'")
+        known = [int(v.version) for v in versions if v.tags.get(KEY) == tags[KEY]]
+        number = min(known) if known else self._log_version(run, folder, tags)
+        for alias in aliases:
+            self._client.set_registered_model_alias(self._model, alias, str(number))
+        return number
+
+    @explained
+    def champion(self) -> Version | None:
+        """Return the version in service, or None."""
+        aliases = self._client.get_registered_model(self._model).aliases
+        if CHAMPION not in aliases:
+            return None
+        found = self._client.get_model_version(self._model, str(aliases[CHAMPION]))
+        return Version(int(found.version), *(found.tags.get(tag, "unknown") for tag in ("strategy", "data")))
+
+    def _log_version(self, run: str, folder: Path, tags: dict[str, str]) -> int:
+        import mlflow
+        from mlflow.models import Model
+
+        logging.getLogger("mlflow").setLevel(logging.ERROR)
+        mlflow.set_tracking_uri(os.environ["MLFLOW_TRACKING_URI"])
+        mlflow.set_experiment(experiment_id=self._client.get_run(run).info.experiment_id)
+        with TemporaryDirectory() as temporary:
+            code = Path(temporary) / "model.py"
+            code.write_text(_served_source(), encoding="utf-8")
+            # Not `pyfunc.log_model` inside `start_run`: that would close the stage's run, which is not done yet.
+            info = Model.log(
+                None,
+                mlflow.pyfunc,
+                name=self._model,
+                run_id=run,
+                python_model=str(code),
+                artifacts={"model": str(folder)},
+                pip_requirements=[f"{package}=={version(package).split('+')[0]}" for package in SERVED],
+            )
+        made = self._client.create_model_version(
+            self._model, info.model_uri, run_id=run, tags=tags, model_id=info.model_id
+        )
+        return int(made.version)
+
+
+def _served_source() -> str:
+    """Return the code of the model file: serving.py and its MLflow end, one after the other."""
+    here = Path(__file__).parent
+    entry = (here / "serving_entry.py").read_text(encoding="utf-8")
+    serving = (here / "serving.py").read_text(encoding="utf-8")
+    return serving + "\n\n" + entry.replace("from pipeline.serving import Classifier\n", "")
