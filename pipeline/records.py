@@ -1,6 +1,5 @@
 """What is written to disk: JSON that is the same to the byte for the same values, never half a file."""
 
-import errno
 import hashlib
 import json
 import os
@@ -130,9 +129,9 @@ def atomic(path: Path) -> Iterator[Path]:
 
 
 def _is_about(path: Path, error: OSError) -> bool:
-    """Say whether an error is one of writing `path`: it names it, or no file at all, or the disk is full."""
+    """Say whether an error is one of writing `path`: it names it, or no file at all."""
     named = [str(name) for name in (error.filename, error.filename2) if name is not None]
-    return not named or str(path) in named or error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return not named or str(path) in named
 
 
 def _unwritable(path: Path, error: OSError) -> UserError:

@@ -226,15 +226,21 @@ def test_sizes_are_shown_as_people_write_them(size, text):
     assert shown(size) == text
 
 
-def test_waiting_processes_are_let_through_one_by_one(tmp_path):
-    """Four processes that want two of four files each, in any order, do not wait in a circle."""
-    wanted = [("a", "b"), ("b", "a"), ("c", "b", "a"), ("a", "c")]
+def test_who_waits_for_the_first_of_several_files_holds_none(tmp_path):
+    """All take the locks in one order, whatever order they name the files in: nobody waits in a circle."""
+    first, second, claimed = tmp_path / "a.npy", tmp_path / "b.npy", []
 
-    def work(files: tuple[str, ...]) -> int:
-        for _ in range(5):
-            with Store(tmp_path).claim([tmp_path / f"{name}.npy" for name in files]):
-                time.sleep(0.002)
-        return 5
+    def claim(*paths: Path) -> None:
+        with Store(tmp_path).claim(paths):
+            claimed.append(len(paths))
 
-    children = [Child(lambda files=files: work(files)) for files in wanted]
-    assert [child.result() for child in children] == [5] * 4
+    with Store(tmp_path).claim([first]):
+        both = threading.Thread(target=claim, args=(second, first))
+        both.start()
+        both.join(0.2)
+        other = threading.Thread(target=claim, args=(second,))
+        other.start()
+        other.join(10)
+        assert claimed == [1]
+    both.join(10)
+    assert claimed == [1, 2]
