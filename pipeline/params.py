@@ -117,11 +117,17 @@ class Prepare(Section):
 
 
 class Features(Section):
-    """Say which views of each image a stem is run on."""
+    """Say which views of each image a stem is run on, and how much of what it makes is kept."""
 
     views: tuple[View, ...] = Field(min_length=1)
+    cache_gb: float = Field(20.0, gt=0)  # of 10^9 bytes; what was used least recently makes room
     # Average the final predictions over all views: better, and as many times dearer per image.
     average: bool
+
+    @property
+    def cache_bytes(self) -> int:
+        """Return the limit of the cache in bytes."""
+        return int(self.cache_gb * 10**9)
 
     @model_validator(mode="after")
     def _starts_with_identity(self) -> "Features":

@@ -74,12 +74,13 @@ def digest(value: Any) -> str:
 
 
 @cache
-def source_digest() -> str:
+def source_digest(names: tuple[str, ...] = ()) -> str:
     """Return a hash of this package's code, so that no result outlives the code that made it.
 
     Read once a process: files edited while it runs are not the code that it runs.
 
-    Stages and what only shows results (`report`, `tracking`, `comparison`) do not count.
+    With `names`, only these modules count. Otherwise all do but stages and what only shows results (`report`,
+    `tracking`, `comparison`).
     """
     shown = {
         "report.py",
@@ -87,13 +88,16 @@ def source_digest() -> str:
         "connection.py",
         "registry.py",
         "comparison.py",
+        "cache.py",
         "search.py",
         "terminal.py",
         "cli.py",
         "serving_entry.py",
         "manifest.py",
     }
-    files = sorted(path for path in Path(__file__).parent.glob("*.py") if path.name not in shown)
+    package = Path(__file__).parent
+    every = (path for path in package.glob("*.py") if path.name not in shown)
+    files = sorted([package / f"{name}.py" for name in names] or every)
     return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()[:16]
 
 
@@ -105,17 +109,35 @@ def _plain(value: Any) -> Any:
 
 @contextmanager
 def atomic(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; rename it to `path` when the block ends without an error."""
+    """Yield a temporary path beside `path`; rename it to `path` when the block ends without an error.
+
+    Raise UserError where `path` cannot be written. An OSError of the block that names another file passes through.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:  # names a parent
+        raise _unwritable(path, error) from error
+    try:
         yield temporary
         os.replace(temporary, path)
     except OSError as error:
-        raise UserError(f"{path}: cannot be written: {error.strerror}; free space or rights, then run again") from error
+        if _is_about(temporary, error):
+            raise _unwritable(path, error) from error
+        raise
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def _is_about(path: Path, error: OSError) -> bool:
+    """Say whether an error is one of writing `path`: it names it, or no file at all."""
+    named = [str(name) for name in (error.filename, error.filename2) if name is not None]
+    return not named or str(path) in named
+
+
+def _unwritable(path: Path, error: OSError) -> UserError:
+    return UserError(f"{path}: cannot be written: {error.strerror}; free space or rights, then run again")
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -96,11 +96,6 @@ class MlflowTracker:
                 logged.add(key)
         self._logged[parent] = logged
 
-    def child(self, parent: str, key: str, name: str, params: dict[str, Any], epochs: Sequence[Epoch],
-              metrics: dict[str, float], tags: dict[str, str]) -> None:  # fmt: skip
-        """Log a single finished unit under its stage."""
-        self.children(parent, [Unit(key, name, params, epochs, metrics, tags)])
-
     @explained
     def finish(self, run: str, metrics: dict[str, float], files: Iterable[Path]) -> None:
         """Close a stage's run with its summary and artifacts."""

@@ -14,12 +14,13 @@ from pipeline import cost
 from pipeline.catalog import BACKBONES
 from pipeline.data import ImageSet
 from pipeline.errors import UserError
-from pipeline.features import Pixels, cached
+from pipeline.features import cached
 from pipeline.network import describe, place, stages
 from pipeline.params import Features, Runtime
 from pipeline.recipe import Recipe
 from pipeline.records import Cost, Epoch, digest, source_digest
 from pipeline.serving import Network
+from pipeline.stem import Pixels
 from pipeline.training import Inputs
 
 OnEpoch = Callable[[Epoch], object]
@@ -37,6 +38,7 @@ class Setting:
     work: Path  # where features and finished units are kept
     device: torch.device
     threads: int
+    cache_bytes: int | None = None  # how much disk features may take
     cuts: tuple[int | str, ...] = ()  # where else features will be asked for: one pass serves all
 
     def identity(self) -> dict[str, Any]:
@@ -69,7 +71,8 @@ def settle(
     gpu = runtime.device != "cpu" and torch.cuda.is_available()
     device = torch.device("cuda" if gpu else "cpu")
     scored = features.views if features.average else features.views[:1]
-    return Setting(dev, valid_fraction, features.views, scored, work, device, runtime.threads, tuple(cuts))
+    limit = features.cache_bytes
+    return Setting(dev, valid_fraction, features.views, scored, work, device, runtime.threads, limit, tuple(cuts))
 
 
 def unit_folder(recipe: Recipe, setting: Setting, seed: int, cohort: str = "") -> Path:
@@ -113,8 +116,20 @@ class Bench:
         modules, at = stages(self.network), place(self.network, cut)
         if at == 0:
             return Pixels(images.images, views)
-        where, also = self.setting.work / "features", [place(self.network, other) for other in self.setting.cuts]
-        return cached(modules, at, images, views, where, self.setting.device, self.on_images, also)
+        recipe, setting = self.recipe, self.setting
+        label = f"{recipe.backbone}-{recipe.weights}-{recipe.image_size}"
+        return cached(
+            modules,
+            at,
+            images,
+            views,
+            setting.work / "features",
+            setting.device,
+            self.on_images,
+            [place(self.network, other) for other in setting.cuts],
+            limit=setting.cache_bytes,
+            label=label,
+        )
 
     def price(self, body: nn.Module, fit_flops: int) -> Cost:
         """Return what training this network's body so far, and using it, costs."""

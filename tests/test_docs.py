@@ -71,7 +71,7 @@ def check_python(words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """Refuse a script or module that is not there, and options that its parser does not know."""
     if words[0] != "-m":
         assert (ROOT / words[0]).is_file(), words
-    elif words[1].startswith("pipeline.stages."):
+    elif words[1].startswith("pipeline."):
         check_options(import_module(words[1]).main, words[2:], monkeypatch)
     else:
         assert (ROOT / f"{words[1].replace('.', '/')}.py").is_file(), words
@@ -165,6 +165,7 @@ def test_the_two_commands_are_there():
     ("uv run mlflow server --wrokers 1", click.UsageError),
     ("uv run python docs/nothing.py", AssertionError),
     ("uv run python -m pipeline.stages.tune frozen", SystemExit),
+    ("uv run python -m pipeline.cache clear --everything", SystemExit),
     ("uv run nothing", AssertionError),
 ])  # fmt: skip
 def test_a_command_that_names_what_does_not_exist_is_refused(command, error, monkeypatch, capsys):

@@ -121,6 +121,35 @@ def test_a_full_or_forbidden_disk_is_explained(tmp_path):
         raise OSError(28, "No space left on device")
 
 
+def copy_to_full_disk(source, path):
+    with atomic(path) as temporary:
+        temporary.symlink_to("/dev/full")
+        shutil.copyfile(source, temporary)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+def test_a_copy_to_a_full_disk_is_explained(tmp_path):
+    (tmp_path / "source").write_text("text")
+    with pytest.raises(UserError, match="copy: cannot be written: No space left"):
+        copy_to_full_disk(tmp_path / "source", tmp_path / "copy")
+    assert [path.name for path in tmp_path.iterdir()] == ["source"]
+
+
+def test_what_cannot_be_read_is_not_called_unwritable(tmp_path):
+    with pytest.raises(FileNotFoundError, match="source"), atomic(tmp_path / "copy") as target:
+        shutil.copyfile(tmp_path / "source", target)
+    with pytest.raises(FileNotFoundError, match="source"), atomic(tmp_path / "copy") as target:
+        target.write_bytes((tmp_path / "source").read_bytes())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_in_the_place_of_a_file_is_explained(tmp_path):
+    (tmp_path / "value").mkdir()
+    with pytest.raises(UserError, match="value: cannot be written"):
+        write_text(tmp_path / "value", "")
+    assert [path.name for path in tmp_path.iterdir()] == ["value"]
+
+
 def test_a_file_in_the_place_of_a_folder_is_explained(tmp_path):
     (tmp_path / "results").write_text("")
     with pytest.raises(UserError, match="results"):
@@ -184,7 +213,18 @@ def test_results_are_tied_to_every_file_that_makes_them(copy):
 
 
 @pytest.mark.parametrize(
-    "name", ["report.py", "tracking.py", "connection.py", "registry.py", "comparison.py", "stages/compare.py"]
+    "name",
+    ["report.py", "tracking.py", "connection.py", "registry.py", "comparison.py", "cache.py", "stages/compare.py"],
 )
 def test_results_outlive_changes_to_files_that_only_show_them(copy, name):
     assert digest_after_a_change(copy, name) == source_digest()
+
+
+def test_a_digest_of_named_modules_changes_with_these_alone(copy):
+    folder, digest_now = copy
+    before = digest_now(("serving", "network"))
+    assert before == digest_now(("network", "serving")) != digest_now(("serving",))
+    (folder / "training.py").write_text("")
+    assert digest_now(("serving", "network")) == before
+    (folder / "network.py").write_text("")
+    assert digest_now(("serving", "network")) != before

@@ -37,28 +37,28 @@ def main(argv: Sequence[str] | None = None) -> None:
     key = digest({"recipe": recipe, "seeds": seeds, "test": test.digest, **setting.identity()})
     dataset = tracking.Dataset(params.data.name, images.digest, str(args.dev))
     tags = {"stage": "train", "strategy": args.strategy}
-    with (
-        alone(args.work / f"train-{args.strategy}.lock"),
-        Executor(params.search.workers, make_context, jobs.run) as executor,
-        TrialProgress(f"train {args.strategy}", len(seeds), len(seeds), "seed") as bar,
-    ):
+    with alone(args.work / f"train-{args.strategy}.lock"):
         tracker = tracking.MlflowTracker(args.params.resolve().parent, params.tracking.experiment, dataset)
-        parent = tracker.parent(f"train-{args.strategy}-{key}", f"train {args.strategy}", tags)
-        bar.expect(dict.fromkeys(range(len(seeds)), recipe.epochs))
-        planned = [jobs.Job((n,), (recipe,), seed, recipe.epochs) for n, seed in enumerate(seeds)]
-        done = {seed: job[0] for seed, job in zip(seeds, executor.map(planned, bar.hear))}
-        result = outcomes.summarise(done, images, test)
-        for seed in seeds:
-            scores = {f"test_{name}": value for name, value in result["test"][seed].items()}
+        with (
+            tracker.stage(f"train-{args.strategy}-{key}", f"train {args.strategy}", tags) as parent,
+            Executor(params.search.workers, make_context, jobs.run) as executor,
+            TrialProgress(f"train {args.strategy}", len(seeds), len(seeds), "seed") as bar,
+        ):
+            bar.expect(dict.fromkeys(range(len(seeds)), recipe.epochs))
+            planned = [jobs.Job((n,), (recipe,), seed, recipe.epochs) for n, seed in enumerate(seeds)]
+            done = {seed: job[0] for seed, job in zip(seeds, executor.map(planned, bar.hear))}
+            result = outcomes.summarise(done, images, test)
             shown = recipe.model_dump() | {"strategy": args.strategy}
-            tracker.child(parent, f"seed-{seed}", f"{args.strategy} seed {seed}", shown, done[seed].epochs,
-                          scores | done[seed].cost.measures(), tags | {"seed": str(seed)})  # fmt: skip
-    best = outcomes.best_seed(result)
-    models.export_model(unit_folder(recipe, setting, best), args.model)
-    write_csv(args.out / f"{args.strategy}.csv", outcomes.predictions(done, images, test))
-    summary = outcomes.document(result, done, tuned, best)
-    write_json(args.out / f"{args.strategy}.json", summary)
-    tracker.finish(parent, outcomes.means(result), [])
+            for seed, outcome in done.items():
+                scores = {f"test_{name}": value for name, value in result["test"][seed].items()}
+                name, measures = f"{args.strategy} seed {seed}", scores | outcome.cost.measures()
+                seen = tracking.Unit(f"seed-{seed}", name, shown, outcome.epochs, measures, tags | {"seed": str(seed)})
+                tracker.children(parent, [seen])
+            best = outcomes.best_seed(result)
+            models.export_model(unit_folder(recipe, setting, best), args.model)
+            write_csv(args.out / f"{args.strategy}.csv", outcomes.predictions(done, images, test))
+            write_json(args.out / f"{args.strategy}.json", outcomes.document(result, done, tuned, best))
+            tracker.finish(parent, outcomes.means(result), [])
     write_json(args.timings, watch.read())
 
 

@@ -3,10 +3,16 @@
 import sys
 from collections.abc import Sequence
 from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from pipeline import params as parameters
 from pipeline.cli import Stopwatch, arguments, guarded
 from pipeline.terminal import TrialProgress, one_thread_pool, quiet
+
+if TYPE_CHECKING:
+    from pipeline.params import Search, Strategy
+    from pipeline.tracking import Unit
+    from pipeline.trials import Tried
 
 
 @guarded
@@ -31,44 +37,55 @@ def main(argv: Sequence[str] | None = None) -> None:
     key = search.study_key(row, params.search, setting.identity())
     dataset = tracking.Dataset(params.data.name, setting.dev.digest, str(args.dev))
     tags = {"stage": "tune", "strategy": args.strategy, "seed": str(params.search.seed)}
-    with (
-        alone(args.work / f"tune-{args.strategy}.lock"),
-        Executor(params.search.workers, make_context, jobs.run) as executor,
-        TrialProgress(f"tune {args.strategy}", row.trials, search.planned(row, params.search)) as bar,
-    ):
+    with alone(args.work / f"tune-{args.strategy}.lock"):
         tracker = tracking.MlflowTracker(args.params.resolve().parent, params.tracking.experiment, dataset)
-        parent = tracker.parent(f"tune-{args.strategy}-{key}", f"tune {args.strategy}", tags)
         study = search.open_study(args.work / "optuna.db", f"{args.strategy}-{key}")
-        crew = jobs.Crew(executor, bar, params.search.seed)
+        with (
+            tracker.stage(f"tune-{args.strategy}-{key}", f"tune {args.strategy}", tags) as parent,
+            Executor(params.search.workers, make_context, jobs.run) as executor,
+            TrialProgress(f"tune {args.strategy}", row.trials, search.planned(row, params.search)) as bar,
+        ):
+            crew = jobs.Crew(executor, bar, params.search.seed)
 
-        def log(done: list[trials.Tried]) -> None:
-            crew.forget(setting)
-            for t in done:
-                recipe = t.recipe.model_dump() | {"strategy": args.strategy}
-                tracker.child(parent, f"trial-{t.number}", f"{args.strategy} trial {t.number}", recipe,
-                              t.outcome.epochs, t.outcome.cost.measures(),
-                              {**tags, "state": t.state, "failed": t.outcome.failed},
-                              )  # fmt: skip
+            def log(done: list[trials.Tried]) -> None:
+                crew.forget(setting)
+                tracker.children(parent, [tracked(t, args.strategy, tags) for t in done])
 
-        tried = search.tune(row, params.search, study, crew.train, log)
-    best = trials.best(tried)
-    table = trials.table(tried)
-    csv = args.out / f"{args.strategy}.csv"
-    write_csv(csv, table)
-    result = {
-        "strategy": args.strategy,
+            tried = search.tune(row, params.search, study, crew.train, log)
+            best = trials.best(tried)
+            csv = args.out / f"{args.strategy}.csv"
+            write_csv(csv, trials.table(tried))
+            write_json(args.out / f"{args.strategy}.json", exported(tried, args.strategy, row, params.search))
+            tracker.finish(parent, {"best_valid_log_loss": best.value}, [csv])
+    write_json(args.timings, watch.read())
+
+
+def tracked(t: "Tried", strategy: str, tags: dict[str, str]) -> "Unit":
+    """Return a trial as MLflow shows it."""
+    from pipeline.tracking import Unit
+
+    recipe = t.recipe.model_dump() | {"strategy": strategy}
+    state = {**tags, "state": t.state, "failed": t.outcome.failed}
+    name = f"{strategy} trial {t.number}"
+    return Unit(f"trial-{t.number}", name, recipe, t.outcome.epochs, t.outcome.cost.measures(), state)
+
+
+def exported(tried: "list[Tried]", strategy: str, row: "Strategy", search: "Search") -> dict[str, Any]:
+    """Return what results/tune/<strategy>.json holds."""
+    from pipeline import trials
+
+    best, states = trials.best(tried), [t.state for t in tried]
+    return {
+        "strategy": strategy,
         "recipe": best.recipe,
         "best_trial": best.number,
         "objective": trials.OBJECTIVE,
         "value": best.value,
-        "trials": table["state"].value_counts().to_dict(),
+        "trials": {state: states.count(state) for state in sorted(set(states))},
         "search_flops": trials.total_flops(tried),
-        "budget_flops": row.spend(params.search),
+        "budget_flops": row.spend(search),
         "ended_by": "trials" if len(tried) == row.trials else "budget",
     }
-    write_json(args.out / f"{args.strategy}.json", result)
-    tracker.finish(parent, {"best_valid_log_loss": best.value}, [csv])
-    write_json(args.timings, watch.read())
 
 
 if __name__ == "__main__":
