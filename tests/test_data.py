@@ -1,3 +1,4 @@
+import hashlib
 import json
 from collections import Counter
 
@@ -7,7 +8,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from pipeline.data import load, stratified_split, three_way, train_valid
+from pipeline.data import ImageSet, load, stratified_split, three_way, train_valid
 from pipeline.errors import UserError
 
 fractions = st.sampled_from([0.1, 0.2, 0.25, 0.5])
@@ -75,6 +76,33 @@ def test_a_stratum_of_one_image_is_drawn_with_the_commonest():
 def test_the_same_seed_gives_the_same_split_and_another_seed_another(image_set):
     first, again, other = (train_valid(image_set, 0.25, seed)[1].tolist() for seed in (3, 3, 4))
     assert first == again != other
+
+
+def hashed_manifest(count=600):
+    """A table of three classes, with copies, strata of one image, and names beyond ASCII."""
+    numbers = np.random.default_rng(5).integers(0, 5 * count // 6, count)
+    ids = [hashlib.sha256(str(number).encode()).hexdigest()[:32] for number in numbers]
+    kinds = [int(name[:6], 16) for name in ids]
+    labels = [("intact", "defective", "größe")[kind % 3] for kind in kinds]
+    strata = [f"{label}/{'abc'[kind // 3 % 3] if kind % 50 else kind}" for label, kind in zip(labels, kinds)]
+    return pd.DataFrame({"id": ids, "label": labels, "stratum": strata})
+
+
+def as_image_set(table):
+    classes, labels = np.unique(table["label"].to_numpy(dtype=str), return_inverse=True)
+    strata, ids = (table[column].to_numpy(dtype=str) for column in ("stratum", "id"))
+    return ImageSet(np.zeros((len(table), 1, 1, 1), np.uint8), labels, strata, ids, tuple(classes), "")
+
+
+def test_splits_are_to_the_image_what_they_were_when_results_were_published():
+    table = hashed_manifest()
+    images, parts = as_image_set(table), []
+    for seed in range(4):
+        parts.append(",".join(three_way(table, 0.25, 0.2, seed)))
+        drawn = train_valid(images, 0.2, seed), stratified_split(images.ids, images.strata, 37, seed)
+        parts += [",".join(map(str, positions)) for pair in drawn for positions in pair]
+    found = hashlib.sha256("\n".join(parts).encode()).hexdigest()
+    assert found == "ad064be18e64a1547e1ad0325cebe8510e8e9044a3229347b305a0d2f6af6397"
 
 
 def test_too_few_images_to_hold_any_out_is_the_users_mistake():
