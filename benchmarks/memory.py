@@ -26,8 +26,6 @@ WARM_UP = 1000  # images that go through first, so that imports are not counted
 VIEWS = ("identity", "hflip", "vflip", "rot180")
 
 
-COLD = "first epoch of batches"
-
 Steps = dict[str, dict[str, float]]
 
 
@@ -94,7 +92,7 @@ def stages(count: int, size: int, folder: Path) -> Iterator[tuple[str, Callable[
     yield "write manifest.csv", write
     yield "load", lambda: made.update(images=data.load(folder))
     yield "split train and valid", lambda: made.update(rows=data.train_valid(made["images"], VALID, SEED))
-    yield COLD, epoch
+    yield "first epoch of batches", epoch
     yield "another epoch of batches", epoch
 
 
@@ -119,9 +117,9 @@ def in_own_process(count: int, size: int) -> Steps:
     return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=environment).stdout)
 
 
-def counted(steps: Steps) -> float:
-    """Return the CPU time per image of all steps but the first epoch, in which the kernel fills its page cache."""
-    return sum(step["cpu_us_per_image"] for name, step in steps.items() if name != COLD)
+def total(steps: Steps) -> float:
+    """Return the CPU time per image of all steps, in microseconds."""
+    return sum(step["cpu_us_per_image"] for step in steps.values())
 
 
 def machine() -> dict[str, str | int | None]:
@@ -137,8 +135,8 @@ def machine() -> dict[str, str | int | None]:
 def summary(found: dict[int, Steps], size: int) -> dict[str, Any]:
     least, most = min(found), max(found)
     peaks = {f"peak_rss_mib_{n}": round(max(s["peak_rss_mib"] for s in steps.values())) for n, steps in found.items()}
-    costs = {f"cpu_us_per_image_{n}": round(counted(steps), 2) for n, steps in found.items()}
-    growth = round(counted(found[most]) / counted(found[least]), 3)
+    costs = {f"cpu_us_per_image_{n}": round(total(steps), 2) for n, steps in found.items()}
+    growth = round(total(found[most]) / total(found[least]), 3)
     apart = {name: round(step["cpu_us_per_image"] / found[least][name]["cpu_us_per_image"], 2)
              for name, step in found[most].items()}  # fmt: skip
     steps = {str(n): {name: {key: round(value, 2) for key, value in step.items()} for name, step in steps.items()}
@@ -159,13 +157,17 @@ def table(result: dict[str, Any]) -> str:
     steps, counts = result["steps"], [int(n) for n in result["steps"]]
     head = ["step", *(f"{n:,}: CPU us per image" for n in counts), "growth", *(f"{n:,}: peak MiB" for n in counts)]
     rows = [
-        [name, *(f"{steps[str(n)][name]['cpu_us_per_image']:.2f}" for n in counts), f"{result['growth_of_steps'][name]:.2f}",
-         *(f"{steps[str(n)][name]['peak_rss_mib']:,.0f}" for n in counts)]
+        [
+            name,
+            *(f"{steps[str(n)][name]['cpu_us_per_image']:.2f}" for n in counts),
+            f"{result['growth_of_steps'][name]:.2f}",
+            *(f"{steps[str(n)][name]['peak_rss_mib']:,.0f}" for n in counts),
+        ]
         for name in steps[str(counts[0])]
-    ]  # fmt: skip
-    total = ["all but the first epoch", *(f"{result[f'cpu_us_per_image_{n}']:.2f}" for n in counts), f"{result['growth']:.2f}",
-             *(f"{result[f'peak_rss_mib_{n}']:,}" for n in counts)]  # fmt: skip
-    lines = ["| " + " | ".join(row) + " |" for row in (head, *rows, [f"**{cell}**" for cell in total])]
+    ]
+    cells = [*(f"{result[f'cpu_us_per_image_{n}']:.2f}" for n in counts), f"{result['growth']:.2f}"]
+    bold = [f"**{cell}**" for cell in ("all", *cells, *(f"{result[f'peak_rss_mib_{n}']:,}" for n in counts))]
+    lines = ["| " + " | ".join(row) + " |" for row in (head, *rows, bold)]
     lines.insert(1, "|---|" + "---:|" * (len(head) - 1))
     about = "; ".join(f"{name} {value}" for name, value in result["machine"].items())
     return "\n".join([
@@ -175,7 +177,7 @@ def table(result: dict[str, Any]) -> str:
         "peak is that of resident memory since the process began, libraries included.\n",
         *lines,
         f"\nFrom {counts[0]:,} to {counts[-1]:,} images the CPU time per image grows by a factor of "
-        f"{result['growth']}. The first epoch is listed apart: in it the kernel fills its page cache.\n",
+        f"{result['growth']}. In the first epoch the kernel also fills its page cache.\n",
         f"Machine: {about}.\n",
     ])  # fmt: skip
 
