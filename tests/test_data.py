@@ -179,6 +179,7 @@ def array_file(tmp_path_factory):
 
 positions = st.lists(st.integers(-20, 19), max_size=30)
 indices = st.one_of(
+    st.lists(st.integers(0, 19), min_size=1).map(np.array),
     positions.map(lambda rows: np.array(rows, dtype=np.int64)),
     positions.map(lambda rows: np.array(rows, dtype=np.int64).reshape(-1, 1)),
     st.lists(st.booleans(), min_size=20, max_size=20).map(np.array),

@@ -117,6 +117,11 @@ def test_copies_with_different_labels_are_named_with_both():
         check_labels(labelled([("x", "a"), ("y", "b"), ("x", "b")]), 0.5, 0.5)
 
 
+def test_of_many_contradicting_copies_those_of_the_first_id_are_named():
+    with pytest.raises(UserError, match=r"1\.png \(b\), 3\.png \(a\); 2 such image"):
+        check_labels(labelled([("y", "a"), ("x", "b"), ("y", "b"), ("x", "a")]), 0.5, 0.5)
+
+
 def test_one_class_alone_is_nothing_to_compare():
     with pytest.raises(UserError, match=r"label 'a'.*two classes or more"):
         check_labels(labelled([("x", "a"), ("y", "a")]), 0.5, 0.5)
