@@ -1,7 +1,10 @@
 """Packed images on disk, and the splits drawn from them."""
 
+import os
+import weakref
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,13 +16,49 @@ from pipeline.records import read_json
 IMAGES, MANIFEST, ABOUT = "images.npy", "manifest.csv", "about.json"
 
 
+class Packed(np.memmap):
+    """An array on disk whose rows are read as files are, so that they do not stay in memory.
+
+    A mapping holds on to every page it has touched, in the end the whole file, and touches many that nobody asked for.
+    """
+
+    _descriptor: int | None = None  # of a whole array; its parts, which NumPy makes of this class too, start elsewhere
+
+    def __getitem__(self, rows: Any) -> Any:
+        """Return a copy of the rows in an index array, a view of all else, as a plain array."""
+        if self._descriptor is None or not _are_rows(rows, len(self)):
+            return np.asarray(self)[rows]
+        found = np.empty((len(rows), *self.shape[1:]), self.dtype)
+        size = found[:1].nbytes
+        for row, target in zip(rows.tolist(), found):
+            if os.preadv(self._descriptor, [target], self.offset + row * size) != size:
+                raise UserError(f"{self.filename}: shorter than it was when it was opened; run: uv run dvc repro")
+        return found
+
+
+def _are_rows(index: Any, count: int) -> bool:
+    if not isinstance(index, np.ndarray) or index.ndim != 1 or index.dtype.kind not in "iu" or not len(index):
+        return False
+    return bool(index.min() >= 0 and index.max() < count)
+
+
+def mapped(file: Path) -> Packed:
+    """Open an array (N, ...) of two axes or more in a .npy file, read-only."""
+    packed: Packed = np.load(file, mmap_mode="r").view(Packed)
+    assert packed.ndim > 1
+    assert packed.flags.c_contiguous
+    packed._descriptor = os.open(file, os.O_RDONLY)
+    weakref.finalize(packed, os.close, packed._descriptor)
+    return packed
+
+
 @dataclass(frozen=True)
 class ImageSet:
     """Images of one split, memory-mapped; all fields have one entry per image, in one order."""
 
     images: np.ndarray  # uint8 (N, H, W, C), C 1 or 3
     labels: np.ndarray  # int64 (N,), indices into classes
-    strata: np.ndarray  # str (N,): label and the columns stratified by
+    strata: np.ndarray  # str or object (N,): label and the columns stratified by
     ids: np.ndarray  # str (N,): content hashes of the files
     classes: tuple[str, ...]
     digest: str  # of everything above
@@ -41,16 +80,23 @@ class ImageSet:
 def load(folder: Path) -> ImageSet:
     """Open what `prepare` wrote into a folder; images stay on disk until they are used."""
     about = read_json(folder / ABOUT)
-    manifest = pd.read_csv(folder / MANIFEST, dtype=str, keep_default_na=False)
+    columns = ["id", "label", "stratum"]
+    manifest = pd.read_csv(folder / MANIFEST, dtype=str, keep_default_na=False, usecols=columns)
     index = {name: i for i, name in enumerate(about["classes"])}
     return ImageSet(
-        images=np.load(folder / IMAGES, mmap_mode="r"),
+        images=mapped(folder / IMAGES),
         labels=manifest["label"].map(index).to_numpy(dtype=np.int64),
-        strata=manifest["stratum"].to_numpy(dtype=str),
+        strata=_shared(manifest["stratum"]),
         ids=manifest["id"].to_numpy(dtype=str),
         classes=tuple(about["classes"]),
         digest=about["digest"],
     )
+
+
+def _shared(texts: pd.Series) -> np.ndarray:
+    """Return texts as objects, one for all that are equal: they are few, and may be long."""
+    codes, names = pd.factorize(texts)
+    return np.array(names, dtype=object)[codes]
 
 
 def stratified_split(ids: np.ndarray, strata: np.ndarray, held_out: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -61,7 +107,8 @@ def stratified_split(ids: np.ndarray, strata: np.ndarray, held_out: float, seed:
     Images of one id, that is of one content, stay on one side. Strata of a single content join the commonest
     stratum for the draw. Raise UserError where there are too few images to hold any out.
     """
-    unique, first, inverse = np.unique(ids, return_index=True, return_inverse=True)
+    # As bytes, ids take a quarter of the memory and sort in the same order: they are ASCII.
+    unique, first, inverse = np.unique(ids.astype(bytes), return_index=True, return_inverse=True)
     pools = _merge_single(strata[first])
     try:
         splitter = StratifiedShuffleSplit(1, test_size=held_out, random_state=seed)
@@ -77,19 +124,33 @@ def stratified_split(ids: np.ndarray, strata: np.ndarray, held_out: float, seed:
 
 
 def _merge_single(strata: np.ndarray) -> np.ndarray:
-    names, inverse, counts = np.unique(strata, return_inverse=True, return_counts=True)
+    codes, names = pd.factorize(strata, sort=True)
+    counts = np.bincount(codes)
     target = np.where(counts < 2, counts.argmax(), np.arange(len(names)))
-    return target[inverse]
+    return target[codes]
 
 
 def train_valid(images: ImageSet, fraction: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the positions (train, valid) that every strategy uses with this seed."""
-    return stratified_split(images.ids, images.strata, fraction, seed)
+    """Return the positions (train, valid) that every strategy uses with this seed.
+
+    Raise UserError where a class has no image in one of them.
+    """
+    parts = stratified_split(images.ids, images.strata, fraction, seed)
+    for name, rows in zip(("train", "valid"), parts):
+        missing = np.flatnonzero(np.bincount(images.labels[rows], minlength=len(images.classes)) == 0)
+        if len(missing):
+            count = int((images.labels == missing[0]).sum())
+            raise UserError(
+                f"label {images.classes[missing[0]]!r} ({count} images beside those for test) has none in the {name} "
+                f"split of seed {seed}; add images of it, name fewer columns in prepare.stratify, or change that seed "
+                "(search.seed, train.seeds)"
+            )
+    return parts
 
 
 def three_way(manifest: pd.DataFrame, test_fraction: float, valid_fraction: float, seed: int) -> np.ndarray:
     """Return `train`, `valid` or `test` for each row of a manifest; raise UserError where a label misses one."""
-    ids, strata = manifest["id"].to_numpy(dtype=str), manifest["stratum"].to_numpy(dtype=str)
+    ids, strata = manifest["id"].to_numpy(dtype=bytes), _shared(manifest["stratum"])
     rest, test = stratified_split(ids, strata, test_fraction, seed)
     _, valid = stratified_split(ids[rest], strata[rest], valid_fraction, seed)
     split = np.full(len(manifest), "train", dtype=object)

@@ -2,9 +2,9 @@
 
 import hashlib
 import math
-from collections.abc import Callable
+from array import array
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,6 +15,8 @@ from pipeline.records import atomic, write_json
 from pipeline.serving import decode, is_grey
 
 Progress = Callable[[int], object]
+Facts = tuple[str, int, int, bool]  # of a file: content hash, width and height in pixels, whether it is grey
+SHOWN = 10  # problems that a message lists
 
 
 def index(root: Path, table: pd.DataFrame, label: str, stratify: tuple[str, ...], progress: Progress) -> pd.DataFrame:
@@ -22,28 +24,53 @@ def index(root: Path, table: pd.DataFrame, label: str, stratify: tuple[str, ...]
 
     Raise UserError naming every file that is missing, outside the folder or no image, up to ten of them.
     """
+    _check_columns(root, table, label, stratify)
+    return assemble(table, _read_all(root, table["path"], progress), label, stratify)
+
+
+def _check_columns(root: Path, table: pd.DataFrame, label: str, stratify: tuple[str, ...]) -> None:
     for column in (label, *stratify):
         if column not in table:
             raise UserError(f"{root}: there is no column {column!r}; there are {', '.join(map(str, table))}")
     if (empty := table[label].str.strip() == "").any():
         raise UserError(f"{root}: no label for {table['path'][empty].iloc[0]} ({empty.sum()} such rows)")
-    facts, problems = [], []
-    for path in table["path"]:
+
+
+def _read_all(root: Path, paths: Iterable[str], progress: Progress) -> Iterator[Facts]:
+    """Yield the facts of each file; raise UserError after the last where some cannot be used."""
+    failed, shown = 0, []
+    for path in paths:
         try:
-            facts.append(_facts(root, path))
+            yield _facts(root, path)
         except ValueError as error:
-            problems.append(f"  {path}: {error}")
+            failed += 1
+            if failed <= SHOWN:
+                shown.append(f"\n  {path}: {error}")
         progress(1)
-    if problems:
-        shown = "\n".join(problems[:10])
-        raise UserError(f"{root}: {len(problems)} file(s) cannot be used; mend or remove them:\n{shown}")
-    stratum = table[[label, *stratify]].agg("/".join, axis=1)
-    made = pd.DataFrame(facts)
+    if failed:
+        raise UserError(f"{root}: {failed} file(s) cannot be used; mend or remove them:{''.join(shown)}")
+
+
+def assemble(table: pd.DataFrame, facts: Iterable[Facts], label: str, stratify: tuple[str, ...]) -> pd.DataFrame:
+    """Return the table with what is known of each file, in its order, and with `label` and `stratum`."""
+    # A list of tuples would take five times the memory of these columns.
+    ids: list[str] = []
+    widths, heights, greys = array("q"), array("q"), bytearray()
+    for content, width, height, grey in facts:
+        ids.append(content)
+        widths.append(width)
+        heights.append(height)
+        greys.append(grey)
+    sizes = {"width": np.frombuffer(widths, np.int64), "height": np.frombuffer(heights, np.int64)}
+    made = pd.DataFrame({"id": ids, **sizes, "grey": np.frombuffer(greys, bool)})
+    stratum = table[label]
+    for column in stratify:
+        stratum = stratum + "/" + table[column]
     rest = table.drop(columns=["label", "stratum", "split", *made], errors="ignore")
     return pd.concat([made, rest, pd.DataFrame({"label": table[label], "stratum": stratum})], axis=1)
 
 
-def _facts(root: Path, path: str) -> dict[str, Any]:
+def _facts(root: Path, path: str) -> Facts:
     file = root / path
     if not file.resolve().is_relative_to(root.resolve()):
         raise ValueError("leads out of the data folder")
@@ -59,15 +86,16 @@ def _facts(root: Path, path: str) -> dict[str, Any]:
         grey = is_grey(data)
     except (OSError, Image.DecompressionBombError):
         raise ValueError("not a readable image") from None
-    return {"id": hashlib.sha256(data).hexdigest()[:32], "width": width, "height": height, "grey": grey}
+    return hashlib.sha256(data).hexdigest()[:32], width, height, grey
 
 
 def check_labels(manifest: pd.DataFrame, test_fraction: float, valid_fraction: float) -> None:
     """Raise UserError for one class alone, for contradicting copies, or for a class too small to be split."""
     distinct = manifest.drop_duplicates("id")
-    contradicting = manifest.groupby("id")["label"].nunique().loc[lambda n: n > 1]
+    pairs = manifest[["id", "label"]].drop_duplicates()["id"]
+    contradicting = pairs[pairs.duplicated()].drop_duplicates()
     if len(contradicting):
-        paths = manifest.loc[manifest["id"] == contradicting.index[0], ["path", "label"]].itertuples(index=False)
+        paths = manifest.loc[manifest["id"] == contradicting.min(), ["path", "label"]].itertuples(index=False)
         listed = ", ".join(f"{path} ({label})" for path, label in paths)
         raise UserError(f"the same image has different labels: {listed}; {len(contradicting)} such image(s). Keep one.")
     counts = distinct["label"].value_counts()

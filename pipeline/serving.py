@@ -6,7 +6,6 @@ functions, so that what is served is what was measured.
 """
 
 import base64
-import binascii
 import io
 import json
 from pathlib import Path
@@ -161,8 +160,9 @@ class Classifier:
     def predict(self, images: Any) -> pd.DataFrame:
         """Label images: one row each, with `label`, `probability`, and `p_<class>` per class.
 
-        Images are a list (or a one-column table) of file contents, as bytes or base64 text, or one uint8 array
-        (N, H, W) or (N, H, W, C). Raise ValueError naming the position of what cannot be read.
+        Images are a list (or a one-column table) of file contents, as bytes or base64 text (in which white space
+        does not count), or one uint8 array (N, H, W) or (N, H, W, C). Raise ValueError naming the position of what
+        cannot be read.
         """
         pixels = torch.from_numpy(np.stack([self._pixels(i, image) for i, image in enumerate(_listed(images))]))
         batches = pixels.permute(0, 3, 1, 2).split(64)
@@ -203,8 +203,8 @@ def _content(image: Any) -> bytes:
         return bytes(image)
     if isinstance(image, str):
         try:
-            return base64.b64decode(image, validate=True)
-        except binascii.Error:
+            return base64.b64decode("".join(image.split()), validate=True)  # mail and `base64` wrap lines
+        except ValueError:  # beyond ASCII, or not base64
             raise ValueError("text must be the base64 of an image file") from None
     array = np.asarray(image)
     if array.dtype != np.uint8 and not (array.dtype.kind in "iu" and array.min() >= 0 and array.max() <= 255):

@@ -1,4 +1,4 @@
-import pickle
+import io
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -45,13 +45,13 @@ def test_the_whole_backbone_gets_the_package_s_weights(name):
 @with_weights
 def test_a_weights_file_of_another_architecture_is_refused(name):
     row = replace(BACKBONES[name], architecture="resnet18", options={})
-    with pytest.raises(UserError, match=r"\.pth: .* does not fit conv1\.weight \(64, 3, 7, 7\)"):
+    with pytest.raises(UserError, match=r"\.pth: .* does not fit conv1\.weight \(64, 3, 7, 7\) of resnet18; reinstall"):
         load_pretrained(model(row), row)
 
 
 def test_a_weights_file_with_too_few_tensors_is_refused(package):
     torch.save(dict(list(model(LITE).state_dict().items())[:5]), package / "few.pth")
-    with pytest.raises(UserError, match=r"few\.pth: holds 5 tensors, tf_efficientnet_lite0 needs 294"):
+    with pytest.raises(UserError, match=r"few\.pth: holds 5 tensors, tf_efficientnet_lite0 needs 294; reinstall"):
         load_pretrained(model(LITE), replace(LITE, package="some_weights"))
 
 
@@ -64,6 +64,36 @@ def test_a_refused_file_leaves_the_network_as_it_was(package):
     assert all(torch.equal(tensor, before[key]) for key, tensor in module.state_dict().items())
 
 
+def saved(value: object, **options: bool) -> bytes:
+    file = io.BytesIO()
+    torch.save(value, file, **options)
+    return file.getvalue()
+
+
+WHOLE = {"a": torch.zeros(1000), "b": torch.ones(3)}
+DAMAGED = {
+    "empty": b"",
+    "text": b"<html>not found</html>",
+    "zeros": bytes(1000),
+    "half": saved(WHOLE)[:2500],
+    "all but the end": saved(WHOLE)[:-10],
+    "half of the old format": saved(WHOLE, _use_new_zipfile_serialization=False)[:2500],
+    "garbled": saved(WHOLE).replace(b"ctorch._utils", b"ctorch.\xff\xfeils"),
+    "a list": saved([torch.zeros(3)]),
+    "one tensor": saved(torch.zeros(3)),
+    "numbers": saved({"a": 1}),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGED)
+def test_a_damaged_weights_file_is_named_with_what_to_do(damage, package):
+    (package / "damaged.pth").write_bytes(DAMAGED[damage])
+    with pytest.raises(
+        UserError, match=r"damaged\.pth: (not a readable|expected tensors).*uv sync --reinstall-package some-weights$"
+    ):
+        load_pretrained(nn.Linear(2, 2), replace(LITE, package="some_weights"))
+
+
 class Bomb:
     def __reduce__(self) -> tuple[object, tuple[str, str]]:
         return open, ("exploded", "w")
@@ -72,14 +102,14 @@ class Bomb:
 def test_a_weights_file_cannot_run_code(package, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     torch.save({"a": Bomb()}, package / "bomb.pth")
-    with pytest.raises(pickle.UnpicklingError):
+    with pytest.raises(UserError, match=r"bomb\.pth: not a readable weights file \(UnpicklingError\)"):
         load_pretrained(model(LITE), replace(LITE, package="some_weights"))
     assert not Path("exploded").exists()
 
 
 def test_a_missing_package_is_named_with_the_command_that_mends_it():
     row = replace(LITE, package="no_such_weights")
-    with pytest.raises(UserError, match=r"no-such-weights: uv sync --group demo"):
+    with pytest.raises(UserError, match=r"no-such-weights: uv sync --group weights"):
         load_pretrained(model(row), row)
 
 

@@ -1,15 +1,20 @@
 import hashlib
 import shutil
+import tracemalloc
 
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from pipeline import sources
 from pipeline.data import load
 from pipeline.errors import UserError
-from pipeline.manifest import check_labels, index, pack
+from pipeline.manifest import assemble, check_labels, index, pack
+
+text = st.text(st.characters(codec="utf-8"), max_size=5)
 
 
 def nothing(count):
@@ -79,6 +84,30 @@ def test_a_column_of_the_users_with_a_name_of_ours_gives_way(image_folder, name)
     assert "theirs" not in set(made[name])
 
 
+@settings(max_examples=10)
+@given(st.lists(st.tuples(text, text, text), min_size=1, max_size=8), st.sampled_from([(), ("a",), ("a", "b", "a")]))
+def test_what_is_known_of_each_file_stands_beside_its_row(rows, stratify):
+    table = pd.DataFrame(rows, columns=["kind", "a", "b"]).assign(path=[f"{n}.png" for n in range(len(rows))])
+    facts = [(f"{n:032}", n + 1, 2**31 + n, n % 2 == 0) for n in range(len(rows))]
+    made = assemble(table, iter(facts), "kind", stratify)
+    assert list(made) == ["id", "width", "height", "grey", "kind", "a", "b", "path", "label", "stratum"]
+    assert list(made[["id", "width", "height", "grey"]].itertuples(index=False, name=None)) == facts
+    assert made["label"].tolist() == table["kind"].tolist()
+    assert made["stratum"].tolist() == ["/".join(row[["kind", *stratify]]) for _, row in table.iterrows()]
+
+
+def test_an_index_takes_few_bytes_for_each_image():
+    count = 50_000
+    table = pd.DataFrame({"path": [f"{n:07}.png" for n in range(count)], "label": "a", "camera": "b"})
+    facts = ((f"{n:032}", 300, 300, True) for n in range(count))
+    tracemalloc.start()
+    made = assemble(table, facts, "label", ("camera",))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert len(made) == count
+    assert peak / count < 400
+
+
 def labelled(rows):
     return pd.DataFrame(rows, columns=["id", "label"]).assign(path=[f"{n}.png" for n in range(len(rows))])
 
@@ -86,6 +115,11 @@ def labelled(rows):
 def test_copies_with_different_labels_are_named_with_both():
     with pytest.raises(UserError, match=r"0\.png \(a\), 2\.png \(b\)"):
         check_labels(labelled([("x", "a"), ("y", "b"), ("x", "b")]), 0.5, 0.5)
+
+
+def test_of_many_contradicting_copies_those_of_the_first_id_are_named():
+    with pytest.raises(UserError, match=r"1\.png \(b\), 3\.png \(a\); 2 such image"):
+        check_labels(labelled([("y", "a"), ("x", "b"), ("y", "b"), ("x", "a")]), 0.5, 0.5)
 
 
 def test_one_class_alone_is_nothing_to_compare():

@@ -1,4 +1,5 @@
 import sys
+from pathlib import PurePath
 
 import numpy as np
 import pandas as pd
@@ -6,7 +7,7 @@ import pytest
 from PIL import Image
 
 from pipeline.errors import UserError
-from pipeline.sources import DEMOS, read
+from pipeline.sources import DEMOS, class_folders, read
 
 
 def write_table(folder, text):
@@ -56,6 +57,16 @@ def test_folders_of_images_are_classes(tmp_path):
         "path": ["cat/a.JPG", "cat/b.png", "dog/c.webp"],
         "label": ["cat", "cat", "dog"],
     }
+
+
+def test_of_many_folders_only_as_much_is_listed_as_tells_the_kind(tmp_path, monkeypatch):
+    for number in range(50):
+        (tmp_path / f"{number}").mkdir()
+        (tmp_path / f"{number}" / "a.png").write_bytes(b"")
+    looked, name = [], PurePath.name
+    monkeypatch.setattr(PurePath, "name", property(lambda path: looked.append(path) or name.fget(path)))
+    assert class_folders.matches(tmp_path)
+    assert len(looked) < 10
 
 
 def test_a_table_counts_for_more_than_folders(tmp_path):

@@ -1,5 +1,6 @@
 """Images in one folder per class: `<root>/<class>/<any name>`."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
@@ -9,13 +10,14 @@ SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", 
 
 def matches(root: Path) -> bool:
     """Say whether the folder is of this kind."""
-    return any(_images(root))
+    return any(True for _ in _images(root))
 
 
 def read(root: Path) -> pd.DataFrame:
     """Return path and label of every image."""
-    return pd.DataFrame([{"path": p.relative_to(root).as_posix(), "label": p.parent.name} for p in _images(root)])
+    found = ((f"{p.parent.name}/{p.name}", p.parent.name) for p in _images(root))
+    return pd.DataFrame(found, columns=["path", "label"])
 
 
-def _images(root: Path) -> list[Path]:
-    return [p for p in root.glob("*/*") if p.suffix.lower() in SUFFIXES and not p.name.startswith(".")]
+def _images(root: Path) -> Iterator[Path]:
+    return (p for p in root.glob("*/*") if p.suffix.lower() in SUFFIXES and not p.name.startswith("."))
