@@ -16,7 +16,7 @@ def shrink(params: dict[str, Any]) -> dict[str, Any]:
     small = copy.deepcopy(params)
     small["prepare"] |= {"limit": IMAGES, "image_size": SIZE}
     small["features"]["views"] = ["identity", "hflip"]
-    small["search"]["generation"] = 2
+    small["search"] |= {"generation": 2, "workers": 1}
     small["train"]["seeds"] = [1, 2]
     small["compare"]["resamples"] = 200
     small["register"]["min_gain"] = 0
@@ -26,7 +26,7 @@ def shrink(params: dict[str, Any]) -> dict[str, Any]:
 
 
 def _shrink_row(row: dict[str, Any]) -> None:
-    row |= {"trials": 2, "rungs": [1]}
+    row |= {"trials": 2, "rungs": [1], "generation": None}
     row["recipe"]["image_size"] = SIZE
     row["space"].pop("image_size", None)
     for key, most in MOST.items():

@@ -324,7 +324,7 @@ def test_searched_sizes_are_capped_too():
         "epochs": {"choices": [2, 5, 9]}, "image_size": {"choices": [64, 96]}, "hidden": {"choices": [8]}}}  # fmt: skip
     params = RAW | {"strategies": {"one": row}}
     assert shrink(params)["strategies"]["one"] == {
-        "trials": 2, "rungs": [1], "recipe": {"probe_epochs": 2, "image_size": 32},
+        "trials": 2, "rungs": [1], "generation": None, "recipe": {"probe_epochs": 2, "image_size": 32},
         "space": {"epochs": {"choices": [2, 3]}, "hidden": {"choices": [8]}}}  # fmt: skip
 
 

@@ -75,7 +75,7 @@ BAD = [
     (f"{ROW}.recipe.image_size", 256, [ROW, "image_size 256", "prepare.image_size (128)"]),
     (f"{ROW}.space.image_size", {"choices": [64, 256]}, [ROW, "image_size 256", "prepare.image_size (128)"]),
     (f"{ROW}.space.colour", {"low": 0, "high": 1}, [ROW, "colour: unknown key", *Recipe.model_fields]),
-    (f"{ROW}.space.hidden", {"low": 16.5, "high": 64}, [ROW, "hidden", "integer", "16.5"]),
+    (f"{ROW}.space.probe_epochs", {"low": 16.5, "high": 64}, [ROW, "probe_epochs", "integer", "16.5"]),
     ("strategies.finetune.space.cut", {"low": 3, "high": 5}, ["strategies.finetune", "cut"]),
     (f"{ROW}.space.dropout", 0.1, [f"{ROW}.space.dropout", "dictionary", "0.1"]),
     (f"{ROW}.space.dropout", {"low": 0.6, "high": 0.6}, [f"{ROW}.space.dropout", "low (0.6) must be below high"]),
@@ -176,7 +176,7 @@ def test_settings_cannot_be_changed_once_read():
 
 def test_a_whole_number_can_be_searched_in_a_range(tmp_path):
     axis = (
-        load_raw(tmp_path, changed(f"{ROW}.space.hidden", {"low": 16, "high": 64})).strategy("frozen").space["hidden"]
+        load_raw(tmp_path, changed(f"{ROW}.space.probe_epochs", {"low": 16, "high": 64})).strategy("frozen").space["probe_epochs"]
     )
     assert axis.ends() == (16, 64)
 

@@ -109,7 +109,12 @@ def test_the_repository_stays_clean(clone):
     assert {line[3:] for line in changed if line} <= {"dvc.lock", "params.yaml"}
 
 
-def test_another_clone_gives_the_same_results_to_the_byte(clone, tmp_path):
+def test_another_clone_with_more_workers_gives_the_same_results_to_the_byte(clone, tmp_path):
+    def two_workers(params):
+        params["search"]["workers"] = 2
+        return params
+
     other = Clone(tmp_path)
+    other.edit(two_workers)
     other.repro()
     assert other.results() == clone.made
