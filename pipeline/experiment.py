@@ -17,7 +17,7 @@ from pipeline.network import split
 from pipeline.recipe import Recipe
 from pipeline.records import Epoch, Outcome, atomic, once
 from pipeline.seeding import derive
-from pipeline.training import DivergedError, Fit, Samples, Transform, predict
+from pipeline.training import DivergedError, Fit, Inputs, Samples, Transform, predict
 from pipeline.workspace import Bench, OnEpoch, OnImages, Setting, unit_folder
 
 STATE = "state.pt"
@@ -59,7 +59,7 @@ class _Unit:
         bench = Bench(network, recipe, setting, on_images)
         inputs = bench.inputs(recipe.cut)
         samples = Samples(inputs, setting.dev.labels, train)
-        fit = Fit(body, recipe, self.seed, setting.device)
+        fit = Fit(body, recipe, self.seed, setting.device, setting.precision)
         epochs = self._restore(fit, bench, until)
         failed = ""
         try:
@@ -67,7 +67,7 @@ class _Unit:
                 self._start_head(bench, train, is_head=len(body) == 1)
             while fit.done < until:
                 loss = fit.epoch(samples, _transform(recipe, len(stem) == 0))
-                scores = score(setting.dev.labels[valid], predict(body, inputs, valid, setting.device))
+                scores = score(setting.dev.labels[valid], self._predict(body, inputs, valid))
                 epochs.append(Epoch(fit.done, loss, scores))
                 on_epoch(epochs[-1])
         except DivergedError as error:
@@ -77,9 +77,12 @@ class _Unit:
         price = bench.price(body, self.probe_flops + epochs_flops(body, example, len(epochs), len(train), len(valid)))
         if test is None or failed:
             return Outcome(epochs, price, failed)
-        probabilities = predict(body, inputs, valid, setting.device, len(setting.scored))
+        probabilities = self._predict(body, inputs, valid, len(setting.scored))
         tested = self._open_test(bench, body, test)
         return Outcome(epochs, price, failed, _predictions(valid, probabilities), tested)
+
+    def _predict(self, body: nn.Module, inputs: Inputs, rows: np.ndarray, views: int = 1) -> np.ndarray:
+        return predict(body, inputs, rows, self.setting.device, views, self.setting.precision)
 
     def _start_head(self, bench: Bench, train: np.ndarray, is_head: bool) -> None:
         """Standardise the head's inputs and, where the recipe says so, fit it on cached features first.
@@ -128,8 +131,8 @@ class _Unit:
 
     def _open_test(self, bench: Bench, body: nn.Module, test: ImageSet) -> dict[str, Any]:
         """Score the test split, once, at the end; keep the network."""
-        rows, device = np.arange(len(test)), self.setting.device
-        probabilities = predict(body, bench.test_inputs(test), rows, device, len(self.setting.scored))
+        rows = np.arange(len(test))
+        probabilities = self._predict(body, bench.test_inputs(test), rows, len(self.setting.scored))
         save_model(bench.network, bench.spec(), self.folder)
         return _predictions(rows, probabilities)
 

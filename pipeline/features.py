@@ -20,7 +20,7 @@ from pipeline.stem import HalfOverflowError, Live, Pixels, Progress, fill, shape
 from pipeline.store import Store, reserve, shown
 
 __all__ = ["Cached", "Live", "Pixels", "cached"]
-CODE = ("network", "serving", "stem")  # the modules that can change a feature's value
+CODE = ("convolution", "devices", "network", "serving", "stem")  # the modules that can change a feature's value
 
 
 class Cached:

@@ -179,6 +179,7 @@ class Runtime(Section):
 
     threads: int = Field(ge=1)  # part of what identifies a result: sums change order with it
     device: Literal["cpu", "cuda", "auto"]
+    precision: Literal["float32", "bf16", "auto"] = "auto"  # of convolutions and products; auto: bf16 on cuda alone
 
 
 class Tracking(Section):

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from pipeline.devices import running
 from pipeline.serving import apply_view
 
 BATCH = 64
@@ -38,7 +39,7 @@ class Live:
 
     def take(self, rows: np.ndarray, views: np.ndarray) -> torch.Tensor:
         """Return float32 (N, ...), rounded as the cache would."""
-        with torch.inference_mode():
+        with torch.inference_mode(), running(torch.device("cpu"), "float32"):
             out = self.stem(self.pixels.take(rows, views))
         return (out.half() if out.ndim == 4 and _fits_half(out) else out).float().clone()
 
@@ -90,7 +91,7 @@ def fill(
 
 def _run(stem: nn.ModuleList, batch: torch.Tensor, cuts: Container[int]) -> dict[int, torch.Tensor]:
     made = {}
-    with torch.inference_mode():
+    with torch.inference_mode(), running(batch.device, "float32"):
         for at, stage in enumerate(stem, 1):
             batch = stage(batch)
             if at in cuts:

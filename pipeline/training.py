@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Any, Protocol
 
 import numpy as np
@@ -10,6 +11,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from pipeline.devices import Precision, fits, on_device, running, worth_compiling
 from pipeline.recipe import Recipe
 from pipeline.seeding import derive
 
@@ -22,6 +24,31 @@ class Inputs(Protocol):
     def take(self, rows: np.ndarray, views: np.ndarray) -> torch.Tensor:
         """Return a float batch: image rows[i] as view views[i] shows it."""
         ...
+
+
+class Resident:
+    """Inputs copied to a device once, so that no batch crosses over to it."""
+
+    def __init__(self, inputs: Inputs, count: int, device: torch.device) -> None:
+        """Copy all views of rows 0 to `count` - 1."""
+        self.views, self.count, self.device = inputs.views, count, device
+        parts = [
+            inputs.take(rows, np.full(len(rows), view)).to(device)
+            for view in range(self.views)
+            for rows in np.split(np.arange(count), range(EVAL_BATCH, count, EVAL_BATCH))
+        ]
+        self.values = torch.cat(parts)
+
+    def take(self, rows: np.ndarray, views: np.ndarray) -> torch.Tensor:
+        """Return what the inputs would, on the device."""
+        return self.values[torch.from_numpy(views * self.count + rows).to(self.device)]
+
+
+def resident(inputs: Inputs, count: int, device: torch.device) -> Inputs:
+    """Return the inputs of `count` images copied to a CUDA device, if they fit in half of its free memory."""
+    one = inputs.take(np.zeros(1, dtype=np.int64), np.zeros(1, dtype=np.int64))
+    # Concatenation holds them twice for a moment.
+    return Resident(inputs, count, device) if fits(2 * one.nbytes * count * inputs.views, device) else inputs
 
 
 @dataclass(frozen=True)
@@ -48,42 +75,60 @@ class Fit:
     dropout of an epoch depend on the seed and the epoch's number alone.
     """
 
-    def __init__(self, body: nn.Sequential, recipe: Recipe, seed: int, device: torch.device) -> None:
+    def __init__(
+        self, body: nn.Sequential, recipe: Recipe, seed: int, device: torch.device, precision: Precision = "float32"
+    ) -> None:
         self.body, self.recipe, self.seed, self.device = body.to(device), recipe, seed, device
-        self.done = 0
+        self.precision, self.done = precision, 0
+        self.forward: Callable[[torch.Tensor], torch.Tensor] = self.body  # or what it was compiled to
         groups = [
             {"params": list(module.parameters()), "scale": recipe.depth_decay ** (len(body) - 1 - depth)}
             for depth, module in enumerate(body)
         ]
-        self.optimizer = torch.optim.AdamW([g for g in groups if g["params"]], weight_decay=recipe.weight_decay)
+        self.optimizer = torch.optim.AdamW(
+            [g for g in groups if g["params"]], weight_decay=recipe.weight_decay, fused=True
+        )
 
     def epoch(self, samples: Samples, transform: Transform | None = None) -> float:
         """Train for one more epoch and return the mean loss in nats; raise DivergedError where it is not finite."""
         seed = derive("epoch", self.seed, self.done)
         generator = torch.Generator().manual_seed(seed)
         torch.manual_seed(seed)  # dropout
-        self.body.train()
-        for module in self.body.modules() if self.recipe.probe_epochs else ():
-            if isinstance(module, nn.modules.batchnorm._BatchNorm):
-                module.eval()  # the head was fitted to features under these statistics
+        self._set_mode()
         losses = []
         steps = list(batches(samples, self.recipe.batch_size, seed))
+        self._compile(len(steps) * (self.recipe.epochs - self.done))
         for step, (rows, views) in enumerate(steps):
             self._set_rate(self.done + step / len(steps))
             x = samples.inputs.take(rows, views)
             x = transform(x, generator) if transform else x
-            logits = self.body(x.to(self.device))
-            target = torch.from_numpy(samples.labels[rows]).to(self.device)
-            loss = F.cross_entropy(logits, target, label_smoothing=self.recipe.label_smoothing)
-            self.optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            self.optimizer.step()
-            losses.append(loss.detach())
+            losses.append(self._step(x, torch.from_numpy(samples.labels[rows])))
         mean = float(torch.stack(losses).mean())
         if not math.isfinite(mean):
             raise DivergedError(f"the training loss became {mean} in epoch {self.done + 1}")
         self.done += 1
         return mean
+
+    def _compile(self, steps: int) -> None:
+        if self.forward is self.body and worth_compiling(self.device, steps, find_spec("triton") is not None):
+            self.forward = torch.compile(self.body)
+
+    def _set_mode(self) -> None:
+        """Train, but keep the statistics under which a head was fitted first."""
+        self.body.train()
+        for module in self.body.modules() if self.recipe.probe_epochs else ():
+            if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                module.eval()
+
+    def _step(self, x: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        """Learn from one batch; return its loss."""
+        with running(self.device, self.precision):
+            logits = self.forward(on_device(x, self.device)).float()
+        loss = F.cross_entropy(logits, target.to(self.device), label_smoothing=self.recipe.label_smoothing)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        self.optimizer.step()
+        return loss.detach()
 
     def _set_rate(self, progress: float) -> None:
         rate = self.recipe.learning_rate * one_cycle(progress / self.recipe.epochs)
@@ -119,18 +164,25 @@ def batches(samples: Samples, size: int, seed: int) -> Iterator[tuple[np.ndarray
             yield order[start : start + size], views[start : start + size]
 
 
-def predict(body: nn.Module, inputs: Inputs, rows: np.ndarray, device: torch.device, views: int = 1) -> np.ndarray:
+def predict(
+    body: nn.Module,
+    inputs: Inputs,
+    rows: np.ndarray,
+    device: torch.device,
+    views: int = 1,
+    precision: Precision = "float32",
+) -> np.ndarray:
     """Return class probabilities, float64 (len(rows), classes), in eval mode: the mean over the first views.
 
     Raise DivergedError where they are not finite.
     """
     body.to(device).eval()
     found = []
-    with torch.inference_mode():
+    with torch.inference_mode(), running(device, precision):
         for start in range(0, len(rows), EVAL_BATCH):
             batch = rows[start : start + EVAL_BATCH]
             by_view = [inputs.take(batch, np.full(len(batch), view)) for view in range(views)]
-            found.append(sum(body(x.to(device)).double().cpu().softmax(1) for x in by_view) / views)
+            found.append(sum(body(on_device(x, device)).double().cpu().softmax(1) for x in by_view) / views)
     probabilities = torch.cat(found).numpy()
     if not np.isfinite(probabilities).all():
         raise DivergedError("the network's predictions became nan")

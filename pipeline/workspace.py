@@ -13,6 +13,7 @@ from torch import nn
 from pipeline import cost
 from pipeline.catalog import BACKBONES
 from pipeline.data import ImageSet
+from pipeline.devices import Precision
 from pipeline.errors import UserError
 from pipeline.features import cached
 from pipeline.network import describe, place, stages
@@ -21,7 +22,7 @@ from pipeline.recipe import Recipe
 from pipeline.records import Cost, Epoch, digest, source_digest
 from pipeline.serving import Network
 from pipeline.stem import Pixels
-from pipeline.training import Inputs
+from pipeline.training import Inputs, resident
 
 OnEpoch = Callable[[Epoch], object]
 OnImages = Callable[[int], object]
@@ -38,6 +39,7 @@ class Setting:
     work: Path  # where features and finished units are kept
     device: torch.device
     threads: int
+    precision: Precision = "float32"
     cache_bytes: int | None = None  # how much disk features may take
     cuts: tuple[int | str, ...] = ()  # where else features will be asked for: one pass serves all
 
@@ -49,6 +51,7 @@ class Setting:
             "views": [self.views, self.scored],
             "device": self.device.type,
             "threads": self.threads,
+            "precision": self.precision,
             "versions": [torch.__version__, timm.__version__],
             "code": source_digest(),
         }
@@ -71,8 +74,19 @@ def settle(
     gpu = runtime.device != "cpu" and torch.cuda.is_available()
     device = torch.device("cuda" if gpu else "cpu")
     scored = features.views if features.average else features.views[:1]
-    limit = features.cache_bytes
-    return Setting(dev, valid_fraction, features.views, scored, work, device, runtime.threads, limit, tuple(cuts))
+    automatic: Precision = "bf16" if device.type == "cuda" else "float32"
+    return Setting(
+        dev,
+        valid_fraction,
+        features.views,
+        scored,
+        work,
+        device,
+        runtime.threads,
+        automatic if runtime.precision == "auto" else runtime.precision,
+        features.cache_bytes,
+        tuple(cuts),
+    )
 
 
 def unit_folder(recipe: Recipe, setting: Setting, seed: int, cohort: str = "") -> Path:
@@ -105,7 +119,7 @@ class Bench:
             name = f"{self.recipe.backbone}/{self.recipe.weights}/{self.recipe.image_size}/{cut}"
             stem = nn.Sequential(*modules[:at]).to(self.setting.device)
             self.passes[name] = cost.forward_flops(stem, self._pixel()) * len(images) * len(views)
-        return self._read(cut, images, views)
+        return resident(self._read(cut, images, views), len(images), self.setting.device)
 
     def test_inputs(self, test: ImageSet) -> Inputs:
         """Return what the body is scored on; it is no cost of training."""

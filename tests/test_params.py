@@ -175,10 +175,8 @@ def test_settings_cannot_be_changed_once_read():
 
 
 def test_a_whole_number_can_be_searched_in_a_range(tmp_path):
-    axis = (
-        load_raw(tmp_path, changed(f"{ROW}.space.probe_epochs", {"low": 16, "high": 64})).strategy("frozen").space["probe_epochs"]
-    )
-    assert axis.ends() == (16, 64)
+    params = load_raw(tmp_path, changed(f"{ROW}.space.probe_epochs", {"low": 16, "high": 64}))
+    assert params.strategy("frozen").space["probe_epochs"].ends() == (16, 64)
 
 
 def test_a_space_is_refused_when_only_some_of_its_combinations_can_be_trained(tmp_path):

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from pipeline.recipe import Recipe
-from pipeline.training import DivergedError, Fit, Samples, one_cycle, predict
+from pipeline.training import DivergedError, Fit, Resident, Samples, one_cycle, predict, resident
 
 CPU = torch.device("cpu")
 PLAIN = {"backbone": "compact", "weights": "random", "cut": "input", "epochs": 4, "batch_size": 4}
@@ -183,3 +183,34 @@ def test_predictions_are_the_mean_over_the_first_views():
         single.append(predict(by.body, data.inputs, data.rows, CPU))
     data.inputs.values = np.roll(data.inputs.values, 1, axis=0)
     np.testing.assert_allclose(predict(by.body, data.inputs, data.rows, CPU, views=2), np.mean(single, axis=0))
+
+
+@given(st.lists(st.tuples(st.integers(0, 69), st.integers(0, 2)), min_size=1, max_size=9))
+def test_resident_inputs_are_the_inputs(wanted):
+    inputs = Table(count=70, views=3)
+    rows, views = (np.array(column) for column in zip(*wanted))
+    copied = Resident(inputs, 70, CPU)
+    assert copied.views == inputs.views
+    assert torch.equal(copied.take(rows, views), inputs.take(rows, views))
+
+
+def test_a_training_on_resident_inputs_is_the_same():
+    data = samples()
+    assert fit().epoch(replace(data, inputs=Resident(data.inputs, 12, CPU))) == fit().epoch(data)
+
+
+def test_inputs_stay_where_they_are_without_cuda():
+    inputs = Table()
+    assert resident(inputs, 12, CPU) is inputs
+
+
+def test_half_precision_changes_the_loss_a_little_and_the_parameters_stay_single():
+    losses = []
+    for precision in ("float32", "bf16"):
+        torch.manual_seed(0)
+        by = Fit(nn.Sequential(nn.Linear(3, 5), nn.Linear(5, 2)), fit().recipe, 1, CPU, precision)
+        losses.append(by.epoch(samples()))
+        assert {tensor.dtype for tensor in by.body.state_dict().values()} == {torch.float32}
+        assert predict(by.body, samples().inputs, np.arange(12), CPU, 1, precision).dtype == np.float64
+    assert losses[0] != losses[1]
+    assert losses[0] == pytest.approx(losses[1], rel=0.02)

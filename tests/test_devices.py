@@ -1,0 +1,63 @@
+import pytest
+import torch
+from torch import nn
+
+from pipeline.convolution import Depthwise
+from pipeline.devices import STEPS_TO_COMPILE, fits, on_device, running, worth_compiling
+
+CPU, CUDA = torch.device("cpu"), torch.device("cuda")
+
+
+@pytest.mark.parametrize(("precision", "dtype"), [("float32", torch.float32), ("bf16", torch.bfloat16)])
+def test_products_run_at_the_precision_and_parameters_keep_theirs(precision, dtype):
+    layer = nn.Linear(3, 2)
+    with running(CPU, precision):
+        out = layer(torch.rand(4, 3))
+    out.float().sum().backward()
+    assert out.dtype == dtype
+    assert layer.weight.dtype == layer.weight.grad.dtype == torch.float32
+
+
+def test_wide_depthwise_convolutions_learn_at_half_precision_too():
+    convolution = nn.Conv2d(8, 8, 5, padding=2, groups=8, bias=False)
+    x = torch.rand(2, 8, 9, 9)
+    found = []
+    for precision in ("float32", "bf16"):
+        convolution.zero_grad()
+        with running(CPU, precision):
+            out = convolution(x)
+        out.float().square().sum().backward()
+        found.append((out.dtype, convolution.weight.grad.clone()))
+    assert [dtype for dtype, _ in found] == [torch.float32, torch.bfloat16]
+    torch.testing.assert_close(found[1][1], found[0][1], rtol=0.05, atol=0.05 * float(found[0][1].abs().max()))
+
+
+def test_convolutions_are_fast_within_and_plain_after():
+    convolution = nn.Conv2d(8, 8, 5, groups=8, bias=False)
+    with running(CPU, "float32"):
+        within = convolution(torch.rand(2, 8, 9, 9))
+    assert isinstance(within.grad_fn, Depthwise._backward_cls)
+    assert not isinstance(convolution(torch.rand(2, 8, 9, 9)).grad_fn, Depthwise._backward_cls)
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 5, 5), (2, 3)])
+def test_what_is_on_the_cpu_stays_as_it_is(shape):
+    x = torch.rand(shape)
+    assert on_device(x, CPU) is x
+
+
+@pytest.mark.parametrize(
+    ("device", "steps", "has_triton", "worth"),
+    [
+        (CUDA, STEPS_TO_COMPILE, True, True),
+        (CUDA, STEPS_TO_COMPILE - 1, True, False),
+        (CUDA, 10**9, False, False),
+        (CPU, 10**9, True, False),
+    ],
+)
+def test_compiling_is_for_long_trainings_on_cuda(device, steps, has_triton, worth):
+    assert worth_compiling(device, steps, has_triton) == worth
+
+
+def test_nothing_is_copied_to_a_device_that_gains_nothing_by_it():
+    assert not fits(1, CPU)
