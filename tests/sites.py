@@ -122,9 +122,12 @@ class Site:
         return {str(p.relative_to(self.root)) for p in self.work.glob("units/*/epoch-*.json")}
 
     def finished(self) -> dict[str, tuple[int, int]]:
-        """Return inode and time of writing of every finished unit and feature file."""
-        files = [*self.work.glob("units/*/epoch-*.json"), *self.work.glob("features/[!.]*.npy")]
-        return {str(p.relative_to(self.root)): (p.stat().st_ino, p.stat().st_mtime_ns) for p in files}
+        """Return inode and time of writing of every finished unit; of a feature file, whose time may say when it was
+        read, the inode alone.
+        """
+        units = {p: (p.stat().st_ino, p.stat().st_mtime_ns) for p in self.work.glob("units/*/epoch-*.json")}
+        features = {p: (p.stat().st_ino, 0) for p in self.work.glob("features/[!.]*.npy")}
+        return {str(p.relative_to(self.root)): seen for p, seen in (units | features).items()}
 
     def trials(self) -> dict[str, list[Any]]:
         """Return the states of all trials by study, in order of number."""
