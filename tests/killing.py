@@ -173,6 +173,7 @@ def _place(stack: Path, pid: int) -> str:
         if time.monotonic() > latest or not is_python(pid):
             break
         time.sleep(0.001)
+    text = text.rpartition("hread 0x")[2]  # the main thread comes last
     frames = FRAME.findall(text)
     importing = "<frozen importlib" in text.partition("/pipeline/")[0]
     if not frames or (importing and frames[0][0].startswith("stages/")):
