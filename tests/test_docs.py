@@ -142,7 +142,7 @@ def check(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
     elif "/" in tool:
         assert (ROOT / tool).is_file(), command
     else:
-        assert tool in ("uv", "pip", "pytest", "ruff", "mypy"), command
+        assert tool in ("uv", "pip", "pytest", "ruff", "mypy", "optuna-dashboard"), command
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
