@@ -15,9 +15,9 @@ from pipeline.heads import HeadStack
 from pipeline.metrics import score
 from pipeline.models import build, new_head
 from pipeline.recipe import Recipe
-from pipeline.records import Epoch, Outcome, atomic, read_json, write_json
+from pipeline.records import Epoch, Outcome, read_json, write_json
 from pipeline.training import Samples
-from pipeline.workspace import Bench, OnImages, Setting, unit_folder
+from pipeline.workspace import Bench, OnImages, Setting, load_state, save_state, unit_folder
 
 OnHeadEpoch = Callable[[int, Epoch], object]  # position of the head, and its epoch
 
@@ -91,7 +91,7 @@ class _Stack:
         common = {epoch for epoch in common if all(epoch in states for states in found)}
         if not common:
             return [[] for _ in self.recipes]
-        states = [torch.load(each[max(common)], map_location=self.setting.device, weights_only=True) for each in found]
+        states = [load_state(each[max(common)], self.setting.device) for each in found]
         stack.restore([state["head"] for state in states])
         return [[Epoch(**epoch) for epoch in state["epochs"]] for state in states]
 
@@ -100,8 +100,8 @@ class _Stack:
         if stack.done == self.recipes[0].epochs:
             return
         for i, folder in enumerate(self.folders):
-            with atomic(folder / f"state-{stack.done}.pt") as temporary:
-                torch.save({"head": stack.state(i), "epochs": [asdict(epoch) for epoch in epochs[i]]}, temporary)
+            records = [asdict(epoch) for epoch in epochs[i]]
+            save_state(folder / f"state-{stack.done}.pt", {"head": stack.state(i), "epochs": records})
 
 
 def _states(folder: Path) -> dict[int, Path]:

@@ -15,10 +15,10 @@ from pipeline.metrics import score
 from pipeline.models import build, save_model
 from pipeline.network import split
 from pipeline.recipe import Recipe
-from pipeline.records import Epoch, Outcome, atomic, once
+from pipeline.records import Epoch, Outcome, once
 from pipeline.seeding import derive
 from pipeline.training import DivergedError, Fit, Inputs, Samples, Transform, predict
-from pipeline.workspace import Bench, OnEpoch, OnImages, Setting, unit_folder
+from pipeline.workspace import Bench, OnEpoch, OnImages, Setting, load_state, save_state, unit_folder
 
 STATE = "state.pt"
 
@@ -111,7 +111,7 @@ class _Unit:
         path = self.folder / STATE
         if not path.exists():
             return []
-        state = torch.load(path, map_location=self.setting.device, weights_only=True)
+        state = load_state(path, self.setting.device)
         if state["fit"]["done"] > until:
             return []
         fit.restore(state["fit"])
@@ -124,10 +124,9 @@ class _Unit:
         if fit.done == self.recipe.epochs:
             path.unlink(missing_ok=True)
             return
-        with atomic(path) as temporary:
-            records = [asdict(epoch) for epoch in epochs]
-            extra = {"probe_flops": self.probe_flops, "passes": bench.passes}
-            torch.save({"fit": fit.state(), "epochs": records, **extra}, temporary)
+        records = [asdict(epoch) for epoch in epochs]
+        extra = {"probe_flops": self.probe_flops, "passes": bench.passes}
+        save_state(path, {"fit": fit.state(), "epochs": records, **extra})
 
     def _open_test(self, bench: Bench, body: nn.Module, test: ImageSet) -> dict[str, Any]:
         """Score the test split, once, at the end; keep the network."""

@@ -1,5 +1,6 @@
 """What all units of a stage share: the images, how they are seen, and where features and finished units are kept."""
 
+import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +20,7 @@ from pipeline.features import cached
 from pipeline.network import describe, place, stages
 from pipeline.params import Features, Runtime
 from pipeline.recipe import Recipe
-from pipeline.records import Cost, Epoch, digest, source_digest
+from pipeline.records import Cost, Epoch, atomic, digest, source_digest
 from pipeline.serving import Network
 from pipeline.stem import Pixels
 from pipeline.training import Inputs, resident
@@ -102,6 +103,19 @@ def drop_states(recipe: Recipe, setting: Setting, seed: int, cohort: str = "") -
     """Delete the states from which a unit could go on; its results stay."""
     for state in unit_folder(recipe, setting, seed, cohort).glob("state*.pt"):
         state.unlink(missing_ok=True)
+
+
+def save_state(path: Path, state: dict[str, Any]) -> None:
+    """Write tensors and plain values, whole or not at all; raise UserError where the disk is full."""
+    buffer = io.BytesIO()
+    torch.save(state, buffer)  # to a file, torch would hide that the disk is full
+    with atomic(path) as temporary:
+        temporary.write_bytes(buffer.getvalue())
+
+
+def load_state(path: Path, device: torch.device) -> dict[str, Any]:
+    """Read what `save_state` wrote, onto a device."""
+    return torch.load(path, map_location=device, weights_only=True)
 
 
 class Bench:

@@ -92,7 +92,7 @@ def test_heads_killed_at_any_write_give_the_same_outcomes(setting, uninterrupted
 
     with monkeypatch.context() as patch:
         patch.setattr(bulk, "write_json", count(bulk.write_json))
-        patch.setattr(bulk, "atomic", count(bulk.atomic))
+        patch.setattr(bulk, "save_state", count(bulk.save_state))
         try:
             halve(setting)
         except KeyboardInterrupt:

@@ -1,11 +1,10 @@
 """Compare the strategies: intervals, pairs, winner, verdict; report and figures."""
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline import params as parameters
-from pipeline.cli import Stopwatch, arguments, guarded
+from pipeline.cli import Stopwatch, arguments, guarded, leave
 from pipeline.terminal import one_thread_pool, quiet
 
 
@@ -54,4 +53,4 @@ def _beside(file: Path, report: Path) -> Path:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

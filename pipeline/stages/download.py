@@ -1,9 +1,8 @@
 """Lay a demo data set out as a folder of images with labels.csv, as a user would bring it."""
 
-import sys
 from collections.abc import Sequence
 
-from pipeline.cli import arguments, guarded
+from pipeline.cli import arguments, guarded, leave
 from pipeline.errors import UserError
 
 
@@ -22,4 +21,4 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

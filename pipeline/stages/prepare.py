@@ -1,10 +1,9 @@
 """Pack a folder of labelled images into arrays, split them, and report on them."""
 
-import sys
 from collections.abc import Sequence
 
 from pipeline import params as parameters
-from pipeline.cli import Stopwatch, arguments, guarded
+from pipeline.cli import Stopwatch, arguments, guarded, leave
 from pipeline.terminal import Progress, one_thread_pool, quiet
 
 
@@ -44,4 +43,4 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

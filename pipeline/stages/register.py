@@ -1,12 +1,11 @@
 """Register the winner, chosen on validation, and the best model of each strategy; print the summary."""
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from pipeline import params as parameters
-from pipeline.cli import arguments, guarded
+from pipeline.cli import arguments, guarded, leave
 from pipeline.connection import KEY
 from pipeline.registry import CHAMPION, Registry, Version
 from pipeline.terminal import quiet
@@ -85,4 +84,4 @@ def _closing(model: str, winner: str, gate: dict[str, Any], champion: Version | 
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

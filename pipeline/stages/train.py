@@ -1,11 +1,10 @@
 """Retrain one strategy's best recipe with every seed, and open the test split to score it."""
 
-import sys
 from collections.abc import Sequence
 from functools import partial
 
 from pipeline import params as parameters
-from pipeline.cli import Stopwatch, arguments, guarded
+from pipeline.cli import Stopwatch, arguments, guarded, leave
 from pipeline.recipe import Recipe
 from pipeline.terminal import TrialProgress, one_thread_pool, quiet
 
@@ -63,4 +62,4 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

@@ -1,12 +1,11 @@
 """Search one strategy's space on train and valid, and export the best recipe and all trials."""
 
-import sys
 from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pipeline import params as parameters
-from pipeline.cli import Stopwatch, arguments, guarded
+from pipeline.cli import Stopwatch, arguments, guarded, leave
 from pipeline.terminal import TrialProgress, one_thread_pool, quiet
 
 if TYPE_CHECKING:
@@ -89,4 +88,4 @@ def exported(tried: "list[Tried]", strategy: str, row: "Strategy", search: "Sear
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())
