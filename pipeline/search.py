@@ -44,7 +44,7 @@ def tune(
     while len(tried) < row.trials and _affordable(tried, row, search):
         count = min(row.size(search), row.trials - len(tried))
         trials = _generation(study, search, row, len(tried), count)
-        done = _halve(trials, row, search, evaluate)
+        done = _try(trials, row, search, evaluate)
         _record(study, trials, done)
         tried += done
         on_tried(done)
@@ -135,8 +135,17 @@ def _suggest(trial: Trial, key: str, axis: Dimension) -> None:
             trial.suggest_float(key, low, high, log=axis.log)
 
 
-def _halve(trials: list[FrozenTrial], row: Strategy, search: Search, evaluate: Evaluate) -> list[Tried]:
+def _try(trials: list[FrozenTrial], row: Strategy, search: Search, evaluate: Evaluate) -> list[Tried]:
     recipes = {t.number: Recipe(**{**row.recipe, **t.params}) for t in trials}
+    outcomes, alive = halve(recipes, row, search, evaluate)
+    states = {number: "COMPLETE" if number in alive else "PRUNED" for number in recipes}
+    return [Tried(n, states[n], recipes[n], t.params, outcomes[n]) for t in trials for n in [t.number]]
+
+
+def halve(
+    recipes: dict[int, Recipe], row: Strategy, search: Search, evaluate: Evaluate
+) -> tuple[dict[int, Outcome], list[int]]:
+    """Train a generation rung by rung; return what came of each, by number, and who was trained to the end."""
     cohort = digest([list(recipes.values()), row.rungs, search.keep])
     outcomes: dict[int, Outcome] = {}
     alive = list(recipes)
@@ -149,8 +158,7 @@ def _halve(trials: list[FrozenTrial], row: Strategy, search: Search, evaluate: E
             alive = sorted(ranked[: _promoted(len(ranked), search)])
         if not alive:
             break
-    states = {t.number: "COMPLETE" if t.number in alive else "PRUNED" for t in trials}
-    return [Tried(n, states[n], recipes[n], t.params, outcomes[n]) for t in trials for n in [t.number]]
+    return outcomes, alive
 
 
 def _record(study: optuna.Study, trials: list[FrozenTrial], tried: list[Tried]) -> None:

@@ -1,0 +1,94 @@
+"""What the benchmarks of the search share: the demo's images, prepared, and a folder to work in."""
+
+import contextlib
+import os
+import resource
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.plain import Files
+from pipeline import data, jobs
+from pipeline.executor import Executor
+from pipeline.experiment import unit
+from pipeline.params import Params, Strategy
+from pipeline.recipe import Recipe
+from pipeline.records import Outcome
+from pipeline.terminal import TrialProgress
+from pipeline.trials import Rung
+from pipeline.workspace import Setting
+
+
+@dataclass
+class Clock:
+    """CPU-seconds of this process and its ended children, read when the block ends."""
+
+    seconds: float = 0.0
+
+
+@contextlib.contextmanager
+def clock() -> Iterator[Clock]:
+    """Measure a block in CPU-seconds."""
+    found, start = Clock(), _used()
+    yield found
+    found.seconds = _used() - start
+
+
+def _used() -> float:
+    both = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return sum(used.ru_utime + used.ru_stime for used in both)
+
+
+@dataclass(frozen=True)
+class Bench:
+    """The images, the parameters of the repository, and where features and units are kept."""
+
+    params: Params
+    raw: Path  # the folder of image files
+    dev: Path  # what prepare made of them: train and valid
+    work: Path
+
+    def row(self, name: str, **changed: Any) -> Strategy:
+        """Return a strategy's row, changed."""
+        return self.params.strategies[name].model_copy(update=changed)
+
+    def setting(self, work: Path | None = None, cuts: tuple[Any, ...] = ()) -> Setting:
+        """Return the setting of units in a folder of their own, or in the one that all share."""
+        p = self.params
+        return jobs.open_context(
+            self.dev, None, work or self.work, p.prepare.valid_fraction, p.features, p.runtime, cuts
+        ).setting
+
+    def files(self) -> Files:
+        """Return the images as files that are decoded anew each time."""
+        import pandas as pd
+
+        images = data.load(self.dev)
+        names = pd.read_csv(self.dev / data.MANIFEST, dtype=str, usecols=["path"])["path"]
+        return Files(images, [self.raw / name for name in names], self.params.features.views)
+
+    def train(self, recipes: dict[int, Recipe], work: Path | None = None, title: str = "training") -> dict[int, Outcome]:
+        """Train recipes to the end in this process; heads in bulk."""
+        p = self.params
+        make = partial(jobs.open_context, self.dev, None, work or self.work, p.prepare.valid_fraction, p.features,
+                       p.runtime, tuple({recipe.cut for recipe in recipes.values()}))  # fmt: skip
+        with Executor(1, make, jobs.run) as executor, TrialProgress(title, len(recipes), len(recipes)) as bar:
+            until = {number: recipe.epochs for number, recipe in recipes.items()}
+            return jobs.Crew(executor, bar, p.search.seed).train(Rung(title, recipes, until))
+
+    def standard_error(self, recipe: Recipe) -> float:
+        """Return the standard error of a recipe's mean log loss on its validation images."""
+        setting = self.setting()
+        scored = unit(recipe, setting, self.params.search.seed, test=setting.dev).valid  # no test image is read
+        named = np.array(scored["probabilities"])[np.arange(len(scored["rows"])), setting.dev.labels[scored["rows"]]]
+        return float((-np.log(named)).std(ddof=1) / np.sqrt(len(named)))
+
+
+def single_thread() -> None:
+    """Keep to one thread, as the pipeline does. Call it before torch loads."""
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        os.environ[name] = "1"

@@ -1,0 +1,72 @@
+"""How much 1,000 head configurations cost, against one feature pass over the data."""
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from benchmarks.bench import Bench, clock
+from pipeline import jobs, search, tracking
+from pipeline.executor import Executor
+from pipeline.features import cached
+from pipeline.models import build
+from pipeline.network import stages
+from pipeline.recipe import Recipe
+from pipeline.stages.tune import tracked
+from pipeline.terminal import Progress, TrialProgress
+from pipeline.trials import Rung, best, total_flops
+
+HEADS = 1000
+
+
+def measure(bench: Bench) -> dict[str, Any]:
+    """Search the frozen row's space with 1,000 trials, each recorded in Optuna and in MLflow."""
+    row = bench.row("frozen", trials=HEADS, generation=50, budget=None)
+    with tempfile.TemporaryDirectory() as folder:
+        setting = bench.setting(Path(folder))
+        with clock() as one_pass, Progress("feature pass", len(setting.dev) * len(setting.views), "image") as bar:
+            _fill(row.recipe, setting, bar)
+        tracker = tracking.MlflowTracker(Path(folder), "benchmark", tracking.Dataset("elpv", setting.dev.digest, "dev"))
+        parent = tracker.parent("heads", "heads", {})
+        study = search.open_study(Path(folder) / "optuna.db", "heads")
+        spent = {"training": 0.0, "MLflow": 0.0}
+        with (
+            Executor(1, lambda: jobs.Context(setting), jobs.run) as executor,
+            TrialProgress(f"{HEADS} heads", HEADS, search.planned(row, bench.params.search)) as trials,
+        ):
+            crew = jobs.Crew(executor, trials, bench.params.search.seed)
+
+            def train(rung: Rung) -> Any:
+                with clock() as used:
+                    outcomes = crew.train(rung)
+                spent["training"] += used.seconds
+                return outcomes
+
+            def log(done: Any) -> None:
+                with clock() as used:
+                    crew.forget(setting)
+                    tracker.children(parent, [tracked(t, "frozen", {}) for t in done])
+                spent["MLflow"] += used.seconds
+
+            with clock() as whole:
+                tried = search.tune(row, bench.params.search, study, train, log)
+    fits = sum(t.outcome.cost.fit_flops for t in tried)
+    return {
+        "heads_1000_over_feature_pass": whole.seconds / one_pass.seconds,
+        "in_flops": fits / (total_flops(tried) - fits),
+        "cpu_seconds": {
+            "feature pass": one_pass.seconds,
+            **spent,
+            "Optuna": whole.seconds - sum(spent.values()),
+        },
+        "trials": len(tried),
+        "linear": sum(t.recipe.head == "linear" for t in tried),
+        "epochs": sum(len(t.outcome.epochs) for t in tried),
+        "best_log_loss": best(tried).value,
+    }
+
+
+def _fill(recipe: dict[str, Any], setting: Any, bar: Progress) -> None:
+    modules = stages(build(Recipe(**recipe, learning_rate=0.001), setting.dev, 0))
+    label = f"{recipe['backbone']}-{recipe['weights']}-128"
+    cached(modules, len(modules) - 1, setting.dev, setting.views, setting.work / "features", setting.device, bar.step,
+           label=label)  # fmt: skip

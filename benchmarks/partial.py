@@ -1,0 +1,113 @@
+"""What an epoch of partial fine-tuning costs on cached activations, against the same training without the cache."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from benchmarks.bench import Bench, clock
+from benchmarks.plain import Plain
+from pipeline.data import train_valid
+from pipeline.metrics import score
+from pipeline.models import build
+from pipeline.network import split
+from pipeline.recipe import Recipe
+from pipeline.stem import Pixels
+from pipeline.terminal import Progress
+from pipeline.training import Fit, Samples, predict
+from pipeline.workspace import Bench as Parts
+
+CUTS, SEEDS, EPOCHS = (3, 5), (1, 2, 3, 4, 5), 2
+SAMPLE = 512  # images in a timed epoch; half as many are looked at for validation
+REPEATS = 3
+
+
+class Uncached:
+    """A stem run anew for each batch, in full precision."""
+
+    def __init__(self, stem: torch.nn.Module, pixels: Pixels) -> None:
+        self.stem, self.pixels, self.views = stem.eval(), pixels, pixels.views
+
+    def take(self, rows: np.ndarray, views: np.ndarray) -> torch.Tensor:
+        """Return float32 (N, ...)."""
+        with torch.no_grad():
+            return self.stem(self.pixels.take(rows, views))
+
+
+def recipe_of(bench: Bench, cut: int | str, epochs: int = EPOCHS) -> Recipe:
+    """Return the fine-tuning recipe with a cut."""
+    row = bench.row("finetune")
+    return Recipe(**{**row.recipe, "epochs": epochs, "cut": cut, "learning_rate": 0.0004})
+
+
+def measure(bench: Bench) -> dict[str, Any]:
+    """Time epochs side by side, then train both ways with five seeds."""
+    found: dict[str, Any] = {}
+    with Progress("partial fine-tuning", len(CUTS) * (REPEATS + len(SEEDS)), "step") as bar:
+        for cut in CUTS:
+            times = _time(bench, cut, bar)
+            found[f"partial_epoch_block{cut}"] = times["cached"] / times["plain"]
+            found[f"block{cut}"] = {
+                "ms per image": {name: 1e3 * seconds / SAMPLE for name, seconds in times.items()},
+                "over the same without decoding": times["cached"] / times["plain, not decoded"],
+                "over training everything the plain way": times["cached"] / times["plain, everything"],
+                **_same(bench, cut, bar),
+            }
+    return found
+
+
+def _time(bench: Bench, cut: int, bar: Progress) -> dict[str, float]:
+    """Return the CPU-seconds of an epoch, each way; the least of several."""
+    setting, files = bench.setting(cuts=CUTS), bench.files()
+    recipe, rows = recipe_of(bench, cut), np.arange(SAMPLE)
+    valid = np.arange(SAMPLE, SAMPLE + SAMPLE // 2)
+    network = build(recipe, setting.dev, 0)
+    inputs = Parts(network, recipe, setting, lambda count: None).inputs(cut)
+    _, body = split(network, cut)
+    samples = Samples(inputs, setting.dev.labels, rows)
+    ways = {
+        "plain": Plain(recipe, setting.dev, files),
+        "plain, not decoded": Plain(recipe, setting.dev, Pixels(setting.dev.images, setting.views)),
+        "plain, everything": Plain(recipe_of(bench, "input"), setting.dev, files),
+    }
+    times: dict[str, list[float]] = {name: [] for name in (*ways, "cached")}
+    for number in range(REPEATS):
+        fit = Fit(body, recipe, number, setting.device)
+        with clock() as used:
+            fit.epoch(samples)
+            predict(body, inputs, valid, setting.device)
+        times["cached"].append(used.seconds)
+        for name, way in ways.items():
+            times[name].append(sum(way.epoch(rows, valid, number)))
+        bar.step()
+    return {name: min(seconds) for name, seconds in times.items()}
+
+
+def _same(bench: Bench, cut: int, bar: Progress) -> dict[str, Any]:
+    """Train with and without the cache; return the difference in validation log loss over the seeds."""
+    setting = bench.setting(cuts=CUTS)
+    differences, losses = [], []
+    for seed in SEEDS:
+        pair = {}
+        for way in ("cached", "uncached"):
+            recipe = recipe_of(bench, cut)
+            network = build(recipe, setting.dev, seed)
+            stem, body = split(network, cut)
+            pixels = Pixels(setting.dev.images, setting.views)
+            cached = Parts(network, recipe, replace(setting), lambda count: None).inputs(cut)
+            inputs = cached if way == "cached" else Uncached(stem, pixels)
+            train, valid = train_valid(setting.dev, setting.valid_fraction, seed)
+            fit = Fit(body, recipe, seed, setting.device)
+            for _ in range(EPOCHS):
+                fit.epoch(Samples(inputs, setting.dev.labels, train))
+            pair[way] = score(setting.dev.labels[valid], predict(body, inputs, valid, setting.device))["log_loss"]
+        differences.append(pair["cached"] - pair["uncached"])
+        losses.append(pair["uncached"])
+        bar.step()
+    return {
+        "log loss without the cache": float(np.mean(losses)),
+        "standard deviation over seeds": float(np.std(losses, ddof=1)),
+        "cached minus uncached, mean over seeds": float(np.mean(differences)),
+        "largest difference": float(np.abs(differences).max()),
+    }
