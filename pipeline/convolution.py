@@ -1,9 +1,9 @@
 """Convolutions as a CPU computes them fastest: the same numbers up to rounding, the same bits from run to run.
 
-oneDNN has no kernel of its own for the weights' gradient of a depthwise convolution wider than 3, and takes ten
-times as long over it as over the convolution. That gradient is itself a depthwise convolution, of the input with
-the outputs' gradient as its kernel, one for each image and channel: this is fast. Everything else is only laid out
-channels last, in which batch normalisation costs a quarter and the other kernels a little less.
+oneDNN has no fast kernel for the weights' gradient of a depthwise convolution wider than 3, and takes ten times as
+long over it as over the convolution. It has one for narrower filters, so a wide one is taken a few columns at a time.
+Everything else is only laid out channels last: batch normalisation then takes a quarter of its time in training, and
+the other kernels a little less than theirs.
 """
 
 from typing import Any
