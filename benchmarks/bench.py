@@ -71,7 +71,9 @@ class Bench:
         names = pd.read_csv(self.dev / data.MANIFEST, dtype=str, usecols=["path"])["path"]
         return Files(images, [self.raw / name for name in names], self.params.features.views)
 
-    def train(self, recipes: dict[int, Recipe], work: Path | None = None, title: str = "training") -> dict[int, Outcome]:
+    def train(
+        self, recipes: dict[int, Recipe], work: Path | None = None, title: str = "training"
+    ) -> dict[int, Outcome]:
         """Train recipes to the end in this process; heads in bulk."""
         p = self.params
         make = partial(jobs.open_context, self.dev, None, work or self.work, p.prepare.valid_fraction, p.features,

@@ -5,7 +5,6 @@
 
 import argparse
 import os
-import platform
 import sys
 import tempfile
 from collections import Counter
@@ -17,6 +16,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from benchmarks.machine import machine, sentence
 from pipeline.records import write_json, write_text
 from tests.killing import Job, Kill, Span, measure, storm
 from tests.sites import Params, Site
@@ -72,19 +72,17 @@ def run(kills: int, seed: int, workers: int, root: Path) -> dict[str, Any]:
         "seed": seed,
         "workers": workers,
         "cpu_seconds": round(times.children_user + times.children_system, 1),
-        "machine": {"system": platform.system(), "processor": platform.machine(), "cores": os.cpu_count(),
-                    "python": platform.python_version()},
+        "machine": machine("torch", "optuna", "mlflow"),
     }  # fmt: skip
 
 
 def show(result: dict[str, Any]) -> str:
     """Return the result as Markdown."""
-    kills, checks, machine = result["kills"], result["rounds"], result["machine"]
+    kills, checks = result["kills"], result["rounds"]
     lines = [
         "# Kills", "",
         f"{len(kills)} times SIGKILL in {len(checks)} folders, {result['workers']} worker(s), seed {result['seed']}, "
-        f"{result['cpu_seconds']:.0f} CPU-seconds; {machine['system']} {machine['processor']}, {machine['cores']} "
-        f"cores, Python {machine['python']}.", "",
+        f"{result['cpu_seconds']:.0f} CPU-seconds. {sentence(result['machine'])}", "",
         "| check | folders |", "|---|---:|",
         *(f"| {name} | {sum(check[name] for check in checks)} of {len(checks)} |" for name in checks[0]), "",
         "| the kill landed in | kills |", "|---|---:|",

@@ -8,7 +8,6 @@ import argparse
 import hashlib
 import json
 import os
-import platform
 import resource
 import subprocess
 import sys
@@ -17,8 +16,9 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.machine import machine, sentence
+
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))  # so that it runs as a script too, not only as a module
 SIZES = (10_000, 100_000, 1_000_000)
 LIMIT_MIB, MOST_GROWTH = 2048, 1.3
 TEST, VALID, SEED, BATCH = 0.25, 0.2, 0, 64
@@ -65,7 +65,7 @@ def stages(count: int, size: int, folder: Path) -> Iterator[tuple[str, Callable[
     from pipeline import data, manifest, sources
     from pipeline.features import Pixels
     from pipeline.records import write_json
-    from pipeline.training import Samples, _shuffled
+    from pipeline.training import Samples, batches
 
     made: dict[str, Any] = {}
 
@@ -85,7 +85,7 @@ def stages(count: int, size: int, folder: Path) -> Iterator[tuple[str, Callable[
     def epoch() -> None:
         images = made["images"]
         samples = Samples(Pixels(images.images, VIEWS), images.labels, made["rows"][0])
-        for rows, views in _shuffled(samples, BATCH, SEED):
+        for rows, views in batches(samples, BATCH, SEED):
             samples.inputs.take(rows, views)
 
     yield "read labels.csv", lambda: made.update(found=sources.read(folder))
@@ -114,7 +114,7 @@ def measure(count: int, size: int) -> Steps:
 
 def in_own_process(count: int, size: int) -> Steps:
     """Run `measure` in a new process with one thread and return what it found."""
-    command = [sys.executable, str(Path(__file__)), "--one", str(count), "--image-size", str(size)]
+    command = [sys.executable, "-m", "benchmarks.memory", "--one", str(count), "--image-size", str(size)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
     return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=environment).stdout)
 
@@ -126,16 +126,6 @@ def total(steps: Steps) -> float:
 
 def first(steps: Steps) -> float:
     return steps[FIRST]["cpu_us_per_image"]
-
-
-def machine() -> dict[str, str | int | None]:
-    from importlib.metadata import version
-
-    text = Path("/proc/cpuinfo").read_text() if sys.platform == "linux" else ""
-    names = {line.partition(":")[2].strip() for line in text.splitlines() if line.startswith("model name")}
-    versions = {name: version(name) for name in ("numpy", "pandas", "scikit-learn", "torch")}
-    processor = ", ".join(sorted(names)) or platform.processor()
-    return {"processor": processor, "cores": os.cpu_count(), "python": platform.python_version(), **versions}
 
 
 def summary(found: dict[int, Steps], size: int) -> dict[str, Any]:
@@ -156,7 +146,7 @@ def summary(found: dict[int, Steps], size: int) -> dict[str, Any]:
         "growth_of_steps": apart,
         "image_size": size,
         "steps": steps,
-        "machine": machine(),
+        "machine": machine("numpy", "pandas", "scikit-learn", "torch"),
     }
 
 
@@ -181,7 +171,6 @@ def table(result: dict[str, Any]) -> str:
     lines = ["| " + " | ".join(row) + " |" for row in (head, *rows, bold)]
     lines.insert(1, "|---|" + "---:|" * (len(head) - 1))
     kernel = " and ".join(f"{steps[str(n)][FIRST]['kernel_us_per_image']:.1f}" for n in (counts[0], counts[-1]))
-    about = "; ".join(f"{name} {value}" for name, value in result["machine"].items())
     return "\n".join([
         "# Memory and CPU time against the number of images\n",
         "Made by `uv run python -m benchmarks.memory`. What files hold is simulated; the packed images "
@@ -192,7 +181,7 @@ def table(result: dict[str, Any]) -> str:
         f"{result['growth']}. "
             f"With the first epoch, in which the kernel also brings the file into its page cache, it is "
             f"{result['growth_with_first_epoch']}; of that epoch's time {kernel} us per image are the kernel's.\n",
-        f"Machine: {about}.\n",
+        sentence(result["machine"]) + "\n",
     ])  # fmt: skip
 
 

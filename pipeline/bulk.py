@@ -12,7 +12,7 @@ from torch import nn
 from pipeline.data import train_valid
 from pipeline.experiment import epochs_flops
 from pipeline.heads import HeadStack
-from pipeline.metrics import score
+from pipeline.metrics import score_many
 from pipeline.models import build, new_head
 from pipeline.recipe import Recipe
 from pipeline.records import Epoch, Outcome, read_json, write_json
@@ -66,11 +66,12 @@ class _Stack:
         while stack.done < until:
             losses = stack.epoch(samples)
             probabilities = stack.predict(inputs, valid)
-            for i, (loss, predicted) in enumerate(zip(losses, probabilities)):
-                failed[i] = failed[i] or _trouble(loss, predicted, stack.done)
-                if not failed[i]:
-                    epochs[i].append(Epoch(stack.done, loss, score(labels, predicted)))
-                    on_epoch(i, epochs[i][-1])
+            found = zip(failed, losses, probabilities)
+            failed = [was or _trouble(loss, predicted, stack.done) for was, loss, predicted in found]
+            sound = [i for i, why in enumerate(failed) if not why]
+            for i, scores in zip(sound, score_many(labels, probabilities[sound])):
+                epochs[i].append(Epoch(stack.done, losses[i], scores))
+                on_epoch(i, epochs[i][-1])
         self._save(stack, epochs)
         example = inputs.take(train[:1], np.zeros(1, dtype=np.int64)).to(setting.device)
         prices = self._prices(bench, network.head, example, epochs, len(train), len(valid))

@@ -97,8 +97,11 @@ class HeadStack:
             last = depth == len(self.layers) - 2
             if last and generator is not None and self._keep.min() < 1:
                 draw = torch.rand(x.shape[-2:], generator=generator).to(self.device)
-                x = x * ((draw < self._keep) / self._keep)
-            x = torch.matmul(x, weight.transpose(1, 2)) + bias.unsqueeze(1)
+                mask = draw.new_empty((len(weight), *draw.shape))
+                torch.lt(draw, self._keep, out=mask)  # straight to floats: many times faster than by way of booleans
+                x = _product(x * mask if x.requires_grad else mask.mul_(x), weight) / self._keep + bias.unsqueeze(1)
+            else:
+                x = _product(x, weight) + bias.unsqueeze(1)
             x = x if last else F.gelu(x)
         return x
 
@@ -114,6 +117,14 @@ class HeadStack:
 
     def _column(self, values: list[float]) -> torch.Tensor:
         return torch.tensor(values, device=self.device).view(-1, 1, 1)
+
+
+def _product(x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    """Map x, (N, D) for all heads or (H, N, D), by weights (H, outputs, D): (H, N, outputs)."""
+    if x.ndim == 3:
+        return torch.bmm(x, weight.transpose(1, 2))
+    every = x @ weight.flatten(0, 1).T  # one product for all heads: several times faster than one for each
+    return every.unflatten(1, weight.shape[:2]).transpose(0, 1)
 
 
 def stacks(recipes: Sequence[Recipe]) -> list[list[int]]:

@@ -1,6 +1,7 @@
 """Scores of predicted probabilities, by the field's standard names."""
 
 import numpy as np
+from scipy.stats import rankdata
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, log_loss, roc_auc_score
 
 METRICS = ("accuracy", "balanced_accuracy", "roc_auc", "log_loss")
@@ -23,9 +24,37 @@ def score(labels: np.ndarray, probabilities: np.ndarray) -> dict[str, float]:
     }
 
 
+def score_many(labels: np.ndarray, probabilities: np.ndarray) -> list[dict[str, float]]:
+    """Score H predictions (H, N, C) as `score` would each: at once, since its checks of the input take milliseconds."""
+    count, classes = probabilities.shape[1:]
+    named = labels == np.arange(classes)[:, None]  # (C, N)
+    present = named[named.any(1)]
+    right = probabilities.argmax(2) == labels
+    recalls = (right @ present.T.astype(np.float64)) / present.sum(1)
+    shares = _normalised(probabilities)[:, np.arange(count), labels]
+    found = {
+        "accuracy": right.mean(1),
+        "balanced_accuracy": recalls.mean(1),
+        "roc_auc": np.full(len(probabilities), 0.5) if len(present) < classes else _areas(named, probabilities),
+        "log_loss": -np.log(np.clip(shares, np.finfo(np.float64).eps, 1)).mean(1) + 0.0,
+    }
+    return [dict(zip(found, map(float, values))) for values in zip(*found.values())]
+
+
+def _areas(named: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
+    """Return the mean area under the curves of one class against the rest, by ranks (Mann and Whitney 1947)."""
+    areas = []
+    for c in [1] if len(named) == 2 else range(len(named)):
+        ranks = rankdata(probabilities[:, :, c], axis=1)
+        positive = int(named[c].sum())
+        above = ranks[:, named[c]].sum(1) - positive * (positive + 1) / 2
+        areas.append(above / (positive * (named.shape[1] - positive)))
+    return np.mean(areas, axis=0)
+
+
 def _normalised(probabilities: np.ndarray) -> np.ndarray:
     doubles = probabilities.astype(np.float64)
-    return doubles / doubles.sum(1, keepdims=True)
+    return doubles / doubles.sum(-1, keepdims=True)
 
 
 def _roc_auc(labels: np.ndarray, probabilities: np.ndarray) -> float:

@@ -24,6 +24,7 @@ def quiet() -> None:
     warnings.filterwarnings("ignore", module=r"(mlflow|timm|torch|optuna|pydantic|google|sqlalchemy)(\..*)?")
     for name in ("alembic", "sqlalchemy", "matplotlib", "git"):
         logging.getLogger(name).setLevel(logging.ERROR)
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # logs a traceback of what it also raises
 
 
 def one_thread_pool(threads: int) -> None:

@@ -97,7 +97,8 @@ class Site:
         }  # fmt: skip
         with log.open("w") as out:
             process = subprocess.Popen([sys.executable, *words[1:]], cwd=self.root, env=environment, stdout=out,
-                                       stderr=out, start_new_session=True, **options)  # fmt: skip
+                                       stderr=out, start_new_session=True,
+                                       preexec_fn=hear_ctrl_c, **options)  # fmt: skip
         return Started(process, log)
 
     def run(self, stage: str, strategy: str = "", code: int = 0, **options: Any) -> str:
@@ -142,6 +143,11 @@ class Site:
         names = {run.info.run_id: run.info.run_name for run in found}
         parents = [names.get(run.data.tags.get("mlflow.parentRunId"), "") for run in found]
         return sorted((parent, run.info.run_name, run.info.status) for parent, run in zip(parents, found))
+
+
+def hear_ctrl_c() -> None:
+    """Undo what a shell does to jobs in the background, which would never hear of it."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @dataclass(frozen=True)

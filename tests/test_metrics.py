@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
-from pipeline.metrics import LOWER_IS_BETTER, METRICS, score
+from pipeline.metrics import LOWER_IS_BETTER, METRICS, score, score_many
 
 
 @st.composite
@@ -66,3 +66,21 @@ def test_only_the_loss_is_better_when_lower():
     sure, unsure = np.array([[0.9, 0.1], [0.1, 0.9]]), np.array([[0.1, 0.9], [0.6, 0.4]])
     good, bad = score(np.array([0, 1]), sure), score(np.array([0, 1]), unsure)
     assert {name for name in METRICS if good[name] < bad[name]} == LOWER_IS_BETTER
+
+
+@given(predictions(), st.integers(0, 2**32 - 1))
+def test_many_predictions_at_once_score_as_one_by_one(case, seed):
+    labels, probabilities = case
+    rng = np.random.default_rng(seed)
+    many = np.stack(
+        [probabilities, rng.permutation(probabilities), rng.dirichlet(np.ones(probabilities.shape[1]), len(labels))]
+    )
+    for ours, each in zip(score_many(labels, many), many, strict=True):
+        assert ours == pytest.approx(score(labels, each), abs=1e-12)
+    missing = labels != 0
+    for ours, each in zip(score_many(labels[missing], many[:, missing]), many[:, missing], strict=True):
+        assert ours == pytest.approx(score(labels[missing], each), abs=1e-12)
+
+
+def test_no_predictions_give_no_scores():
+    assert score_many(np.array([0, 1]), np.empty((0, 2, 2))) == []
