@@ -29,7 +29,11 @@ def entry(name, seed):
 def compared(count):
     entries = {f"strategy-{n}": entry(f"strategy-{n}", n + 6) for n in range(count)}
     dataset = {"name": "leaves", "digest": "d1g35t", "classes": CLASSES, "counts": COUNTS}
-    return compare(entries, "accuracy", 100, 0.95, 0) | {"dataset": dataset, "seeds": 2}
+    found = compare(entries, "accuracy", 100, 0.95, 0) | {"dataset": dataset, "seeds": 2}
+    for number, strategy in enumerate(found["strategies"].values()):
+        spent = {"search_flops": 3.2e12, "budget_flops": 8e12 if number else None}
+        strategy["search"] = {"trials": {"COMPLETE": 2}, "ended_by": ("budget", "trials")[number % 2], **spent}
+    return found
 
 
 def searched(comparison):
@@ -56,6 +60,8 @@ def test_the_report_tells_verdict_strategies_pairs_recipes_and_data(three):
     assert "The\n39 test images" in text
     assert "![accuracy cost](figures/accuracy_cost.png)" in text
     assert f"{three['winner']} (best on validation)" in text
+    assert "| strategy-0 | 2 | 0 | 3.2 T | no limit | the budget |" in text
+    assert "| strategy-1 | 2 | 0 | 3.2 T | 40.0 % | the number of trials: the rest was not needed |" in text
 
 
 def test_every_table_of_the_report_is_whole(three):

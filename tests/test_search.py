@@ -1,8 +1,9 @@
 import math
 import shutil
 import sqlite3
+import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,11 +15,13 @@ from sqlalchemy.engine import Engine
 
 from pipeline import search as searching
 from pipeline.errors import UserError
+from pipeline.executor import Executor
 from pipeline.params import Search, Strategy
 from pipeline.recipe import Recipe
 from pipeline.records import Cost, Epoch, Outcome
 from pipeline.search import open_study, planned, study_key
 from pipeline.trials import Rung, Tried, best, table, total_flops
+from tests import tiny
 
 SEARCH = Search(seed=0, generation=3, keep=0.5)
 ROW = Strategy(
@@ -404,3 +407,39 @@ def test_a_study_s_name_follows_from_all_that_its_trials_do_and_not_from_the_num
         study_key(ROW, SEARCH, {"data": "y"}),
     ]
     assert len({key, *others}) == 4
+
+
+@pytest.mark.slow
+def test_ten_thousand_trials_through_32_workers_meet_no_lock(tmp_path):
+    study, heard, stop = open_study(tmp_path / "optuna.db", "many"), [], threading.Event()
+    seen: list[int] = []
+
+    def watch() -> None:  # as a dashboard would, in its own connections
+        while not stop.wait(0.05):
+            with closing(sqlite3.connect(tmp_path / "optuna.db")) as database:
+                seen.append(database.execute("select count(*) from trials").fetchone()[0])
+
+    row = ROW.model_copy(
+        update={"trials": 10_000, "generation": 5_000, "space": {"learning_rate": ROW.space["learning_rate"]}}
+    )
+    with Executor(32, tiny.context, tiny.trial) as executor:
+
+        def train(rung: Rung) -> dict[int, Outcome]:
+            jobs = [(number, recipe.learning_rate, rung.until[number]) for number, recipe in rung.recipes.items()]
+            done = executor.map(jobs, lambda *event: heard.append(event[1]))
+            return {job[0]: Outcome.from_dict(outcome) for job, outcome in zip(jobs, done)}
+
+        watcher = threading.Thread(target=watch)
+        watcher.start()
+        try:
+            tried = searching.tune(row, SEARCH, study, train)
+        finally:
+            stop.set()
+            watcher.join()
+        assert len(executor._pool) == 32
+    assert [t.number for t in tried] == list(range(10_000))
+    assert set(heard) == set(range(10_000))
+    states = [trial.state.name for trial in open_study(tmp_path / "optuna.db", "many").get_trials()]
+    assert (states.count("COMPLETE"), states.count("PRUNED")) == (5_000, 5_000)
+    assert seen == sorted(seen)
+    assert len(set(seen)) > 100, "nobody looked while trials were written"

@@ -29,6 +29,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     entries = {name: outcomes.entry(r, pd.read_csv(args.trained / f"{name}.csv")) for name, r in results.items()}
     wanted = params.compare
     compared = comparison.compare(entries, wanted.metric, wanted.resamples, wanted.confidence, wanted.seed)
+    for name, strategy in compared["strategies"].items():
+        tuned = read_json(args.tuned / f"{name}.json")
+        strategy["search"] = {key: tuned[key] for key in ("trials", "search_flops", "budget_flops", "ended_by")}
     compared |= {"dataset": dataset, "seeds": len(params.train.seeds)}
     write_json(args.out, compared)
     trials = {name: pd.read_csv(args.tuned / f"{name}.csv") for name in params.enabled}
