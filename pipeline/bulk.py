@@ -1,22 +1,20 @@
 """One unit of work that is many trials: heads on a frozen backbone, trained in one go on cached features."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import torch
-from torch import nn
 
 from pipeline.data import train_valid
 from pipeline.experiment import epochs_flops
-from pipeline.heads import HeadStack
+from pipeline.heads import SHAPE, HeadStack
 from pipeline.metrics import score_many
 from pipeline.models import build, new_head
 from pipeline.recipe import Recipe
-from pipeline.records import Epoch, Outcome, read_json, write_json
-from pipeline.training import Samples
+from pipeline.records import Cost, Epoch, Outcome, digest, read_json, write_json
+from pipeline.training import Inputs, Samples
 from pipeline.workspace import Bench, OnImages, Setting, load_state, save_state, unit_folder
 
 OnHeadEpoch = Callable[[int, Epoch], object]  # position of the head, and its epoch
@@ -44,6 +42,46 @@ def heads(
     return [Outcome.from_dict(read_json(path)) for path in paths]
 
 
+@dataclass(frozen=True)
+class _Trunk:
+    """What all heads of one shape share: features, splits, and what an epoch costs."""
+
+    inputs: Inputs
+    features: int
+    train: np.ndarray
+    valid: np.ndarray
+    price: Cost  # before the first epoch
+    epoch_flops: int
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """A trunk's arguments, equal where what determines it is."""
+
+    identity: str
+    recipe: Recipe = field(compare=False)
+    setting: Setting = field(compare=False)
+    seed: int = field(compare=False)
+    on_images: OnImages = field(compare=False)
+
+
+def _identity(recipe: Recipe, setting: Setting, seed: int) -> str:
+    shape = {name: getattr(recipe, name) for name in SHAPE}
+    return digest({"shape": shape, "seed": seed, "work": str(setting.work), **setting.identity()})
+
+
+@lru_cache(maxsize=4)  # building the network and counting its operations takes as long as training some heads
+def _trunk(asked: _Asked) -> _Trunk:
+    recipe, setting = asked.recipe, asked.setting
+    train, valid = train_valid(setting.dev, setting.valid_fraction, asked.seed)
+    network = build(recipe, setting.dev, asked.seed)
+    bench = Bench(network, recipe, setting, asked.on_images)
+    inputs = bench.inputs("head")
+    example = inputs.take(train[:1], np.zeros(1, dtype=np.int64)).to(setting.device)
+    flops = epochs_flops(network.head, example, 1, len(train), len(valid))
+    return _Trunk(inputs, network.backbone.num_features, train, valid, bench.price(network.head, 0), flops)
+
+
 class _Stack:
     """The parts of one training of many heads."""
 
@@ -51,13 +89,12 @@ class _Stack:
         self.recipes, self.setting, self.seed, self.folders = recipes, setting, seed, folders
 
     def run(self, until: int, on_epoch: OnHeadEpoch, on_images: OnImages) -> list[Outcome]:
-        setting, recipe = self.setting, self.recipes[0]
-        train, valid = train_valid(setting.dev, setting.valid_fraction, self.seed)
-        network = build(recipe, setting.dev, self.seed)
-        bench = Bench(network, recipe, setting, on_images)
-        inputs = bench.inputs("head")
-        one = [new_head(each, setting.dev, self.seed, network.backbone.num_features) for each in self.recipes]
-        stack = HeadStack(one, self.recipes, self.seed, setting.device)
+        setting = self.setting
+        identity = _identity(self.recipes[0], setting, self.seed)
+        trunk = _trunk(_Asked(identity, self.recipes[0], setting, self.seed, on_images))
+        inputs, train, valid = trunk.inputs, trunk.train, trunk.valid
+        new = [new_head(each, setting.dev, self.seed, trunk.features) for each in self.recipes]
+        stack = HeadStack(new, self.recipes, self.seed, setting.device)
         epochs = self._restore(stack, until)
         if stack.done == 0:
             stack.standardize.measure(inputs.take(train, np.zeros(len(train), dtype=np.int64)).to(setting.device))
@@ -73,17 +110,8 @@ class _Stack:
                 epochs[i].append(Epoch(stack.done, losses[i], scores))
                 on_epoch(i, epochs[i][-1])
         self._save(stack, epochs)
-        example = inputs.take(train[:1], np.zeros(1, dtype=np.int64)).to(setting.device)
-        prices = self._prices(bench, network.head, example, epochs, len(train), len(valid))
+        prices = [replace(trunk.price, fit_flops=len(each) * trunk.epoch_flops) for each in epochs]
         return [Outcome(*each) for each in zip(epochs, prices, failed)]
-
-    def _prices(
-        self, bench: Bench, head: nn.Module, example: torch.Tensor, epochs: list[list[Epoch]], train: int, valid: int
-    ) -> list[Any]:
-        """Return each head's cost: they differ in the epochs trained alone."""
-        known = {count: bench.price(head, epochs_flops(head, example, count, train, valid))
-                 for count in {len(each) for each in epochs}}  # fmt: skip
-        return [known[len(each)] for each in epochs]
 
     def _restore(self, stack: HeadStack, until: int) -> list[list[Epoch]]:
         """Take up the heads where their last rung ended; all anew where any state is missing."""

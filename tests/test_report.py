@@ -67,7 +67,7 @@ def test_the_report_tells_verdict_strategies_pairs_recipes_and_data(three):
 def test_every_table_of_the_report_is_whole(three):
     lines = report.markdown(three, []).splitlines()
     heads = [number for number, line in enumerate(lines) if line.startswith("|---")]
-    assert len(heads) == 4
+    assert len(heads) == 5
     for number in heads:
         width, after = lines[number].count("|"), lines[number + 1]
         assert lines[number - 1].count("|") == width
