@@ -1,4 +1,4 @@
-"""How a network is run on a device: precision, memory layout, and whether compiling it pays."""
+"""How a network is run on a device: precision, memory layout, and what is kept on it."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -10,7 +10,6 @@ from torch import Tensor
 from pipeline.convolution import FastConvolutions
 
 Precision = Literal["float32", "bf16"]
-STEPS_TO_COMPILE = 5000  # compiling takes a minute or two, and saves milliseconds a step
 
 
 @contextmanager
@@ -26,11 +25,6 @@ def on_device(x: Tensor, device: torch.device) -> Tensor:
     if device.type == "cuda" and x.ndim == 4:
         return x.to(device, memory_format=torch.channels_last)
     return x.to(device)
-
-
-def worth_compiling(device: torch.device, steps: int, has_triton: bool) -> bool:
-    """Say whether torch.compile pays for so many training steps: on CUDA alone, and where Triton is installed."""
-    return device.type == "cuda" and has_triton and steps >= STEPS_TO_COMPILE
 
 
 def fits(size: int, device: torch.device) -> bool:

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from importlib.util import find_spec
 from typing import Any, Protocol
 
 import numpy as np
@@ -11,7 +10,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from pipeline.devices import Precision, fits, on_device, running, worth_compiling
+from pipeline.devices import Precision, fits, on_device, running
 from pipeline.recipe import Recipe
 from pipeline.seeding import derive
 
@@ -80,7 +79,6 @@ class Fit:
     ) -> None:
         self.body, self.recipe, self.seed, self.device = body.to(device), recipe, seed, device
         self.precision, self.done = precision, 0
-        self.forward: Callable[[torch.Tensor], torch.Tensor] = self.body  # or what it was compiled to
         groups = [
             {"params": list(module.parameters()), "scale": recipe.depth_decay ** (len(body) - 1 - depth)}
             for depth, module in enumerate(body)
@@ -97,7 +95,6 @@ class Fit:
         self._set_mode()
         losses = []
         steps = list(batches(samples, self.recipe.batch_size, seed))
-        self._compile(len(steps) * (self.recipe.epochs - self.done))
         for step, (rows, views) in enumerate(steps):
             self._set_rate(self.done + step / len(steps))
             x = samples.inputs.take(rows, views)
@@ -109,10 +106,6 @@ class Fit:
         self.done += 1
         return mean
 
-    def _compile(self, steps: int) -> None:
-        if self.forward is self.body and worth_compiling(self.device, steps, find_spec("triton") is not None):
-            self.forward = torch.compile(self.body)
-
     def _set_mode(self) -> None:
         """Train, but keep the statistics under which a head was fitted first."""
         self.body.train()
@@ -123,7 +116,7 @@ class Fit:
     def _step(self, x: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         """Learn from one batch; return its loss."""
         with running(self.device, self.precision):
-            logits = self.forward(on_device(x, self.device)).float()
+            logits = self.body(on_device(x, self.device)).float()
         loss = F.cross_entropy(logits, target.to(self.device), label_smoothing=self.recipe.label_smoothing)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()

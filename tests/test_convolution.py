@@ -1,3 +1,4 @@
+import contextlib
 import copy
 from typing import Any
 
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional as F
 
-from pipeline.convolution import Depthwise, FastConvolutions, is_wide_depthwise
+from pipeline.convolution import Depthwise, FastConvolutions
 from pipeline.cost import training_flops
 
 PAIRS = st.tuples(st.integers(1, 3), st.integers(1, 3))
@@ -52,8 +53,99 @@ def test_a_wide_depthwise_convolution_has_the_gradients_of_the_plain_one(n, c, s
     assume(all(side + 2 * margin >= span for side, margin, span in zip(sides, padding, spans)))
     convolution = depthwise(c, size, stride=stride, padding=padding, dilation=dilation)
     x = noise(n, c, *sides)
-    assert is_wide_depthwise(x, convolution.weight, c)
     assert_equal_to_rounding(fast(convolution, x), gradients(convolution, x))
+
+
+@given(st.integers(1, 8), SIDES, st.tuples(*[st.integers(0, 4)] * 4), PAIRS, MARGINS)
+def test_a_padded_depthwise_convolution_has_the_gradients_of_the_plain_one(side, sides, pad, stride, padding):
+    assume(all(n + pad[2 - 2 * i] + pad[3 - 2 * i] + 2 * padding[i] >= side for i, n in enumerate(sides)))
+    layers = nn.Sequential(nn.ZeroPad2d(pad), depthwise(4, side, stride=stride, padding=padding))
+    x = noise(2, 4, *sides)
+    assert_equal_to_rounding(fast(layers, x), gradients(layers, x))
+
+
+def padded_twice_used(x: torch.Tensor, convolution: nn.Module) -> torch.Tensor:
+    padded = F.pad(x * 1, (1, 2, 1, 2))
+    return convolution(padded) + padded.sum()
+
+
+def written_to_before(x: torch.Tensor, convolution: nn.Module) -> torch.Tensor:
+    source = x * 1
+    padded = F.pad(source, (1, 2, 1, 2))
+    source.mul_(3)
+    return convolution(padded)
+
+
+def written_to_after(x: torch.Tensor, convolution: nn.Module) -> torch.Tensor:
+    return convolution(F.pad(x * 1, (1, 2, 1, 2)).add_(3))
+
+
+def padded_with_ones(x: torch.Tensor, convolution: nn.Module) -> torch.Tensor:
+    return convolution(F.pad(x, (1, 2, 1, 2), value=1.0))
+
+
+def cropped(x: torch.Tensor, convolution: nn.Module) -> torch.Tensor:
+    return convolution(F.pad(x, (1, 2, -1, -1)))
+
+
+@pytest.mark.parametrize("use", [padded_twice_used, written_to_before, written_to_after, padded_with_ones, cropped])
+def test_whatever_else_is_done_with_a_padded_map_is_the_plain_thing(use):
+    class Layer(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.convolution = depthwise(4, 5, stride=2)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return use(x, self.convolution)
+
+    layer, x = Layer(), noise(2, 4, 8, 8)
+    assert_equal_to_rounding(fast(layer, x), gradients(layer, x))
+
+
+@pytest.mark.parametrize("side", [3, 5])
+def test_the_gradient_passes_by_the_zeros_that_were_put_around_a_map(side):
+    x = noise(2, 4, 8, 8).contiguous(memory_format=torch.channels_last).requires_grad_() * 1
+    with FastConvolutions():
+        out = depthwise(4, side, stride=2)(F.pad(x, (1, 2, 1, 2)))
+    assert out.grad_fn.next_functions[0][0] is x.grad_fn
+
+
+@pytest.mark.parametrize("bounds", [(0.0, 6.0), (-1.0, 1.0), (0.1, 0.7), (0.0, float("inf"))])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+def test_a_clamp_in_place_has_the_gradient_of_the_plain_one_at_its_bounds_too(bounds, dtype):
+    low, high = (torch.tensor(bound, dtype=dtype) for bound in bounds)
+    near = torch.tensor([-9.0, 0.0, 0.5, 9.0, float("nan"), low, high])
+    start = torch.cat([near, near.nextafter(near - 1), near.nextafter(near + 1)]).to(dtype)
+    found = []
+    for context in (FastConvolutions(), contextlib.nullcontext()):
+        x = start.clone().requires_grad_()
+        with context:
+            y = x * 1
+            out = F.hardtanh(y, *bounds, inplace=True)
+        assert out.data_ptr() == y.data_ptr()
+        found.append((out, *torch.autograd.grad(out.sum(), x)))
+    for a, b in zip(*found):
+        torch.testing.assert_close(a, b, rtol=0, atol=0, equal_nan=True)
+
+
+def test_a_clamp_in_place_copies_nothing():
+    kept = []
+    with FastConvolutions(), torch.autograd.graph.saved_tensors_hooks(lambda x: kept.append(x) or x, lambda x: x):
+        out = F.relu6(noise(2, 3).requires_grad_() + 1)
+        kept.clear()
+        out = nn.ReLU6(inplace=True)(out + 1)
+    assert [x.data_ptr() for x in kept] == [out.data_ptr()]
+
+
+@pytest.mark.parametrize("inplace", [True, False])
+def test_a_view_or_a_parameter_is_clamped_as_ever(inplace):
+    x = noise(4, 4).requires_grad_()
+    with FastConvolutions():
+        (F.hardtanh((x * 1)[:2], inplace=inplace).sum() + F.hardtanh(x).sum()).backward()
+        with pytest.raises(RuntimeError, match="leaf"):
+            F.hardtanh(x, inplace=True)
+    inside = (x.detach().abs() < 1).float()
+    assert torch.equal(x.grad, inside + inside * torch.tensor([[1.0], [1.0], [0.0], [0.0]]))
 
 
 @pytest.mark.parametrize("stride", [(1, 1), (2, 2), (1, 2)])
@@ -62,14 +154,17 @@ def test_a_wide_depthwise_convolution_has_the_gradients_of_the_plain_one(n, c, s
 def test_the_derivatives_are_those_of_finite_differences(stride, padding, dilation):
     x = noise(2, 3, 9, 7, dtype=torch.float64, requires_grad=True)
     weight = noise(3, 1, 5, 4, dtype=torch.float64, requires_grad=True)
-    assert torch.autograd.gradcheck(lambda *of: Depthwise.apply(*of, stride, padding, dilation), (x, weight))
+    sides = (padding[1], padding[1], padding[0], padding[0])
+    of = lambda x, weight: Depthwise.apply(x, weight, x.detach(), stride, padding, dilation, sides)  # noqa: E731
+    assert torch.autograd.gradcheck(of, (x, weight))
 
 
 @pytest.mark.parametrize("frozen", ["x", "weight"])
 def test_what_needs_no_gradient_gets_none(frozen):
     tensors = {"x": noise(2, 3, 8, 8, requires_grad=True), "weight": noise(3, 1, 5, 5, requires_grad=True)}
     tensors[frozen].requires_grad_(False)
-    Depthwise.apply(*tensors.values(), (1, 1), (2, 2), (1, 1)).sum().backward()
+    seen = tensors["x"].detach()
+    Depthwise.apply(*tensors.values(), seen, (1, 1), (2, 2), (1, 1), (2, 2, 2, 2)).sum().backward()
     assert {name for name, tensor in tensors.items() if tensor.grad is None} == {frozen}
 
 

@@ -3,9 +3,9 @@ import torch
 from torch import nn
 
 from pipeline.convolution import Depthwise
-from pipeline.devices import STEPS_TO_COMPILE, fits, on_device, running, worth_compiling
+from pipeline.devices import fits, on_device, running
 
-CPU, CUDA = torch.device("cpu"), torch.device("cuda")
+CPU = torch.device("cpu")
 
 
 @pytest.mark.parametrize(("precision", "dtype"), [("float32", torch.float32), ("bf16", torch.bfloat16)])
@@ -44,19 +44,6 @@ def test_convolutions_are_fast_within_and_plain_after():
 def test_what_is_on_the_cpu_stays_as_it_is(shape):
     x = torch.rand(shape)
     assert on_device(x, CPU) is x
-
-
-@pytest.mark.parametrize(
-    ("device", "steps", "has_triton", "worth"),
-    [
-        (CUDA, STEPS_TO_COMPILE, True, True),
-        (CUDA, STEPS_TO_COMPILE - 1, True, False),
-        (CUDA, 10**9, False, False),
-        (CPU, 10**9, True, False),
-    ],
-)
-def test_compiling_is_for_long_trainings_on_cuda(device, steps, has_triton, worth):
-    assert worth_compiling(device, steps, has_triton) == worth
 
 
 def test_nothing_is_copied_to_a_device_that_gains_nothing_by_it():
