@@ -1,7 +1,8 @@
 """How a network is run on a device: precision, memory layout, and what is kept on it."""
 
+import ctypes
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from typing import Literal
 
 import torch
@@ -18,6 +19,19 @@ def running(device: torch.device, precision: Precision) -> Iterator[None]:
     convolutions = FastConvolutions() if device.type == "cpu" else nullcontext()
     with convolutions, torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bf16"):
         yield
+
+
+def keep_memory() -> None:
+    """Let glibc keep freed memory for the next step, where it would hand it back and have it zeroed again.
+
+    Training allocates the same maps in every step; giving them back costs a tenth of the time. Other C libraries
+    are left as they are.
+    """
+    trim_threshold, mmap_threshold = -1, -3  # of malloc.h
+    with suppress(OSError, AttributeError):
+        library = ctypes.CDLL(None)
+        library.mallopt(mmap_threshold, 2**30)
+        library.mallopt(trim_threshold, 2**31 - 1)
 
 
 def on_device(x: Tensor, device: torch.device) -> Tensor:

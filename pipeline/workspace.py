@@ -14,7 +14,7 @@ from torch import nn
 from pipeline import cost
 from pipeline.catalog import BACKBONES
 from pipeline.data import ImageSet
-from pipeline.devices import Precision
+from pipeline.devices import Precision, keep_memory
 from pipeline.errors import UserError
 from pipeline.features import cached
 from pipeline.network import describe, place, stages
@@ -67,6 +67,7 @@ def settle(
     cuts: Sequence[int | str] = (),
 ) -> Setting:
     """Return a Setting on this machine: so many threads, on the device asked for; raise UserError without one."""
+    keep_memory()
     torch.set_num_threads(runtime.threads)
     torch.use_deterministic_algorithms(True, warn_only=True)
     torch.utils.deterministic.fill_uninitialized_memory = False

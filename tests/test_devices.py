@@ -1,9 +1,14 @@
+import platform
+import subprocess
+import sys
+
 import pytest
 import torch
 from torch import nn
 
 from pipeline.convolution import Depthwise
 from pipeline.devices import fits, on_device, running
+from tests.imports import ROOT
 
 CPU = torch.device("cpu")
 
@@ -48,3 +53,30 @@ def test_what_is_on_the_cpu_stays_as_it_is(shape):
 
 def test_nothing_is_copied_to_a_device_that_gains_nothing_by_it():
     assert not fits(1, CPU)
+
+
+def test_memory_that_is_kept_is_used_again_and_changes_no_number():
+    script = """
+import resource, sys, torch
+from pipeline.devices import keep_memory
+from tests.imports import ROOT
+if sys.argv[1] == "keep":
+    keep_memory()
+torch.manual_seed(0)
+x, total = torch.randn(1 << 21), 0.0
+def faults():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+def step():
+    return float(((x * 2).exp() + x).sum())
+first = [step() for _ in range(3)]
+before = faults()
+last = [step() for _ in range(20)]
+print(faults() - before, first + last)
+"""
+    found = {}
+    for way in ("keep", "leave"):
+        done = subprocess.run([sys.executable, "-c", script, way], capture_output=True, text=True, check=True, cwd=ROOT)
+        found[way] = done.stdout.split(" ", 1)
+    assert found["keep"][1] == found["leave"][1]
+    if platform.libc_ver()[0] == "glibc":
+        assert int(found["keep"][0]) < 100 < int(found["leave"][0])
