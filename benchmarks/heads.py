@@ -11,7 +11,6 @@ from pipeline.features import cached
 from pipeline.models import build
 from pipeline.network import stages
 from pipeline.recipe import Recipe
-from pipeline.stages.tune import tracked
 from pipeline.terminal import Progress, TrialProgress
 from pipeline.trials import Rung, best, total_flops
 
@@ -20,7 +19,7 @@ HEADS = 1000
 
 def measure(bench: Bench) -> dict[str, Any]:
     """Search the frozen row's space with 1,000 trials, each recorded in Optuna and in MLflow."""
-    row = bench.row("frozen", trials=HEADS, generation=50, budget=None)
+    row = bench.row("frozen", trials=HEADS, generation=250, budget=None)
     with tempfile.TemporaryDirectory() as folder:
         setting = bench.setting(Path(folder))
         with clock() as one_pass, Progress("feature pass", len(setting.dev) * len(setting.views), "image") as bar:
@@ -44,7 +43,7 @@ def measure(bench: Bench) -> dict[str, Any]:
             def log(done: Any) -> None:
                 with clock() as used:
                     crew.forget(setting)
-                    tracker.children(parent, [tracked(t, "frozen", {}) for t in done])
+                    tracker.children(parent, [jobs.tracked(t, "frozen", {}) for t in done])
                 spent["MLflow"] += used.seconds
 
             with clock() as whole:

@@ -78,5 +78,5 @@ class Stopwatch:
 
 def _cpu_seconds() -> float:
     """Return what this process and its ended workers have used."""
-    used = os.times()
-    return used.user + used.system + used.children_user + used.children_system
+    ended = os.times()
+    return time.process_time() + ended.children_user + ended.children_system

@@ -12,7 +12,8 @@ from pipeline.params import Features, Runtime
 from pipeline.recipe import Recipe
 from pipeline.records import Epoch, Outcome
 from pipeline.terminal import TrialProgress, quiet
-from pipeline.trials import Rung, value_of
+from pipeline.tracking import Unit
+from pipeline.trials import Rung, Tried, value_of
 from pipeline.workspace import Setting, drop_states, settle
 
 
@@ -80,6 +81,13 @@ def run(job: Job, context: Context, report: Report) -> list[Outcome]:
         return bulk.heads(job.recipes, setting, job.seed, job.until, job.cohort, on_epoch, on_images)
     recipe = job.recipes[0]
     return [experiment.unit(recipe, setting, job.seed, job.until, context.test, lambda e: on_epoch(0, e), on_images)]
+
+
+def tracked(t: Tried, strategy: str, tags: dict[str, str]) -> Unit:
+    """Return a trial as MLflow is to show it."""
+    recipe, name = t.recipe.model_dump() | {"strategy": strategy}, f"{strategy} trial {t.number}"
+    shown = {**tags, "state": t.state, "failed": t.outcome.failed}
+    return Unit(f"trial-{t.number}", name, recipe, t.outcome.epochs, t.outcome.cost.measures(), shown)
 
 
 class Crew:

@@ -74,3 +74,19 @@ def table(tried: list[Tried]) -> pd.DataFrame:
         for t in tried
     ]
     return pd.DataFrame(rows)
+
+
+def document(tried: list[Tried], strategy: str, most: int, budget: float | None) -> dict[str, Any]:
+    """Return what results/tune/<strategy>.json holds, of a search of at most so many trials within a budget."""
+    winner, states = best(tried), [t.state for t in tried]
+    return {
+        "strategy": strategy,
+        "recipe": winner.recipe,
+        "best_trial": winner.number,
+        "objective": OBJECTIVE,
+        "value": winner.value,
+        "trials": {state: states.count(state) for state in sorted(set(states))},
+        "search_flops": total_flops(tried),
+        "budget_flops": budget,
+        "ended_by": "trials" if len(tried) == most else "budget",
+    }

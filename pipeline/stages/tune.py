@@ -2,16 +2,10 @@
 
 from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
 
 from pipeline import params as parameters
 from pipeline.cli import Stopwatch, arguments, guarded, leave
 from pipeline.terminal import TrialProgress, one_thread_pool, quiet
-
-if TYPE_CHECKING:
-    from pipeline.params import Search, Strategy
-    from pipeline.tracking import Unit
-    from pipeline.trials import Tried
 
 
 @guarded
@@ -48,43 +42,15 @@ def main(argv: Sequence[str] | None = None) -> None:
 
             def log(done: list[trials.Tried]) -> None:
                 crew.forget(setting)
-                tracker.children(parent, [tracked(t, args.strategy, tags) for t in done])
+                tracker.children(parent, [jobs.tracked(t, args.strategy, tags) for t in done])
 
             tried = search.tune(row, params.search, study, crew.train, log)
-            best = trials.best(tried)
+            result = trials.document(tried, args.strategy, row.trials, row.spend(params.search))
             csv = args.out / f"{args.strategy}.csv"
             write_csv(csv, trials.table(tried))
-            write_json(args.out / f"{args.strategy}.json", exported(tried, args.strategy, row, params.search))
-            tracker.finish(parent, {"best_valid_log_loss": best.value}, [csv])
+            write_json(args.out / f"{args.strategy}.json", result)
+            tracker.finish(parent, {"best_valid_log_loss": result["value"]}, [csv])
     write_json(args.timings, watch.read())
-
-
-def tracked(t: "Tried", strategy: str, tags: dict[str, str]) -> "Unit":
-    """Return a trial as MLflow shows it."""
-    from pipeline.tracking import Unit
-
-    recipe = t.recipe.model_dump() | {"strategy": strategy}
-    state = {**tags, "state": t.state, "failed": t.outcome.failed}
-    name = f"{strategy} trial {t.number}"
-    return Unit(f"trial-{t.number}", name, recipe, t.outcome.epochs, t.outcome.cost.measures(), state)
-
-
-def exported(tried: "list[Tried]", strategy: str, row: "Strategy", search: "Search") -> dict[str, Any]:
-    """Return what results/tune/<strategy>.json holds."""
-    from pipeline import trials
-
-    best, states = trials.best(tried), [t.state for t in tried]
-    return {
-        "strategy": strategy,
-        "recipe": best.recipe,
-        "best_trial": best.number,
-        "objective": trials.OBJECTIVE,
-        "value": best.value,
-        "trials": {state: states.count(state) for state in sorted(set(states))},
-        "search_flops": trials.total_flops(tried),
-        "budget_flops": row.spend(search),
-        "ended_by": "trials" if len(tried) == row.trials else "budget",
-    }
 
 
 if __name__ == "__main__":
