@@ -36,22 +36,29 @@ FIXED: dict[str, dict[str, Any]] = {"frozen": {}, "scratch": {"backbone": "compa
 
 def measure(bench: Bench) -> dict[str, Any]:
     """Replay halving on the stored grid, trained first where it is not there."""
-    if not GRID.exists():
-        write_json(GRID, {name: _train(bench, name) for name in AXES})
-    grids = read_json(GRID)
+    grids = read_json(GRID) if GRID.exists() else {}
+    for name in AXES:
+        fixed = {**bench.row(name).recipe, **FIXED[name]}
+        if (grids.get(name, {}).get("fixed"), grids.get(name, {}).get("axes")) != (fixed, AXES[name]):
+            grids[name] = _train(bench, name, fixed)
+            write_json(GRID, grids)
     found = {name: _replay(bench.row(name), bench.params.search, grid) for name, grid in grids.items()}
     return {"halving_epochs": max(each["share_of_epochs"] for each in found.values()), "grids": found}
 
 
-def _train(bench: Bench, name: str) -> dict[str, Any]:
+def _train(bench: Bench, name: str, fixed: dict[str, Any]) -> dict[str, Any]:
     """Train every point of a grid to the end."""
-    fixed = {**bench.row(name).recipe, **FIXED[name]}
     recipes = {n: Recipe(**{**fixed, **dict(zip(AXES[name], values))})
                for n, values in enumerate(product(*AXES[name].values()))}  # fmt: skip
     outcomes = bench.train(recipes, title=f"grid of {name}")
     losses = [[epoch.valid["log_loss"] for epoch in outcomes[n].epochs] for n in recipes]
     best = min(recipes, key=lambda n: losses[n][-1])
-    return {"axes": AXES[name], "log_loss": losses, "standard_error": bench.standard_error(recipes[best])}
+    return {
+        "fixed": fixed,
+        "axes": AXES[name],
+        "log_loss": losses,
+        "standard_error": bench.standard_error(recipes[best]),
+    }
 
 
 def _replay(row: Strategy, search: Search, grid: dict[str, Any]) -> dict[str, Any]:
