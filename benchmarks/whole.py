@@ -19,7 +19,7 @@ from pipeline.terminal import Progress
 
 ROOT = Path(__file__).resolve().parent.parent
 SAMPLE = 128  # images by which the plain way is priced
-MOST_EPOCH_SECONDS = 30  # trials dearer than this are not trained to the end for the comparison of losses
+MOST_EPOCH_SECONDS = 15  # trials dearer than this are not trained to the end for the comparison of losses
 
 
 def measure(bench: Bench) -> dict[str, Any]:
@@ -29,7 +29,7 @@ def measure(bench: Bench) -> dict[str, Any]:
         site = Path(folder)
         raw = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
         raw["search"]["workers"] = 1
-        (site / "params.yaml").write_text(yaml.safe_dump(raw), encoding="utf-8")
+        (site / "params.yaml").write_text(yaml.safe_dump(raw, sort_keys=False), encoding="utf-8")
         for name in bench.params.enabled:
             with clock() as ours:
                 result = _tune(bench, site, name)
