@@ -12,6 +12,7 @@ import pytest
 from pipeline.errors import UserError
 from pipeline.executor import Executor, alone
 from tests.imports import ROOT
+from tests.sites import hear_ctrl_c
 
 both = pytest.mark.parametrize("workers", [1, 3])
 
@@ -112,13 +113,18 @@ if __name__ == "__main__":
 def test_no_worker_outlives_its_coordinator(sent, tmp_path):
     script = tmp_path / "script.py"
     script.write_text(ORPHANS)
-    with subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
-                          env={**os.environ, "PYTHONPATH": str(ROOT)}) as coordinator:  # fmt: skip
+    coordinator = subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+                                   text=True, env={**os.environ, "PYTHONPATH": str(ROOT)},
+                                   preexec_fn=hear_ctrl_c)  # fmt: skip
+    try:
         pids = [int(pid) for pid in coordinator.stdout.readline().split()]
         assert len(pids) == 2
         assert all(map(running, pids))
         coordinator.send_signal(sent)
         coordinator.wait(timeout=10)
+    finally:
+        coordinator.kill()
+        coordinator.communicate()
     deadline = time.monotonic() + 10
     while any(map(running, pids)):
         assert time.monotonic() < deadline
