@@ -72,7 +72,8 @@ def _affordable(tried: list[Tried], row: Strategy, search: Search) -> bool:
 
 def study_key(row: Strategy, search: Search, setting: dict[str, Any]) -> str:
     """Return a hash of all that the trials of a study follow from; how many processes train them is not part of it."""
-    return digest({"row": row, "search": search.model_dump(exclude={"workers"}), **setting})
+    order = list(row.space)  # values are drawn in it
+    return digest({"row": row, "order": order, "search": search.model_dump(exclude={"workers"}), **setting})
 
 
 def open_study(path: Path, name: str) -> optuna.Study:

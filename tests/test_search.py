@@ -405,8 +405,9 @@ def test_a_study_s_name_follows_from_all_that_its_trials_do_and_not_from_the_num
         study_key(ROW.model_copy(update={"trials": 6}), SEARCH, {"data": "x"}),
         study_key(ROW, SEARCH.model_copy(update={"keep": 0.4}), {"data": "x"}),
         study_key(ROW, SEARCH, {"data": "y"}),
+        study_key(ROW.model_copy(update={"space": dict(reversed(ROW.space.items()))}), SEARCH, {"data": "x"}),
     ]
-    assert len({key, *others}) == 4
+    assert len({key, *others}) == 5
 
 
 @pytest.mark.slow
