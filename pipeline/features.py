@@ -191,11 +191,13 @@ def _opened(path: Path, count: int) -> np.ndarray | None:
         array = _mapped(path)
     except Exception:  # numpy reads a damaged header as Python, and raises whatever that raises
         return None
-    whole = array.ndim > 1 and len(array) == count and array.dtype in (np.float16, np.float32)
-    return array if whole else None
+    known = array.ndim > 1 and len(array) == count and array.dtype in (np.float16, np.float32)
+    # The header may be damaged so that it reads well: then it does not account for every byte, or for their order.
+    whole = path.stat().st_size == array.offset + array.nbytes and array.flags.c_contiguous
+    return array if known and whole else None
 
 
-def _mapped(path: Path) -> np.ndarray:
+def _mapped(path: Path) -> np.memmap:
     return np.lib.format.open_memmap(path, "r")
 
 

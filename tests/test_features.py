@@ -473,6 +473,16 @@ def test_a_damaged_header_is_no_traceback(intact, image_set, data):
     assert whole(inputs).shape == (len(image_set), 128)
 
 
+@pytest.mark.parametrize(("was", "now"), [(b"128)", b" 28)"), (b"False", b"True "), (b"<f4", b"<f2")])
+def test_a_header_that_reads_well_but_is_not_the_file_s_is_damage(intact, image_set, was, now):
+    network, path, content = intact
+    assert was in content[:128]
+    path.unlink(missing_ok=True)
+    path.write_bytes(content.replace(was, now, 1))
+    assert whole(run(network, 4, image_set, path.parent)).shape == (len(image_set), 128)
+    assert path.read_bytes() == content
+
+
 class Bright(nn.Module):
     """Give values past half precision where the first pixel of an image is a given one."""
 
