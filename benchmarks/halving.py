@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.bench import Bench
+from benchmarks.demo import Demo
 from pipeline.params import Search, Strategy
 from pipeline.recipe import Recipe
 from pipeline.records import Cost, Epoch, Outcome, read_json, write_json
@@ -34,30 +34,30 @@ AXES: dict[str, dict[str, list[Any]]] = {
 FIXED: dict[str, dict[str, Any]] = {"frozen": {}, "scratch": {"backbone": "compact", "image_size": 64}}
 
 
-def measure(bench: Bench) -> dict[str, Any]:
+def measure(demo: Demo) -> dict[str, Any]:
     """Replay halving on the stored grid, trained first where it is not there."""
     grids = read_json(GRID) if GRID.exists() else {}
     for name in AXES:
-        fixed = {**bench.row(name).recipe, **FIXED[name]}
+        fixed = {**demo.row(name).recipe, **FIXED[name]}
         if (grids.get(name, {}).get("fixed"), grids.get(name, {}).get("axes")) != (fixed, AXES[name]):
-            grids[name] = _train(bench, name, fixed)
+            grids[name] = _train(demo, name, fixed)
             write_json(GRID, grids)
-    found = {name: _replay(bench.row(name), bench.params.search, grid) for name, grid in grids.items()}
+    found = {name: _replay(demo.row(name), demo.params.search, grid) for name, grid in grids.items()}
     return {"halving_epochs": max(each["share_of_epochs"] for each in found.values()), "grids": found}
 
 
-def _train(bench: Bench, name: str, fixed: dict[str, Any]) -> dict[str, Any]:
+def _train(demo: Demo, name: str, fixed: dict[str, Any]) -> dict[str, Any]:
     """Train every point of a grid to the end."""
     recipes = {n: Recipe(**{**fixed, **dict(zip(AXES[name], values))})
                for n, values in enumerate(product(*AXES[name].values()))}  # fmt: skip
-    outcomes = bench.train(recipes, title=f"grid of {name}")
+    outcomes = demo.train(recipes, title=f"grid of {name}")
     losses = [[epoch.valid["log_loss"] for epoch in outcomes[n].epochs] for n in recipes]
     best = min(recipes, key=lambda n: losses[n][-1])
     return {
         "fixed": fixed,
         "axes": AXES[name],
         "log_loss": losses,
-        "standard_error": bench.standard_error(recipes[best]),
+        "standard_error": demo.standard_error(recipes[best]),
     }
 
 

@@ -4,35 +4,35 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from benchmarks.bench import Bench, clock
+from benchmarks.demo import Demo, clock
 from pipeline import jobs, search, tracking
 from pipeline.executor import Executor
-from pipeline.features import cached
 from pipeline.models import build
-from pipeline.network import stages
 from pipeline.recipe import Recipe
 from pipeline.terminal import Progress, TrialProgress
 from pipeline.trials import Rung, best, total_flops
+from pipeline.workspace import Bench
 
 HEADS = 1000
 
 
-def measure(bench: Bench) -> dict[str, Any]:
+def measure(demo: Demo) -> dict[str, Any]:
     """Search the frozen row's space with 1,000 trials, each recorded in Optuna and in MLflow."""
-    row = bench.row("frozen", trials=HEADS, generation=250, budget=None)
+    row = demo.row("frozen", trials=HEADS, generation=250, budget=None)
     with tempfile.TemporaryDirectory() as folder:
-        setting = bench.setting(Path(folder))
+        setting = demo.setting(Path(folder))
         with clock() as one_pass, Progress("feature pass", len(setting.dev) * len(setting.views), "image") as bar:
-            _fill(row.recipe, setting, bar)
+            recipe = Recipe(**row.recipe, learning_rate=0.001)
+            Bench(build(recipe, setting.dev, 0), recipe, setting, bar.step).inputs("head")
         tracker = tracking.MlflowTracker(Path(folder), "benchmark", tracking.Dataset("elpv", setting.dev.digest, "dev"))
         parent = tracker.parent("heads", "heads", {})
         study = search.open_study(Path(folder) / "optuna.db", "heads")
         spent = {"training": 0.0, "MLflow": 0.0}
         with (
             Executor(1, lambda: jobs.Context(setting), jobs.run) as executor,
-            TrialProgress(f"{HEADS} heads", HEADS, search.planned(row, bench.params.search)) as trials,
+            TrialProgress(f"{HEADS} heads", HEADS, search.planned(row, demo.params.search)) as trials,
         ):
-            crew = jobs.Crew(executor, trials, bench.params.search.seed)
+            crew = jobs.Crew(executor, trials, demo.params.search.seed)
 
             def train(rung: Rung) -> Any:
                 with clock() as used:
@@ -47,7 +47,7 @@ def measure(bench: Bench) -> dict[str, Any]:
                 spent["MLflow"] += used.seconds
 
             with clock() as whole:
-                tried = search.tune(row, bench.params.search, study, train, log)
+                tried = search.tune(row, demo.params.search, study, train, log)
     fits = sum(t.outcome.cost.fit_flops for t in tried)
     return {
         "heads_1000_over_feature_pass": (whole.seconds - spent["MLflow"]) / one_pass.seconds,
@@ -63,10 +63,3 @@ def measure(bench: Bench) -> dict[str, Any]:
         "epochs": sum(len(t.outcome.epochs) for t in tried),
         "best_log_loss": best(tried).value,
     }
-
-
-def _fill(recipe: dict[str, Any], setting: Any, bar: Progress) -> None:
-    modules = stages(build(Recipe(**recipe, learning_rate=0.001), setting.dev, 0))
-    label = f"{recipe['backbone']}-{recipe['weights']}-128"
-    cached(modules, len(modules) - 1, setting.dev, setting.views, setting.work / "features", setting.device, bar.step,
-           label=label)  # fmt: skip

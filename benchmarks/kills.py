@@ -17,7 +17,7 @@ from typing import Any
 from tqdm import tqdm
 
 from benchmarks.machine import machine, sentence
-from pipeline.records import write_json, write_text
+from pipeline.records import read_json, write_json, write_text
 from tests.killing import Job, Kill, Span, measure, storm
 from tests.sites import Params, Site
 
@@ -105,8 +105,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     with tempfile.TemporaryDirectory() as root:
         result = run(args.kills, args.seed, args.workers, Path(root))
     write_json(args.out / "kills.json", result)
-    write_text(args.out / "kills.md", show(result))
-    print(show(result))
+    shown = show(read_json(args.out / "kills.json"))
+    write_text(args.out / "kills.md", shown)
+    print(shown)
     return 0 if all(all(check.values()) for check in result["rounds"]) else 1
 
 

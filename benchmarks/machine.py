@@ -18,4 +18,6 @@ def machine(*packages: str) -> dict[str, str | int | None]:
 
 def sentence(described: dict[str, str | int | None]) -> str:
     """Return it as a line of text."""
-    return "Machine: " + "; ".join(f"{name} {value}" for name, value in described.items()) + "."
+    first = ("processor", "cores", "python")
+    names = [*first, *sorted(described.keys() - set(first))]
+    return "Machine: " + "; ".join(f"{name} {described[name]}" for name in names) + "."

@@ -27,6 +27,8 @@ VIEWS = ("identity", "hflip", "vflip", "rot180")
 
 
 FIRST = "first epoch of batches"
+ORDER = ("read labels.csv", "index", "split off test and valid", "write manifest.csv", "load", "split train and valid",
+         FIRST, "another epoch of batches")  # fmt: skip
 Steps = dict[str, dict[str, float]]
 
 
@@ -63,8 +65,8 @@ def stages(count: int, size: int, folder: Path) -> Iterator[tuple[str, Callable[
     import numpy as np
 
     from pipeline import data, manifest, sources
-    from pipeline.features import Pixels
     from pipeline.records import write_json
+    from pipeline.stem import Pixels
     from pipeline.training import Samples, batches
 
     made: dict[str, Any] = {}
@@ -161,7 +163,7 @@ def table(result: dict[str, Any]) -> str:
             f"{result['growth_of_steps'][name]:.2f}",
             *(f"{steps[str(n)][name]['peak_rss_mib']:,.0f}" for n in counts),
         ]
-        for name in steps[str(counts[0])]
+        for name in ORDER
     ]
     cells = [*(f"{result[f'cpu_us_per_image_{n}']:.2f}" for n in counts), f"{result['growth']:.2f}"]
     bold = [
@@ -201,11 +203,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     for position, count in enumerate(sorted(args.sizes), 1):
         print(f"{position} of {len(args.sizes)}: {count:,} images", file=sys.stderr, flush=True)
         found[count] = in_own_process(count, args.image_size)
-    from pipeline.records import write_json, write_text
+    from pipeline.records import read_json, write_json, write_text
 
     result = summary(found, args.image_size)
     write_json(args.out / "memory.json", result)
-    write_text(args.out / "memory.md", table(result))
+    write_text(args.out / "memory.md", table(read_json(args.out / "memory.json")))
     peak = result[f"peak_rss_mib_{max(found)}"]
     print(f"peak {peak} MiB (limit {LIMIT_MIB}), growth {result['growth']} (limit {MOST_GROWTH})", file=sys.stderr)
     return int(peak > LIMIT_MIB or result["growth"] > MOST_GROWTH)

@@ -1,12 +1,11 @@
 """What an epoch of partial fine-tuning costs on cached activations, against the same training without the cache."""
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
 
-from benchmarks.bench import Bench, clock
+from benchmarks.demo import Demo, clock
 from benchmarks.plain import Plain
 from pipeline.data import train_valid
 from pipeline.metrics import score
@@ -16,7 +15,7 @@ from pipeline.recipe import Recipe
 from pipeline.stem import Pixels
 from pipeline.terminal import Progress
 from pipeline.training import Fit, Samples, predict
-from pipeline.workspace import Bench as Parts
+from pipeline.workspace import Bench
 
 CUTS, SEEDS, EPOCHS = (3, 5), (1, 2, 3, 4, 5), 2
 SAMPLE = 512  # images in a timed epoch; a quarter as many are looked at, as in the demo
@@ -35,41 +34,41 @@ class Uncached:
             return self.stem(self.pixels.take(rows, views))
 
 
-def recipe_of(bench: Bench, cut: int | str, epochs: int = EPOCHS) -> Recipe:
+def recipe_of(demo: Demo, cut: int | str, epochs: int = EPOCHS) -> Recipe:
     """Return the fine-tuning recipe with a cut."""
-    row = bench.row("finetune")
+    row = demo.row("finetune")
     return Recipe(**{**row.recipe, "epochs": epochs, "cut": cut, "learning_rate": 0.0004})
 
 
-def measure(bench: Bench) -> dict[str, Any]:
+def measure(demo: Demo) -> dict[str, Any]:
     """Time epochs side by side, then train both ways with five seeds."""
     found: dict[str, Any] = {}
     with Progress("partial fine-tuning", len(CUTS) * (REPEATS + len(SEEDS)), "step") as bar:
         for cut in CUTS:
-            times = _time(bench, cut, bar)
+            times = _time(demo, cut, bar)
             found[f"partial_epoch_block{cut}"] = times["cached"] / times["plain"]
             found[f"block{cut}"] = {
                 "ms per image": {name: 1e3 * seconds / SAMPLE for name, seconds in times.items()},
                 "over the same without decoding": times["cached"] / times["plain, not decoded"],
                 "over training everything the plain way": times["cached"] / times["plain, everything"],
-                **_same(bench, cut, bar),
+                **_same(demo, cut, bar),
             }
     return found
 
 
-def _time(bench: Bench, cut: int, bar: Progress) -> dict[str, float]:
+def _time(demo: Demo, cut: int, bar: Progress) -> dict[str, float]:
     """Return the CPU-seconds of an epoch, each way; the least of several."""
-    setting, files = bench.setting(cuts=CUTS), bench.files()
-    recipe, rows = recipe_of(bench, cut), np.arange(SAMPLE)
+    setting, files = demo.setting(cuts=CUTS), demo.files()
+    recipe, rows = recipe_of(demo, cut), np.arange(SAMPLE)
     valid = np.arange(SAMPLE, SAMPLE + SAMPLE // 4)
     network = build(recipe, setting.dev, 0)
-    inputs = Parts(network, recipe, setting, lambda count: None).inputs(cut)
+    inputs = Bench(network, recipe, setting, lambda count: None).inputs(cut)
     _, body = split(network, cut)
     samples = Samples(inputs, setting.dev.labels, rows)
     ways = {
         "plain": Plain(recipe, setting.dev, files),
         "plain, not decoded": Plain(recipe, setting.dev, Pixels(setting.dev.images, setting.views)),
-        "plain, everything": Plain(recipe_of(bench, "input"), setting.dev, files),
+        "plain, everything": Plain(recipe_of(demo, "input"), setting.dev, files),
     }
     times: dict[str, list[float]] = {name: [] for name in (*ways, "cached")}
     for number in range(REPEATS):
@@ -84,19 +83,20 @@ def _time(bench: Bench, cut: int, bar: Progress) -> dict[str, float]:
     return {name: min(seconds) for name, seconds in times.items()}
 
 
-def _same(bench: Bench, cut: int, bar: Progress) -> dict[str, Any]:
+def _same(demo: Demo, cut: int, bar: Progress) -> dict[str, Any]:
     """Train with and without the cache; return the difference in validation log loss over the seeds."""
-    setting = bench.setting(cuts=CUTS)
+    setting = demo.setting(cuts=CUTS)
     differences, losses = [], []
     for seed in SEEDS:
         pair = {}
         for way in ("cached", "uncached"):
-            recipe = recipe_of(bench, cut)
+            recipe = recipe_of(demo, cut)
             network = build(recipe, setting.dev, seed)
             stem, body = split(network, cut)
-            pixels = Pixels(setting.dev.images, setting.views)
-            cached = Parts(network, recipe, replace(setting), lambda count: None).inputs(cut)
-            inputs = cached if way == "cached" else Uncached(stem, pixels)
+            if way == "cached":
+                inputs = Bench(network, recipe, setting, lambda count: None).inputs(cut)
+            else:
+                inputs = Uncached(stem, Pixels(setting.dev.images, setting.views))
             train, valid = train_valid(setting.dev, setting.valid_fraction, seed)
             fit = Fit(body, recipe, seed, setting.device)
             for _ in range(EPOCHS):

@@ -20,7 +20,7 @@ from pipeline.network import split
 from pipeline.recipe import Recipe
 from pipeline.serving import decode
 from pipeline.stem import Pixels
-from pipeline.training import EVAL_BATCH, Samples, batches
+from pipeline.training import EVAL_BATCH, Samples, batches, first_view
 
 
 class Files(Pixels):
@@ -65,7 +65,7 @@ class Plain:
         with torch.no_grad():
             for first in range(0, len(valid), EVAL_BATCH):
                 rows = valid[first : first + EVAL_BATCH]
-                self.body(self.stem(self.pixels.take(rows, np.zeros(len(rows), dtype=np.int64))))
+                self.body(self.stem(first_view(self.pixels, rows)))
         return middle - start, time.process_time() - middle
 
     def _set_mode(self) -> None:
@@ -90,8 +90,7 @@ def price(recipe: Recipe, images: ImageSet, pixels: Pixels, sample: int) -> Pric
     plain = Plain(recipe, images, pixels)
     train, valid = np.arange(sample), np.arange(sample, sample + sample // 2)
     goes = [plain.epoch(train, valid) for _ in range(2)]
-    one = np.zeros(1, dtype=np.int64)
-    x = Pixels(images.images, ("identity",)).take(one, one)
+    x = first_view(Pixels(images.images, ("identity",)), np.arange(1))
     with torch.no_grad():
         stem = cost.forward_flops(plain.stem, x) if len(plain.stem) else 0
         features = plain.stem(x)

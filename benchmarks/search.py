@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.bench import Bench, single_thread
 from benchmarks.machine import machine, sentence
+from pipeline.terminal import one_thread_pool, quiet
 
 RESULTS = Path(__file__).parent / "results"
 PACKAGES = ("torch", "timm", "optuna", "mlflow")
@@ -26,11 +26,11 @@ GOALS = {
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the parts asked for; return 0 where every goal measured so far is met, 1 otherwise."""
-    single_thread()
+    one_thread_pool(1)
     from benchmarks import halving, heads, partial, whole
+    from benchmarks.demo import Demo
     from pipeline import params
     from pipeline.records import read_json, write_json, write_text
-    from pipeline.terminal import quiet
 
     parts = {"heads": heads, "partial": partial, "whole": whole, "halving": halving}
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
@@ -43,15 +43,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     quiet()
     file = args.out / "search.json"
     found: dict[str, Any] = read_json(file) if file.exists() else {"details": {}}
-    bench = Bench(params.load(Path("params.yaml")), args.raw, args.dev, args.work)
+    demo = Demo(params.load(Path("params.yaml")), args.raw, args.dev, args.work)
     for name in args.only:
-        result = parts[name].measure(bench)
+        result = parts[name].measure(demo)
         found |= {key: result.pop(key) for key in GOALS if key in result}
         found["details"][name] = result
         found["machine"] = machine(*PACKAGES)
         write_json(file, found)
-        write_text(args.out / "search.md", table(found))
-    print(table(found))
+        write_text(args.out / "search.md", table(read_json(file)))
+    print(table(read_json(file)))
     return int(any(found.get(key, 0) > goal for key, (goal, _) in GOALS.items()))
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from benchmarks.bench import Bench, clock
+from benchmarks.demo import Demo, clock
 from benchmarks.plain import Files, Price, price
 from pipeline.data import ImageSet, train_valid
 from pipeline.recipe import Recipe
@@ -22,7 +22,7 @@ SAMPLE = 128  # images by which the plain way is priced
 MOST_EPOCH_SECONDS = 15  # trials dearer than this are not trained to the end for the comparison of losses
 
 
-def measure(bench: Bench) -> dict[str, Any]:
+def measure(demo: Demo) -> dict[str, Any]:
     """Run the search as `dvc repro` does, price the plain way, and train what was pruned to the end."""
     found: dict[str, Any] = {"strategies": {}}
     with tempfile.TemporaryDirectory() as folder:
@@ -30,12 +30,12 @@ def measure(bench: Bench) -> dict[str, Any]:
         raw = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
         raw["search"]["workers"] = 1
         (site / "params.yaml").write_text(yaml.safe_dump(raw, sort_keys=False), encoding="utf-8")
-        for name in bench.params.enabled:
+        for name in demo.params.enabled:
             with clock() as ours:
-                result = _tune(bench, site, name)
-            recipes = _recipes(bench, name, pd.read_csv(site / f"{name}.csv"))
-            plain = _plain(bench, recipes)
-            quality = _quality(bench, name, recipes, result, plain["prices"], site / ".headstart")
+                result = _tune(demo, site, name)
+            recipes = _recipes(demo, name, pd.read_csv(site / f"{name}.csv"))
+            plain = _plain(demo, recipes)
+            quality = _quality(demo, name, recipes, result, plain["prices"], site / ".headstart")
             found["strategies"][name] = {
                 "configurations": len(recipes),
                 "ours_cpu_seconds": ours.seconds,
@@ -50,9 +50,9 @@ def measure(bench: Bench) -> dict[str, Any]:
     return found
 
 
-def _tune(bench: Bench, site: Path, name: str) -> dict[str, Any]:
+def _tune(demo: Demo, site: Path, name: str) -> dict[str, Any]:
     """Run a strategy's tune stage in a folder of its own; return what it exports."""
-    paths = {"dev": bench.dev.resolve(), "work": site / ".headstart", "out": site, "timings": site / "timings.json",
+    paths = {"dev": demo.dev.resolve(), "work": site / ".headstart", "out": site, "timings": site / "timings.json",
              "params": site / "params.yaml"}  # fmt: skip
     argv = [str(word) for option, path in paths.items() for word in (f"--{option}", path)]
     environment = {**os.environ, "MLFLOW_TRACKING_URI": f"sqlite:///{site / 'mlflow.db'}"}
@@ -60,9 +60,9 @@ def _tune(bench: Bench, site: Path, name: str) -> dict[str, Any]:
     return json.loads((site / f"{name}.json").read_text(encoding="utf-8"))
 
 
-def _recipes(bench: Bench, name: str, table: pd.DataFrame) -> dict[int, Recipe]:
+def _recipes(demo: Demo, name: str, table: pd.DataFrame) -> dict[int, Recipe]:
     """Return each trial's recipe."""
-    row = bench.row(name)
+    row = demo.row(name)
     rows = table[["trial", *row.space]].to_dict("records")
     return {r.pop("trial"): Recipe(**row.recipe, **r) for r in rows}
 
@@ -71,9 +71,9 @@ def _shape(recipe: Recipe) -> tuple[Any, ...]:
     return recipe.backbone, recipe.weights, recipe.cut, recipe.image_size, recipe.head, recipe.hidden
 
 
-def _plain(bench: Bench, recipes: dict[int, Recipe]) -> dict[str, Any]:
+def _plain(demo: Demo, recipes: dict[int, Recipe]) -> dict[str, Any]:
     """Price every configuration the plain way: all epochs, the fit of a first head too, through the whole network."""
-    setting, files = bench.setting(), bench.files()
+    setting, files = demo.setting(), demo.files()
     kinds = {_shape(recipe): recipe for recipe in recipes.values()}
     heads = {_shape(each): each for each in map(_as_probe, recipes.values()) if each}
     train, valid = (len(rows) for rows in train_valid(setting.dev, setting.valid_fraction, 0))
@@ -105,21 +105,21 @@ def _prices(kinds: dict[tuple[Any, ...], Recipe], images: ImageSet, files: Files
 
 
 def _quality(
-    bench: Bench, name: str, recipes: dict[int, Recipe], result: dict[str, Any], prices: Any, work: Path
+    demo: Demo, name: str, recipes: dict[int, Recipe], result: dict[str, Any], prices: Any, work: Path
 ) -> dict[str, Any]:
     """Train the configurations to the end, pruned or not: the losses that the plain way would have found.
 
     Left out are those whose epochs are so dear that training them to the end would take hours; it says how many.
     """
-    train, _ = train_valid(bench.setting().dev, bench.params.prepare.valid_fraction, bench.params.search.seed)
+    train, _ = train_valid(demo.setting().dev, demo.params.prepare.valid_fraction, demo.params.search.seed)
     quick = {n: r for n, r in recipes.items() if len(train) * prices[_shape(r)].train_seconds <= MOST_EPOCH_SECONDS
              or r.cut != "input"}  # fmt: skip
-    outcomes = bench.train(quick, work, f"{name}, to the end")
+    outcomes = demo.train(quick, work, f"{name}, to the end")
     losses = {n: o.epochs[-1].valid["log_loss"] for n, o in outcomes.items() if not o.failed}
     winner = min(losses, key=lambda n: losses[n])
     return {
         "ours_best_log_loss": result["value"],
         "plain_best_log_loss": losses[winner],
-        "standard_error": bench.standard_error(recipes[winner]),
+        "standard_error": demo.standard_error(recipes[winner]),
         "not_trained_to_the_end": len(recipes) - len(quick),
     }

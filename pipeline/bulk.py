@@ -14,7 +14,7 @@ from pipeline.metrics import score_many
 from pipeline.models import build, new_head
 from pipeline.recipe import Recipe
 from pipeline.records import Cost, Epoch, Outcome, digest, read_json, write_json
-from pipeline.training import Inputs, Samples
+from pipeline.training import Inputs, Samples, first_view
 from pipeline.workspace import Bench, OnImages, Setting, load_state, save_state, unit_folder
 
 OnHeadEpoch = Callable[[int, Epoch], object]  # position of the head, and its epoch
@@ -77,7 +77,7 @@ def _trunk(asked: _Asked) -> _Trunk:
     network = build(recipe, setting.dev, asked.seed)
     bench = Bench(network, recipe, setting, asked.on_images)
     inputs = bench.inputs("head")
-    example = inputs.take(train[:1], np.zeros(1, dtype=np.int64)).to(setting.device)
+    example = first_view(inputs, train[:1]).to(setting.device)
     flops = epochs_flops(network.head, example, 1, len(train), len(valid))
     return _Trunk(inputs, network.backbone.num_features, train, valid, bench.price(network.head, 0), flops)
 
@@ -97,7 +97,7 @@ class _Stack:
         stack = HeadStack(new, self.recipes, self.seed, setting.device)
         epochs = self._restore(stack, until)
         if stack.done == 0:
-            stack.standardize.measure(inputs.take(train, np.zeros(len(train), dtype=np.int64)).to(setting.device))
+            stack.standardize.measure(first_view(inputs, train).to(setting.device))
         samples, labels = Samples(inputs, setting.dev.labels, train), setting.dev.labels[valid]
         failed = [""] * len(self.recipes)
         while stack.done < until:
@@ -120,17 +120,16 @@ class _Stack:
         common = {epoch for epoch in common if all(epoch in states for states in found)}
         if not common:
             return [[] for _ in self.recipes]
-        states = [load_state(each[max(common)], self.setting.device) for each in found]
-        stack.restore([state["head"] for state in states])
-        return [[Epoch(**epoch) for epoch in state["epochs"]] for state in states]
+        states, epochs = zip(*(load_state(each[max(common)], self.setting.device) for each in found))
+        stack.restore(states)
+        return list(epochs)
 
     def _save(self, stack: HeadStack, epochs: list[list[Epoch]]) -> None:
         """Keep a state per head for the next rung, beside the one before: a killed rung begins there again."""
         if stack.done == self.recipes[0].epochs:
             return
         for i, folder in enumerate(self.folders):
-            records = [asdict(epoch) for epoch in epochs[i]]
-            save_state(folder / f"state-{stack.done}.pt", {"head": stack.state(i), "epochs": records})
+            save_state(folder / f"state-{stack.done}.pt", stack.state(i), epochs[i])
 
 
 def _states(folder: Path) -> dict[int, Path]:

@@ -24,8 +24,7 @@ def running(device: torch.device, precision: Precision) -> Iterator[None]:
 def keep_memory() -> None:
     """Let glibc keep freed memory for the next step, where it would hand it back and have it zeroed again.
 
-    Training allocates the same maps in every step; giving them back costs a tenth of the time. Other C libraries
-    are left as they are.
+    Training allocates the same maps in every step. Other C libraries are left as they are.
     """
     trim_threshold, mmap_threshold = -1, -3  # of malloc.h
     with suppress(OSError, AttributeError):

@@ -25,12 +25,12 @@ class Executor:
     """Do jobs in n processes; results come back in the order of the jobs, whoever did them.
 
     `make_context` (no arguments, called once in each process) makes what all jobs share; it, `work` and the jobs
-    must be picklable where n > 1. Use as a context manager: on the way out no worker is left.
+    must be picklable where n > 1. `context` is what it makes, where this process has made it before. Use as a context
+    manager: on the way out no worker is left.
     """
 
-    def __init__(self, workers: int, make_context: Callable[[], Any], work: Work) -> None:
-        self._workers, self._make_context, self._work = workers, make_context, work
-        self._context: Any = None
+    def __init__(self, workers: int, make_context: Callable[[], Any], work: Work, context: Any = None) -> None:
+        self._workers, self._make_context, self._work, self._context = workers, make_context, work, context
         self._pool: dict[Connection, Any] = {}  # the coordinator's ends of the pipes -> processes
 
     def __enter__(self) -> "Executor":

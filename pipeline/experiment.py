@@ -17,7 +17,7 @@ from pipeline.network import split
 from pipeline.recipe import Recipe
 from pipeline.records import Epoch, Outcome, once
 from pipeline.seeding import derive
-from pipeline.training import DivergedError, Fit, Inputs, Samples, Transform, predict
+from pipeline.training import DivergedError, Fit, Inputs, Samples, Transform, first_view, predict
 from pipeline.workspace import Bench, OnEpoch, OnImages, Setting, load_state, save_state, unit_folder
 
 STATE = "state.pt"
@@ -73,7 +73,7 @@ class _Unit:
         except DivergedError as error:
             failed = str(error)
         self._save(fit, bench, epochs)
-        example = inputs.take(train[:1], np.zeros(1, dtype=np.int64)).to(setting.device)
+        example = first_view(inputs, train[:1]).to(setting.device)
         price = bench.price(body, self.probe_flops + epochs_flops(body, example, len(epochs), len(train), len(valid)))
         if test is None or failed:
             return Outcome(epochs, price, failed)
@@ -94,7 +94,7 @@ class _Unit:
             return
         features = bench.inputs("head")
         head = bench.network.head
-        head[0].measure(features.take(train, np.zeros(len(train), dtype=np.int64)).to(self.setting.device))
+        head[0].measure(first_view(features, train).to(self.setting.device))
         if is_head:
             return
         probe = recipe.model_copy(
@@ -104,19 +104,19 @@ class _Unit:
         samples = Samples(features, self.setting.dev.labels, train)
         for _ in range(probe.epochs):
             fit.epoch(samples)
-        example = features.take(train[:1], np.zeros(1, dtype=np.int64)).to(self.setting.device)
+        example = first_view(features, train[:1]).to(self.setting.device)
         self.probe_flops = cost.training_flops(head, example) * len(train) * probe.epochs
 
     def _restore(self, fit: Fit, bench: Bench, until: int) -> list[Epoch]:
         path = self.folder / STATE
         if not path.exists():
             return []
-        state = load_state(path, self.setting.device)
+        state, epochs = load_state(path, self.setting.device)
         if state["fit"]["done"] > until:
             return []
         fit.restore(state["fit"])
         self.probe_flops, bench.passes = state["probe_flops"], {**bench.passes, **state["passes"]}
-        return [Epoch(**epoch) for epoch in state["epochs"]]
+        return epochs
 
     def _save(self, fit: Fit, bench: Bench, epochs: list[Epoch]) -> None:
         """Keep the state for the next rung; after the last epoch nothing goes on from it."""
@@ -124,9 +124,8 @@ class _Unit:
         if fit.done == self.recipe.epochs:
             path.unlink(missing_ok=True)
             return
-        records = [asdict(epoch) for epoch in epochs]
-        extra = {"probe_flops": self.probe_flops, "passes": bench.passes}
-        save_state(path, {"fit": fit.state(), "epochs": records, **extra})
+        state = {"fit": fit.state(), "probe_flops": self.probe_flops, "passes": bench.passes}
+        save_state(path, state, epochs)
 
     def _open_test(self, bench: Bench, body: nn.Module, test: ImageSet) -> dict[str, Any]:
         """Score the test split, once, at the end; keep the network."""

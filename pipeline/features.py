@@ -16,10 +16,9 @@ from torch import nn
 from pipeline.data import ImageSet
 from pipeline.errors import UserError
 from pipeline.records import atomic, digest, source_digest
-from pipeline.stem import HalfOverflowError, Live, Pixels, Progress, fill, shapes, storage, weights_digest
+from pipeline.stem import HalfOverflowError, Pixels, Progress, fill, shapes, storage, weights_digest
 from pipeline.store import Store, reserve, shown
 
-__all__ = ["Cached", "Live", "Pixels", "cached"]
 CODE = ("convolution", "devices", "network", "serving", "stem")  # the modules that can change a feature's value
 
 

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from pipeline.recipe import Recipe
 from pipeline.seeding import derive
-from pipeline.training import EVAL_BATCH, Inputs, Samples, batches, one_cycle
+from pipeline.training import EVAL_BATCH, Inputs, Samples, batches, first_view, one_cycle
 
 SHAPE = ("backbone", "weights", "image_size", "head", "hidden", "epochs", "batch_size")  # equal within a stack
 MOST = {"linear": 64, "mlp": 1024}  # linear heads, or hidden units, in a stack: more would leave the processor's cache
@@ -67,7 +67,7 @@ class HeadStack:
         with torch.no_grad():
             for start in range(0, len(rows), EVAL_BATCH):
                 part = rows[start : start + EVAL_BATCH]
-                x = inputs.take(part, np.zeros(len(part), dtype=np.int64)).to(self.device)
+                x = first_view(inputs, part).to(self.device)
                 found.append(self._logits(x, None).double().softmax(2).cpu())
         return torch.cat(found, 1).numpy()
 

@@ -49,7 +49,7 @@ def open_context(
     features: Features,
     runtime: Runtime,
     cuts: Sequence[int | str] = (),
-) -> Context:  # fmt: skip
+) -> Context:
     """Open a stage's images in this process; tuning has no path to the test split to give."""
     quiet()
     setting = settle(data.load(dev), valid_fraction, features, work, runtime, cuts)
@@ -88,6 +88,14 @@ def tracked(t: Tried, strategy: str, tags: dict[str, str]) -> Unit:
     recipe, name = t.recipe.model_dump() | {"strategy": strategy}, f"{strategy} trial {t.number}"
     shown = {**tags, "state": t.state, "failed": t.outcome.failed}
     return Unit(f"trial-{t.number}", name, recipe, t.outcome.epochs, t.outcome.cost.measures(), shown)
+
+
+def retrained(outcome: Outcome, recipe: Recipe, seed: int, scores: dict[str, float], tags: dict[str, str]) -> Unit:
+    """Return a seed's training as MLflow is to show it, with its scores on test."""
+    strategy = tags["strategy"]
+    measures = {f"test_{name}": value for name, value in scores.items()} | outcome.cost.measures()
+    shown = recipe.model_dump() | {"strategy": strategy}
+    return Unit(f"seed-{seed}", f"{strategy} seed {seed}", shown, outcome.epochs, measures, tags | {"seed": str(seed)})
 
 
 class Crew:

@@ -25,6 +25,11 @@ class Inputs(Protocol):
         ...
 
 
+def first_view(inputs: Inputs, rows: np.ndarray) -> torch.Tensor:
+    """Return the images in these rows as the first view, the unchanged one, shows them."""
+    return inputs.take(rows, np.zeros(len(rows), dtype=np.int64))
+
+
 class Resident:
     """Inputs copied to a device once, so that no batch crosses over to it."""
 
@@ -45,7 +50,7 @@ class Resident:
 
 def resident(inputs: Inputs, count: int, device: torch.device) -> Inputs:
     """Return the inputs of `count` images copied to a CUDA device, if they fit in half of its free memory."""
-    one = inputs.take(np.zeros(1, dtype=np.int64), np.zeros(1, dtype=np.int64))
+    one = first_view(inputs, np.arange(1))
     # Concatenation holds them twice for a moment.
     return Resident(inputs, count, device) if fits(2 * one.nbytes * count * inputs.views, device) else inputs
 

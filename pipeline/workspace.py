@@ -2,7 +2,7 @@
 
 import io
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from pipeline.recipe import Recipe
 from pipeline.records import Cost, Epoch, atomic, digest, source_digest
 from pipeline.serving import Network
 from pipeline.stem import Pixels
-from pipeline.training import Inputs, resident
+from pipeline.training import Inputs, first_view, resident
 
 OnEpoch = Callable[[Epoch], object]
 OnImages = Callable[[int], object]
@@ -106,17 +106,19 @@ def drop_states(recipe: Recipe, setting: Setting, seed: int, cohort: str = "") -
         state.unlink(missing_ok=True)
 
 
-def save_state(path: Path, state: dict[str, Any]) -> None:
-    """Write tensors and plain values, whole or not at all; raise UserError where the disk is full."""
+def save_state(path: Path, state: dict[str, Any], epochs: Sequence[Epoch]) -> None:
+    """Write tensors and plain values with the epochs so far, whole or not at all; raise UserError on a full disk."""
     buffer = io.BytesIO()
-    torch.save(state, buffer)  # to a file, torch would hide that the disk is full
+    # To a file, torch would hide that the disk is full.
+    torch.save({"state": state, "epochs": [asdict(epoch) for epoch in epochs]}, buffer)
     with atomic(path) as temporary:
         temporary.write_bytes(buffer.getvalue())
 
 
-def load_state(path: Path, device: torch.device) -> dict[str, Any]:
+def load_state(path: Path, device: torch.device) -> tuple[dict[str, Any], list[Epoch]]:
     """Read what `save_state` wrote, onto a device."""
-    return torch.load(path, map_location=device, weights_only=True)
+    found = torch.load(path, map_location=device, weights_only=True)
+    return found["state"], [Epoch(**epoch) for epoch in found["epochs"]]
 
 
 class Bench:
@@ -176,5 +178,4 @@ class Bench:
         return describe(self.recipe, backbone, images.classes, images.size, images.channels, self.setting.scored)
 
     def _pixel(self) -> Any:
-        one = np.zeros(1, dtype=np.int64)
-        return Pixels(self.setting.dev.images, ("identity",)).take(one, one).to(self.setting.device)
+        return first_view(Pixels(self.setting.dev.images, ("identity",)), np.arange(1)).to(self.setting.device)

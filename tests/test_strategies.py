@@ -18,12 +18,13 @@ from pipeline.backbones import load_pretrained
 from pipeline.catalog import BACKBONES
 from pipeline.data import ImageSet, load
 from pipeline.experiment import unit
-from pipeline.features import Live, Pixels, cached
+from pipeline.features import cached
 from pipeline.models import build
 from pipeline.network import place, split, stages
 from pipeline.params import Dimension, Features, Runtime, Strategy
 from pipeline.recipe import Recipe
 from pipeline.serving import Network
+from pipeline.stem import Live, Pixels
 from pipeline.training import Fit, Inputs, Samples, predict
 from pipeline.workspace import settle, unit_folder
 from tests.imports import ROOT

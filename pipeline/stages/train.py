@@ -40,19 +40,15 @@ def main(argv: Sequence[str] | None = None) -> None:
         tracker = tracking.MlflowTracker(args.params.resolve().parent, params.tracking.experiment, dataset)
         with (
             tracker.stage(f"train-{args.strategy}-{key}", f"train {args.strategy}", tags) as parent,
-            Executor(params.search.workers, make_context, jobs.run) as executor,
+            Executor(params.search.workers, make_context, jobs.run, context) as executor,
             TrialProgress(f"train {args.strategy}", len(seeds), len(seeds), "seed") as bar,
         ):
             bar.expect(dict.fromkeys(range(len(seeds)), recipe.epochs))
             planned = [jobs.Job((n,), (recipe,), seed, recipe.epochs) for n, seed in enumerate(seeds)]
             done = {seed: job[0] for seed, job in zip(seeds, executor.map(planned, bar.hear))}
             result = outcomes.summarise(done, images, test)
-            shown = recipe.model_dump() | {"strategy": args.strategy}
-            for seed, outcome in done.items():
-                scores = {f"test_{name}": value for name, value in result["test"][seed].items()}
-                name, measures = f"{args.strategy} seed {seed}", scores | outcome.cost.measures()
-                seen = tracking.Unit(f"seed-{seed}", name, shown, outcome.epochs, measures, tags | {"seed": str(seed)})
-                tracker.children(parent, [seen])
+            tracker.children(parent, [jobs.retrained(o, recipe, seed, result["test"][seed], tags)
+                                      for seed, o in done.items()])  # fmt: skip
             best = outcomes.best_seed(result)
             models.export_model(unit_folder(recipe, setting, best), args.model)
             write_csv(args.out / f"{args.strategy}.csv", outcomes.predictions(done, images, test))

@@ -26,7 +26,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     watch = Stopwatch()
     make_context = partial(jobs.open_context, args.dev, None, args.work, params.prepare.valid_fraction,
                            params.features, params.runtime, row.cuts())  # fmt: skip
-    setting = make_context().setting
+    context = make_context()
+    setting = context.setting
     key = search.study_key(row, params.search, setting.identity())
     dataset = tracking.Dataset(params.data.name, setting.dev.digest, str(args.dev))
     tags = {"stage": "tune", "strategy": args.strategy, "seed": str(params.search.seed)}
@@ -35,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         study = search.open_study(args.work / "optuna.db", f"{args.strategy}-{key}")
         with (
             tracker.stage(f"tune-{args.strategy}-{key}", f"tune {args.strategy}", tags) as parent,
-            Executor(params.search.workers, make_context, jobs.run) as executor,
+            Executor(params.search.workers, make_context, jobs.run, context) as executor,
             TrialProgress(f"tune {args.strategy}", row.trials, search.planned(row, params.search)) as bar,
         ):
             crew = jobs.Crew(executor, bar, params.search.seed)

@@ -1,6 +1,7 @@
 """The whole chain of stages, run once on small data."""
 
 import copy
+import json
 import os
 import shutil
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from unittest.mock import patch
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"  # before mlflow loads: tests are offline
 
 import mlflow
+import pandas as pd
 import pytest
 from mlflow.entities import Run
 
@@ -62,6 +64,14 @@ class Chain:
                 assert self.run(stage, strategy) == 0
         assert self.run("compare") == self.run("register") == 0
 
+    def document(self, stage: str, strategy: str) -> dict[str, Any]:
+        """Return what a stage exported of a strategy."""
+        return json.loads((self.root / "results" / stage / f"{strategy}.json").read_text())
+
+    def table(self, stage: str, strategy: str) -> pd.DataFrame:
+        """Return the table that a stage exported of a strategy."""
+        return pd.read_csv(self.root / "results" / stage / f"{strategy}.csv", dtype={"id": str})
+
     def runs(self) -> dict[str, Run]:
         """Return every run of MLflow by its name; no two have the same."""
         experiments = [experiment.experiment_id for experiment in self.client.search_experiments()]
@@ -103,6 +113,12 @@ def chain(
     made = make_chain(tmp_path_factory.mktemp("chain"), prepared, _small_params, write_params, mlflow_template)
     made.run_all()
     return made
+
+
+@pytest.fixture(params=ENABLED)
+def strategy(request: pytest.FixtureRequest) -> str:
+    """Each strategy of the chain."""
+    return request.param
 
 
 @pytest.fixture

@@ -31,7 +31,7 @@ def test_it_holds_a_recipe_scores_with_intervals_and_costs_of_each_strategy(comp
 
 def test_it_holds_what_the_train_stage_scored(chain, compared):
     for name, strategy in compared["strategies"].items():
-        trained = json.loads((chain.root / "results" / "train" / f"{name}.json").read_text())
+        trained = chain.document("train", name)
         assert strategy["recipe"] == trained["recipe"]
         assert strategy["cost"] == trained["cost"]
         for metric in METRICS:

@@ -1,7 +1,4 @@
-import json
-
 import numpy as np
-import pandas as pd
 import pytest
 
 from pipeline.data import load
@@ -9,23 +6,18 @@ from pipeline.metrics import METRICS, score
 from pipeline.serving import Classifier
 
 
-@pytest.fixture(params=["frozen", "finetune"])
-def strategy(request):
-    return request.param
-
-
 @pytest.fixture
 def result(chain, strategy):
-    return json.loads((chain.root / "results" / "train" / f"{strategy}.json").read_text())
+    return chain.document("train", strategy)
 
 
 @pytest.fixture
 def predictions(chain, strategy):
-    return pd.read_csv(chain.root / "results" / "train" / f"{strategy}.csv", dtype={"id": str})
+    return chain.table("train", strategy)
 
 
 def test_the_best_recipe_is_scored_once_a_seed(chain, result, strategy):
-    tuned = json.loads((chain.root / "results" / "tune" / f"{strategy}.json").read_text())
+    tuned = chain.document("tune", strategy)
     assert (result["strategy"], result["recipe"], result["seeds"]) == (strategy, tuned["recipe"], [1, 2])
     for split in ("valid", "test"):
         assert len(result[split]) == 2

@@ -7,7 +7,6 @@ import sys
 import time
 
 import optuna
-import pandas as pd
 import pytest
 
 from pipeline.recipe import Recipe
@@ -15,19 +14,14 @@ from pipeline.stages.tune import main
 from tests.imports import ROOT
 
 
-@pytest.fixture(params=["frozen", "finetune"])
-def strategy(request):
-    return request.param
-
-
 @pytest.fixture
 def result(chain, strategy):
-    return json.loads((chain.root / "results" / "tune" / f"{strategy}.json").read_text())
+    return chain.document("tune", strategy)
 
 
 @pytest.fixture
 def trials(chain, strategy):
-    return pd.read_csv(chain.root / "results" / "tune" / f"{strategy}.csv")
+    return chain.table("tune", strategy)
 
 
 def test_the_best_recipe_is_exported_with_what_it_took_to_find_it(result, trials, strategy):

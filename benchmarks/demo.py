@@ -1,8 +1,6 @@
 """What the benchmarks of the search share: the demo's images, prepared, and a folder to work in."""
 
 import contextlib
-import os
-import resource
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -13,6 +11,7 @@ import numpy as np
 
 from benchmarks.plain import Files
 from pipeline import data, jobs
+from pipeline.cli import cpu_seconds
 from pipeline.executor import Executor
 from pipeline.experiment import unit
 from pipeline.params import Params, Strategy
@@ -33,18 +32,13 @@ class Clock:
 @contextlib.contextmanager
 def clock() -> Iterator[Clock]:
     """Measure a block in CPU-seconds."""
-    found, start = Clock(), _used()
+    found, start = Clock(), cpu_seconds()
     yield found
-    found.seconds = _used() - start
-
-
-def _used() -> float:
-    both = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    return sum(used.ru_utime + used.ru_stime for used in both)
+    found.seconds = cpu_seconds() - start
 
 
 @dataclass(frozen=True)
-class Bench:
+class Demo:
     """The images, the parameters of the repository, and where features and units are kept."""
 
     params: Params
@@ -88,9 +82,3 @@ class Bench:
         scored = unit(recipe, setting, self.params.search.seed, test=setting.dev).valid  # no test image is read
         named = np.array(scored["probabilities"])[np.arange(len(scored["rows"])), setting.dev.labels[scored["rows"]]]
         return float((-np.log(named)).std(ddof=1) / np.sqrt(len(named)))
-
-
-def single_thread() -> None:
-    """Keep to one thread, as the pipeline does. Call it before torch loads."""
-    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-        os.environ[name] = "1"

@@ -1,0 +1,15 @@
+"""The tables in the repository are what their JSON files say: no figure is typed by hand."""
+
+import pytest
+
+from benchmarks import kills, memory, search
+from pipeline.records import read_json
+from tests.imports import ROOT
+
+RESULTS = ROOT / "benchmarks" / "results"
+TABLES = {"search": search.table, "memory": memory.table, "kills": kills.show}
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_a_table_is_made_from_its_figures(name):
+    assert (RESULTS / f"{name}.md").read_text(encoding="utf-8") == TABLES[name](read_json(RESULTS / f"{name}.json"))
