@@ -12,6 +12,7 @@ from sklearn.model_selection import StratifiedShuffleSplit
 
 from pipeline.errors import UserError
 from pipeline.records import read_json
+from pipeline.seeding import derive
 
 IMAGES, MANIFEST, ABOUT = "images.npy", "manifest.csv", "about.json"
 
@@ -146,6 +147,20 @@ def train_valid(images: ImageSet, fraction: float, seed: int) -> tuple[np.ndarra
                 "(search.seed, train.seeds)"
             )
     return parts
+
+
+def nested(rows: np.ndarray, labels: np.ndarray, fraction: float, seed: int) -> np.ndarray:
+    """Return a share of these positions, ascending; with one seed, a smaller share is part of every larger one.
+
+    Each class keeps its share but for rounding, and at least one image.
+    """
+    order = np.random.default_rng(derive("fraction", seed)).permutation(rows)
+    early = np.empty(len(order))  # how early an image comes in its class, in [0, 1)
+    for label in np.unique(labels[rows]):
+        members = np.flatnonzero(labels[order] == label)
+        early[members] = np.arange(len(members)) / len(members)
+    count = max(round(fraction * len(rows)), int((early == 0).sum()))
+    return np.sort(order[np.argsort(early, kind="stable")[:count]])
 
 
 def three_way(manifest: pd.DataFrame, test_fraction: float, valid_fraction: float, seed: int) -> np.ndarray:

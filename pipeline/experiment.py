@@ -1,6 +1,6 @@
 """One unit of work: train one recipe with one seed. Tuning and training both are tables of such units."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ from torch import nn
 
 from pipeline import cost
 from pipeline.augment import jitter
-from pipeline.data import ImageSet, train_valid
+from pipeline.data import ImageSet, nested, train_valid
 from pipeline.metrics import score
 from pipeline.models import build, save_model
 from pipeline.network import split
@@ -31,32 +31,37 @@ def unit(
     test: ImageSet | None = None,
     on_epoch: OnEpoch = lambda epoch: None,
     on_images: OnImages = lambda count: None,
+    fraction: float = 1.0,
 ) -> Outcome:
     """Train a recipe up to epoch `until` (default: all) and score it; a unit that is done is read back instead.
 
     A unit stopped at an earlier epoch is continued from there. With `test`, its images are scored too, and the
-    trained network is kept in `unit_folder`.
+    trained network is kept in `unit_folder`. A `fraction` below 1 trains on that share of the training images, for a
+    point of a learning curve: then the test images alone are scored and no network is kept.
     """
     until = until or recipe.epochs
-    folder = unit_folder(recipe, setting, seed)
+    folder = unit_folder(recipe, setting, seed, fraction=fraction)
     name = f"epoch-{until}-{test.digest}.json" if test else f"epoch-{until}.json"
-    work = _Unit(recipe, setting, seed, folder)
+    work = _Unit(recipe, setting, seed, folder, fraction)
     return Outcome.from_dict(once(folder / name, lambda: asdict(work.run(until, test, on_epoch, on_images))))
 
 
 class _Unit:
     """The parts of one training."""
 
-    def __init__(self, recipe: Recipe, setting: Setting, seed: int, folder: Path) -> None:
+    def __init__(self, recipe: Recipe, setting: Setting, seed: int, folder: Path, fraction: float) -> None:
         self.recipe, self.setting, self.seed, self.folder = recipe, setting, seed, folder
+        self.fraction = fraction
         self.probe_flops = 0
 
     def run(self, until: int, test: ImageSet | None, on_epoch: OnEpoch, on_images: OnImages) -> Outcome:
         setting, recipe = self.setting, self.recipe
         train, valid = train_valid(setting.dev, setting.valid_fraction, self.seed)
+        if self.fraction < 1:
+            train = nested(train, setting.dev.labels, self.fraction, self.seed)
         network = build(recipe, setting.dev, self.seed)
         stem, body = split(network, recipe.cut)
-        bench = Bench(network, recipe, setting, on_images)
+        bench = Bench(network, recipe, setting, on_images, len(train) + len(valid))
         inputs = bench.inputs(recipe.cut)
         samples = Samples(inputs, setting.dev.labels, train)
         fit = Fit(body, recipe, self.seed, setting.device, setting.precision)
@@ -75,11 +80,14 @@ class _Unit:
         self._save(fit, bench, epochs)
         example = first_view(inputs, train[:1]).to(setting.device)
         price = bench.price(body, self.probe_flops + epochs_flops(body, example, len(epochs), len(train), len(valid)))
+        outcome = Outcome(epochs, price, failed, images=len(train))
         if test is None or failed:
-            return Outcome(epochs, price, failed)
-        probabilities = self._predict(body, inputs, valid, len(setting.scored))
-        tested = self._open_test(bench, body, test)
-        return Outcome(epochs, price, failed, _predictions(valid, probabilities), tested)
+            return outcome
+        outcome = replace(outcome, test=self._open_test(bench, body, test))
+        if self.fraction < 1:
+            return outcome
+        save_model(network, bench.spec(), self.folder)
+        return replace(outcome, valid=_predictions(valid, self._predict(body, inputs, valid, len(setting.scored))))
 
     def _predict(self, body: nn.Module, inputs: Inputs, rows: np.ndarray, views: int = 1) -> np.ndarray:
         return predict(body, inputs, rows, self.setting.device, views, self.setting.precision)
@@ -128,10 +136,9 @@ class _Unit:
         save_state(path, state, epochs)
 
     def _open_test(self, bench: Bench, body: nn.Module, test: ImageSet) -> dict[str, Any]:
-        """Score the test split, once, at the end; keep the network."""
+        """Score the test split, once, at the end."""
         rows = np.arange(len(test))
         probabilities = self._predict(body, bench.test_inputs(test), rows, len(self.setting.scored))
-        save_model(bench.network, bench.spec(), self.folder)
         return _predictions(rows, probabilities)
 
 

@@ -1,14 +1,15 @@
 """What the executor is given: the trials of a rung, or the seeds of a retraining, cut into jobs."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pipeline import bulk, data, experiment
 from pipeline.data import ImageSet
 from pipeline.executor import Executor, Report
 from pipeline.heads import stacks
-from pipeline.params import Features, Runtime
+from pipeline.params import Features, Runtime, Train
 from pipeline.recipe import Recipe
 from pipeline.records import Epoch, Outcome
 from pipeline.terminal import TrialProgress, quiet
@@ -39,6 +40,7 @@ class Job:
     seed: int
     until: int  # the epoch to train to
     cohort: str = ""  # of heads side by side
+    fraction: float = 1.0  # of the training images
 
 
 def open_context(
@@ -67,6 +69,13 @@ def plan(rung: Rung, seed: int) -> list[Job]:
     return sorted(found, key=lambda job: job.numbers)
 
 
+def retrainings(recipe: Recipe, train: Train) -> list[Job]:
+    """Return a job for each seed and share of the training images: the largest share, which takes longest, first."""
+    pairs = [(fraction, seed) for fraction in sorted(train.fractions, reverse=True) for seed in train.seeds]
+    recipes = {fraction: recipe.stretched(fraction, train.stretch) for fraction in train.fractions}
+    return [Job((n,), (recipes[f],), seed, recipes[f].epochs, fraction=f) for n, (f, seed) in enumerate(pairs)]
+
+
 def run(job: Job, context: Context, report: Report) -> list[Outcome]:
     """Do a job, or read back what is done; report ("epoch", number, epoch) and ("images", count)."""
 
@@ -79,8 +88,8 @@ def run(job: Job, context: Context, report: Report) -> list[Outcome]:
     setting = context.setting
     if job.cohort:
         return bulk.heads(job.recipes, setting, job.seed, job.until, job.cohort, on_epoch, on_images)
-    recipe = job.recipes[0]
-    return [experiment.unit(recipe, setting, job.seed, job.until, context.test, lambda e: on_epoch(0, e), on_images)]
+    return [experiment.unit(job.recipes[0], setting, job.seed, job.until, context.test, lambda e: on_epoch(0, e),
+                            on_images, job.fraction)]  # fmt: skip
 
 
 def tracked(t: Tried, strategy: str, tags: dict[str, str]) -> Unit:
@@ -90,12 +99,31 @@ def tracked(t: Tried, strategy: str, tags: dict[str, str]) -> Unit:
     return Unit(f"trial-{t.number}", name, recipe, t.outcome.epochs, t.outcome.cost.measures(), shown)
 
 
-def retrained(outcome: Outcome, recipe: Recipe, seed: int, scores: dict[str, float], tags: dict[str, str]) -> Unit:
-    """Return a seed's training as MLflow is to show it, with its scores on test."""
-    strategy = tags["strategy"]
-    measures = {f"test_{name}": value for name, value in scores.items()} | outcome.cost.measures()
-    shown = recipe.model_dump() | {"strategy": strategy}
-    return Unit(f"seed-{seed}", f"{strategy} seed {seed}", shown, outcome.epochs, measures, tags | {"seed": str(seed)})
+def retrain(planned: Sequence[Job], executor: Executor, bar: TrialProgress) -> dict[float, dict[int, Outcome]]:
+    """Do the retrainings; return their outcomes by share of the training images and by seed."""
+    bar.expect({job.numbers[0]: job.until for job in planned})
+    found: dict[float, dict[int, Outcome]] = {}
+    for job, (outcome,) in zip(planned, executor.map(planned, bar.hear), strict=True):
+        found.setdefault(job.fraction, {})[job.seed] = outcome
+    return found
+
+
+def retrained(
+    planned: Sequence[Job],
+    trained: Mapping[float, Mapping[int, Outcome]],
+    points: Sequence[dict[str, Any]],
+    tags: dict[str, str],
+) -> Iterator[Unit]:
+    """Yield retrainings as MLflow is to show them; `points` holds their scores on test by share and seed."""
+    scores = {point["fraction"]: dict(zip(trained[point["fraction"]], point["test"])) for point in points}
+    for job in planned:
+        outcome, share = trained[job.fraction][job.seed], f"{100 * job.fraction:g} %"
+        name = f"{tags['strategy']} seed {job.seed}" + (f", {share} of the images" if job.fraction < 1 else "")
+        tested = {f"test_{metric}": value for metric, value in scores[job.fraction][job.seed].items()}
+        measures = tested | outcome.cost.measures() | {"train_images": outcome.images}
+        shown = job.recipes[0].model_dump() | {"strategy": tags["strategy"]}
+        marks = tags | {"seed": str(job.seed), "fraction": f"{job.fraction:g}"}
+        yield Unit(f"seed-{job.seed}-{job.fraction:g}", name, shown, outcome.epochs, measures, marks)
 
 
 class Crew:

@@ -1,5 +1,6 @@
-"""From the outcomes of one recipe under several seeds to what the train stage writes, and back."""
+"""From the outcomes of one recipe, under several seeds and shares of the images, to what train writes, and back."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -12,49 +13,59 @@ from pipeline.metrics import METRICS, score
 from pipeline.records import Outcome
 
 SPLITS = ("valid", "test")
+Scores = dict[str, dict[int, dict[str, float]]]  # by split, seed and metric
+Trained = Mapping[float, Mapping[int, Outcome]]  # by share of the training images, then by seed
 
 
-def summarise(outcomes: dict[int, Outcome], dev: ImageSet, test: ImageSet) -> dict[str, dict[int, dict[str, float]]]:
-    """Return scores by split and seed; raise UserError where a training diverged."""
-    for seed, outcome in outcomes.items():
-        if outcome.failed:
-            raise UserError(f"seed {seed}: {outcome.failed}. Lower the learning_rate in this strategy's space.")
+def check(trained: Trained) -> None:
+    """Raise UserError where a training diverged."""
+    for fraction, by_seed in trained.items():
+        for seed, outcome in by_seed.items():
+            if outcome.failed:
+                where = f"seed {seed}" if fraction == 1 else f"seed {seed}, {100 * fraction:g} % of the images"
+                raise UserError(f"{where}: {outcome.failed}. Lower the learning_rate in this strategy's space.")
+
+
+def summarise(outcomes: Mapping[int, Outcome], dev: ImageSet, test: ImageSet) -> Scores:
+    """Return scores by split and seed."""
     return {
         split: {seed: score(labels, probabilities) for seed, (_, labels, probabilities) in parts.items()}
         for split, parts in _parts(outcomes, dev, test).items()
     }
 
 
-def _parts(outcomes: dict[int, Outcome], dev: ImageSet, test: ImageSet) -> dict[str, Any]:
-    """Return (ids, labels, probabilities) by split and seed."""
-    found: dict[str, Any] = {split: {} for split in SPLITS}
+def _parts(outcomes: Mapping[int, Outcome], dev: ImageSet, test: ImageSet) -> dict[str, Any]:
+    """Return (ids, labels, probabilities) by split and seed, of splits that were scored."""
+    found: dict[str, Any] = {}
     for seed, outcome in outcomes.items():
         for split, images, scored in (("valid", dev, outcome.valid), ("test", test, outcome.test)):
-            rows = np.array(scored["rows"])
-            found[split][seed] = images.ids[rows], images.labels[rows], np.array(scored["probabilities"])
+            if scored:
+                rows = np.array(scored["rows"])
+                seen = images.ids[rows], images.labels[rows], np.array(scored["probabilities"])
+                found.setdefault(split, {})[seed] = seen
     return found
 
 
-def predictions(outcomes: dict[int, Outcome], dev: ImageSet, test: ImageSet) -> pd.DataFrame:
-    """Return a row per split, seed and image: id, label (an index), and the probability of each class."""
+def predictions(trained: Trained, dev: ImageSet, test: ImageSet) -> pd.DataFrame:
+    """Return a row per split, share, seed and image: id, label (an index), and the probability of each class."""
     tables = []
-    for split, parts in _parts(outcomes, dev, test).items():
-        for seed, (ids, labels, probabilities) in parts.items():
-            table = pd.DataFrame(probabilities, columns=[f"p_{name}" for name in dev.classes])
-            for position, (name, values) in enumerate(
-                {"split": split, "seed": seed, "id": ids, "label": labels}.items()
-            ):
-                table.insert(position, name, values)
-            tables.append(table)
+    for fraction in sorted(trained, reverse=True):
+        for split, parts in _parts(trained[fraction], dev, test).items():
+            for seed, (ids, labels, probabilities) in parts.items():
+                table = pd.DataFrame(probabilities, columns=[f"p_{name}" for name in dev.classes])
+                named = {"split": split, "fraction": fraction, "seed": seed, "id": ids, "label": labels}
+                for position, (name, values) in enumerate(named.items()):
+                    table.insert(position, name, values)
+                tables.append(table)
     return pd.concat(tables, ignore_index=True)
 
 
-def best_seed(scores: dict[str, dict[int, dict[str, float]]]) -> int:
+def best_seed(scores: Scores) -> int:
     """Return the seed whose network has the lowest validation log loss: the one to register."""
     return min(scores["valid"], key=lambda seed: (scores["valid"][seed]["log_loss"], seed))
 
 
-def means(scores: dict[str, dict[int, dict[str, float]]]) -> dict[str, float]:
+def means(scores: Scores) -> dict[str, float]:
     """Return the mean over seeds of every score, named as in MLflow."""
     return {
         f"{split}_{metric}": float(np.mean([s[metric] for s in by_seed.values()]))
@@ -63,27 +74,45 @@ def means(scores: dict[str, dict[int, dict[str, float]]]) -> dict[str, float]:
     }
 
 
+def curve(trained: Trained, dev: ImageSet, test: ImageSet) -> list[dict[str, Any]]:
+    """Return the points of the learning curve, ascending: share, images, mean cost of a training, scores by seed."""
+    return [
+        {
+            "fraction": fraction,
+            "images": round(np.mean([outcome.images for outcome in trained[fraction].values()])),
+            "train_flops": round(np.mean([outcome.cost.train_flops for outcome in trained[fraction].values()])),
+            "test": list(summarise(trained[fraction], dev, test)["test"].values()),
+        }
+        for fraction in sorted(trained)
+    ]
+
+
 def document(
-    scores: dict[str, dict[int, dict[str, float]]], outcomes: dict[int, Outcome], tuned: dict[str, Any], best: int
+    scores: Scores, trained: Trained, points: list[dict[str, Any]], tuned: dict[str, Any], model_bytes: int
 ) -> dict[str, Any]:
     """Return what results/train/<strategy>.json holds."""
+    outcomes = trained[1.0]
     costs = [outcome.cost.measures() for outcome in outcomes.values()]
     cost = {name: round(float(np.mean([c[name] for c in costs]))) for name in costs[0]}
     return {
         "strategy": tuned["strategy"],
         "recipe": tuned["recipe"],
         "seeds": list(outcomes),
-        "best_seed": best,
-        "cost": {**cost, "search_flops": tuned["search_flops"]},
+        "best_seed": best_seed(scores),
+        "cost": {**cost, "search_flops": tuned["search_flops"], "model_bytes": model_bytes},
+        "curve": points,
         **{split: list(by_seed.values()) for split, by_seed in scores.items()},
     }
 
 
 def entry(result: dict[str, Any], table: pd.DataFrame) -> Entry:
     """Rebuild a strategy's entry in the comparison from its document and its predictions."""
-    columns = [name for name in map(str, table) if name.startswith("p_")]
-    scored = {}
-    for split in SPLITS:
-        parts = [table[(table["split"] == split) & (table["seed"] == seed)] for seed in result["seeds"]]
-        scored[split] = Scored([p["label"].to_numpy() for p in parts], [p[columns].to_numpy() for p in parts])
+    whole = table[table["fraction"] == 1]
+    scored = {split: _scored(whole[whole["split"] == split], result["seeds"]) for split in SPLITS}
     return Entry(result["recipe"], scored["valid"], scored["test"], result["valid"], result["test"], result["cost"])
+
+
+def _scored(table: pd.DataFrame, seeds: list[int]) -> Scored:
+    columns = [name for name in map(str, table) if name.startswith("p_")]
+    parts = [table[table["seed"] == seed] for seed in seeds]
+    return Scored([p["label"].to_numpy() for p in parts], [p[columns].to_numpy() for p in parts])

@@ -147,14 +147,20 @@ class Search(Section):
 
 
 class Train(Section):
-    """Say how often the best recipe is retrained."""
+    """Say how often, and on how many images, the best recipe is retrained."""
 
     seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field(min_length=1)
+    fractions: tuple[Annotated[float, Field(gt=0, le=1)], ...] = (1.0,)  # of the training images
+    # Epochs are multiplied by fraction ** -stretch: 0 keeps the epochs, 1 the number of steps.
+    stretch: float = Field(0.5, ge=0, le=1)
 
     @model_validator(mode="after")
     def _distinct(self) -> "Train":
-        if len(set(self.seeds)) != len(self.seeds):
-            raise ValueError("name each seed once")
+        for name, values in (("seeds", self.seeds), ("fractions", self.fractions)):
+            if len(set(values)) != len(values):
+                raise ValueError(f"{name}: name each once")
+        if 1.0 not in self.fractions:
+            raise ValueError("fractions: must name 1, all training images")
         return self
 
 

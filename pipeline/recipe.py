@@ -1,5 +1,6 @@
 """A recipe: everything that training one network needs, beside the data and the seed."""
 
+import math
 from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
@@ -32,6 +33,12 @@ class Recipe(Section):
     label_smoothing: float = Field(0.0, ge=0, lt=1)
     # Strength of the random shift, contrast and brightness of pixel inputs. Cached stems have views alone.
     jitter: float = Field(0.0, ge=0, le=1)
+
+    def stretched(self, fraction: float, stretch: float) -> "Recipe":
+        """Return the recipe for a share of the images: epochs grow as images shrink, by a power of the share."""
+        longer = fraction**-stretch
+        probe = {"probe_epochs": math.ceil(self.probe_epochs * longer)}
+        return self.model_copy(update={"epochs": math.ceil(self.epochs * longer), **probe})
 
     @field_validator("backbone")
     @classmethod

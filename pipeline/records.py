@@ -44,6 +44,7 @@ class Cost:
         """Return the sizes under the names they have in results and in MLflow."""
         return {
             "train_flops": self.train_flops,
+            "fit_flops": self.fit_flops,
             "predict_flops": self.predict_flops,
             "parameters": self.parameters,
             "trainable_parameters": self.trainable_parameters,
@@ -59,6 +60,7 @@ class Outcome:
     failed: str = ""  # why it stopped early, where it did
     valid: dict[str, Any] = field(default_factory=dict)  # rows of the images scored, and their probabilities
     test: dict[str, Any] = field(default_factory=dict)  # the same; empty unless the unit was to open the test split
+    images: int = 0  # that it was trained on
 
     @classmethod
     def from_dict(cls, raw: dict[str, Any]) -> "Outcome":
@@ -74,31 +76,13 @@ def digest(value: Any) -> str:
 
 
 @cache
-def source_digest(names: tuple[str, ...] = ()) -> str:
-    """Return a hash of this package's code, so that no result outlives the code that made it.
+def source_digest(names: tuple[str, ...]) -> str:
+    """Return a hash of the code of these modules of the package, so that no result outlives the code that made it.
 
     Read once a process: files edited while it runs are not the code that it runs.
-
-    With `names`, only these modules count. Otherwise all do but stages and what only shows results (`report`,
-    `tracking`, `comparison`).
     """
-    shown = {
-        "report.py",
-        "tracking.py",
-        "connection.py",
-        "registry.py",
-        "comparison.py",
-        "cache.py",
-        "search.py",
-        "terminal.py",
-        "cli.py",
-        "serving_entry.py",
-        "manifest.py",
-    }
-    package = Path(__file__).parent
-    every = (path for path in package.glob("*.py") if path.name not in shown)
-    files = sorted([package / f"{name}.py" for name in names] or every)
-    return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()[:16]
+    files = sorted(Path(__file__).parent / f"{name}.py" for name in names)
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:16]
 
 
 def _plain(value: Any) -> Any:

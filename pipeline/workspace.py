@@ -25,6 +25,11 @@ from pipeline.serving import Network
 from pipeline.stem import Pixels
 from pipeline.training import Inputs, first_view, resident
 
+# The modules that can change a unit's result: a test compares them with what `bulk` and `experiment` import.
+CODE = ("augment", "backbones", "bulk", "catalog", "convolution", "cost", "data", "devices", "errors", "experiment",
+        "features", "heads", "metrics", "models", "network", "params", "recipe", "records", "seeding", "serving",
+        "settings", "stem", "store", "training", "workspace")  # fmt: skip
+
 OnEpoch = Callable[[Epoch], object]
 OnImages = Callable[[int], object]
 
@@ -54,7 +59,7 @@ class Setting:
             "threads": self.threads,
             "precision": self.precision,
             "versions": [torch.__version__, timm.__version__],
-            "code": source_digest(),
+            "code": source_digest(CODE),
         }
 
 
@@ -91,13 +96,13 @@ def settle(
     )
 
 
-def unit_folder(recipe: Recipe, setting: Setting, seed: int, cohort: str = "") -> Path:
+def unit_folder(recipe: Recipe, setting: Setting, seed: int, cohort: str = "", fraction: float = 1.0) -> Path:
     """Return where a unit's results are: a name made of all that determines them.
 
     Heads trained side by side belong to a cohort: sums over several heads are not those over one, to the last bit.
     """
-    identity = {"recipe": recipe, "seed": seed, **setting.identity(), **({"cohort": cohort} if cohort else {})}
-    return setting.work / "units" / digest(identity)
+    group = {"cohort": cohort} if cohort else {"fraction": fraction}
+    return setting.work / "units" / digest({"recipe": recipe, "seed": seed, **setting.identity(), **group})
 
 
 def drop_states(recipe: Recipe, setting: Setting, seed: int, cohort: str = "") -> None:
@@ -124,8 +129,12 @@ def load_state(path: Path, device: torch.device) -> tuple[dict[str, Any], list[E
 class Bench:
     """One network in a setting: what its parts are fed, and what that costs."""
 
-    def __init__(self, network: Network, recipe: Recipe, setting: Setting, on_images: OnImages) -> None:
+    def __init__(
+        self, network: Network, recipe: Recipe, setting: Setting, on_images: OnImages, seen: int | None = None
+    ) -> None:
+        """Take `seen` as the number of images of train and valid that a feature pass is charged for; default: all."""
         self.network, self.recipe, self.setting, self.on_images = network, recipe, setting, on_images
+        self.seen = len(setting.dev) if seen is None else seen
         self.passes: dict[str, int] = {}  # feature passes: what was run -> FLOPs
 
     def inputs(self, cut: int | str) -> Inputs:
@@ -135,7 +144,7 @@ class Bench:
         if at:
             name = f"{self.recipe.backbone}/{self.recipe.weights}/{self.recipe.image_size}/{cut}"
             stem = nn.Sequential(*modules[:at]).to(self.setting.device)
-            self.passes[name] = cost.forward_flops(stem, self._pixel()) * len(images) * len(views)
+            self.passes[name] = cost.forward_flops(stem, self._pixel()) * self.seen * len(views)
         return resident(self._read(cut, images, views), len(images), self.setting.device)
 
     def test_inputs(self, test: ImageSet) -> Inputs:

@@ -87,7 +87,7 @@ def _small_params(image_folder: Path) -> dict[str, Any]:
     params["prepare"] |= {"image_size": 32, "stratify": ["camera"]}
     params["features"] |= {"views": ["identity", "hflip"]}
     params["search"] |= {"generation": 2, "keep": 0.5, "budget": None, "workers": 1}
-    params["train"] |= {"seeds": [1, 2]}
+    params["train"] |= {"seeds": [1, 2], "fractions": [0.5, 1]}
     params["compare"] |= {"resamples": 100}
     params["register"] |= {"model": "tiny"}
     params["tracking"] |= {"experiment": "tiny"}

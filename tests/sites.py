@@ -39,7 +39,7 @@ def little(params: Params) -> Params:
     params["data"] |= {"name": "tiny", "path": "raw"}
     params["prepare"] |= {"stratify": ["camera"]}
     params["tracking"] |= {"experiment": "tiny"}
-    params["train"]["seeds"] = list(range(1, 13))
+    params["train"] |= {"seeds": list(range(1, 7)), "fractions": [0.5, 1]}
     params["enabled"] = ["finetune", "scratch"]
     for name in params["enabled"]:
         row = params["strategies"][name]

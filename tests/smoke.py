@@ -17,7 +17,7 @@ def shrink(params: dict[str, Any]) -> dict[str, Any]:
     small["prepare"] |= {"limit": IMAGES, "image_size": SIZE}
     small["features"]["views"] = ["identity", "hflip"]
     small["search"] |= {"generation": 2, "workers": 1}
-    small["train"]["seeds"] = [1, 2]
+    small["train"] |= {"seeds": [1, 2], "fractions": [0.25, 1]}
     small["compare"]["resamples"] = 200
     small["register"]["min_gain"] = 0
     for row in small["strategies"].values():

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from pipeline.data import ImageSet, Packed, load, mapped, stratified_split, three_way, train_valid
+from pipeline.data import ImageSet, Packed, load, mapped, nested, stratified_split, three_way, train_valid
 from pipeline.errors import UserError
 
 fractions = st.sampled_from([0.1, 0.2, 0.25, 0.5])
@@ -266,3 +266,24 @@ def test_a_folder_that_was_not_prepared_is_named_with_what_to_do(tmp_path):
     with pytest.raises(UserError, match="dvc repro") as caught:
         load(tmp_path)
     assert str(tmp_path) in str(caught.value)
+
+
+@given(st.lists(st.integers(0, 4), min_size=4, max_size=60), st.floats(0.01, 1), st.floats(0.01, 1), st.integers(0, 9))
+def test_shares_are_nested_keep_each_class_and_its_share(labels, one, other, seed):
+    labels = np.array(labels)
+    rows = np.flatnonzero(np.arange(len(labels)) % 3 != 1)  # the training images; others are not theirs
+    small, large = (nested(rows, labels, share, seed) for share in sorted((one, other)))
+    assert set(small) <= set(large) <= set(rows)
+    assert list(small) == sorted(set(small))
+    classes = np.unique(labels[rows])
+    assert len(large) == max(round(max(one, other) * len(rows)), len(classes))
+    for label in classes:
+        count, kept = int((labels[rows] == label).sum()), int((labels[large] == label).sum())
+        assert kept >= 1
+        assert abs(kept - len(large) / len(rows) * count) <= len(classes)
+    assert list(nested(rows, labels, 1.0, seed)) == list(rows)
+
+
+def test_another_seed_takes_other_images():
+    labels = np.zeros(100, int)
+    assert len({tuple(nested(np.arange(100), labels, 0.1, seed)) for seed in range(5)}) == 5

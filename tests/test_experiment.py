@@ -197,3 +197,19 @@ def test_a_missing_gpu_is_named(image_set, tmp_path):
     with pytest.raises(UserError, match=r"runtime\.device: cuda .* use cpu or auto"):
         settle(image_set, 0.2, features, tmp_path, Runtime(threads=1, device="cuda"))
     assert settle(image_set, 0.2, features, tmp_path, Runtime(threads=1, device="auto")).device.type == "cpu"
+
+
+@every_kind
+def test_a_share_of_the_images_is_trained_on_and_test_alone_is_scored(kind, setting, test_set, image_set):
+    whole = unit(recipe(kind), setting, 1, test=test_set)
+    half = unit(recipe(kind), setting, 1, test=test_set, fraction=0.5)
+    train, valid = train_valid(image_set, 0.2, 1)
+    assert (whole.images, half.images) == (len(train), round(len(train) / 2))
+    assert half.test["rows"] == whole.test["rows"]
+    assert half.test["probabilities"] != whole.test["probabilities"]
+    assert not half.valid
+    assert not list(unit_folder(recipe(kind), setting, 1, fraction=0.5).glob("model*"))
+    for name, flops in half.cost.passes.items():  # a pass over what is seen alone
+        assert flops / whole.cost.passes[name] == pytest.approx((half.images + len(valid)) / len(image_set))
+    again = unit(recipe(kind), setting, 1, test=test_set, fraction=0.5, on_epoch=fail_if_trained)
+    assert again == half

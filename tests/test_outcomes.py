@@ -35,9 +35,22 @@ def done(image_set, test_set):
             Cost({"pass": 10 * seed}, fit_flops=100, predict_flops=5, parameters=3, trainable_parameters=2),
             valid=predicted(image_set, train_valid(image_set, 0.2, seed)[1], sureness),
             test=predicted(test_set, np.arange(len(test_set)), sureness),
+            images=30,
         )
         for seed, sureness in ((1, 0.6), (2, 0.8))
     }
+
+
+@pytest.fixture(scope="module")
+def trained(done):
+    """The same, and a seed on half of the images, of which test alone was scored."""
+    half = replace(done[1], valid={}, images=15, cost=replace(done[1].cost, fit_flops=60))
+    return {1.0: done, 0.5: {1: half}}
+
+
+@pytest.fixture(scope="module")
+def points(trained, image_set, test_set):
+    return outcomes.curve(trained, image_set, test_set)
 
 
 @pytest.fixture(scope="module")
@@ -52,10 +65,20 @@ def test_scores_are_those_of_the_rows_predicted(done, scores, image_set, test_se
     assert scores["test"][1] == score(test_set.labels, np.array(done[1].test["probabilities"]))
 
 
-def test_a_seed_that_diverged_is_named_with_what_to_do(done, image_set, test_set):
+def test_a_training_that_diverged_is_named_with_what_to_do(done):
     failed = replace(done[2], failed="the training loss became nan in epoch 3", valid={}, test={})
-    with pytest.raises(UserError, match=r"seed 2: .*nan in epoch 3.*learning_rate"):
-        outcomes.summarise({**done, 2: failed}, image_set, test_set)
+    outcomes.check({1.0: done})
+    with pytest.raises(UserError, match=r"^seed 2: .*nan in epoch 3.*learning_rate"):
+        outcomes.check({1.0: {**done, 2: failed}})
+    with pytest.raises(UserError, match=r"^seed 2, 12.5 % of the images: .*nan"):
+        outcomes.check({1.0: done, 0.125: {2: failed}})
+
+
+def test_a_learning_curve_has_a_point_for_each_share_ascending(points, scores, done, test_set):
+    assert [(point["fraction"], point["images"]) for point in points] == [(0.5, 15), (1.0, 30)]
+    assert [point["train_flops"] for point in points] == [70, 115]
+    assert points[0]["test"] == [score(test_set.labels, np.array(done[1].test["probabilities"]))]
+    assert points[1]["test"] == [scores["test"][1], scores["test"][2]]
 
 
 def test_the_best_seed_has_the_lowest_validation_loss_and_test_has_no_say(scores):
@@ -71,32 +94,39 @@ def test_means_are_over_seeds_by_split_and_metric(scores):
     assert means["test_log_loss"] == pytest.approx(np.mean([scores["test"][seed]["log_loss"] for seed in (1, 2)]))
 
 
-def test_a_document_tells_recipe_seeds_scores_and_mean_cost(done, scores):
-    told = outcomes.document(scores, done, TUNED, best=2)
+def test_a_document_tells_recipe_seeds_scores_curve_and_mean_cost(trained, points, scores):
+    told = outcomes.document(scores, trained, points, TUNED, 1234)
+    assert told["curve"] == points
     assert (told["strategy"], told["recipe"], told["seeds"], told["best_seed"]) == ("mine", TUNED["recipe"], [1, 2], 2)
     assert told["cost"] == {
         "train_flops": 115,
+        "fit_flops": 100,
         "predict_flops": 5,
         "parameters": 3,
         "trainable_parameters": 2,
         "search_flops": 77,
+        "model_bytes": 1234,
     }
     assert told["test"] == [scores["test"][1], scores["test"][2]]
 
 
-def test_predictions_have_a_row_per_split_seed_and_image(done, image_set, test_set):
-    table = outcomes.predictions(done, image_set, test_set)
-    assert list(table) == ["split", "seed", "id", "label", "p_low", "p_top"]
-    sizes = table.groupby(["split", "seed"]).size().to_dict()
-    assert sizes == {("valid", 1): 8, ("valid", 2): 8, ("test", 1): 12, ("test", 2): 12}
+def test_predictions_have_a_row_per_split_share_seed_and_image(trained, image_set, test_set):
+    table = outcomes.predictions(trained, image_set, test_set)
+    assert list(table) == ["split", "fraction", "seed", "id", "label", "p_low", "p_top"]
+    sizes = table.groupby(["split", "fraction", "seed"]).size().to_dict()
+    assert sizes == {
+        ("valid", 1, 1): 8, ("valid", 1, 2): 8, ("test", 1, 1): 12, ("test", 1, 2): 12, ("test", 0.5, 1): 12
+    }  # fmt: skip
     assert set(table.loc[table["split"] == "test", "id"]) == set(test_set.ids)
     by_id = dict(zip(image_set.ids, image_set.labels)) | dict(zip(test_set.ids, test_set.labels))
     assert table["label"].tolist() == [by_id[name] for name in table["id"]]
 
 
-def test_what_was_written_for_a_strategy_is_rebuilt_for_the_comparison(done, scores, image_set, test_set, tmp_path):
-    write_csv(tmp_path / "mine.csv", outcomes.predictions(done, image_set, test_set))
-    write_json(tmp_path / "mine.json", outcomes.document(scores, done, TUNED, best=2))
+def test_what_was_written_for_a_strategy_is_rebuilt_for_the_comparison(
+    done, trained, points, scores, image_set, test_set, tmp_path
+):
+    write_csv(tmp_path / "mine.csv", outcomes.predictions(trained, image_set, test_set))
+    write_json(tmp_path / "mine.json", outcomes.document(scores, trained, points, TUNED, 1234))
     entry = outcomes.entry(json.loads((tmp_path / "mine.json").read_text()), pd.read_csv(tmp_path / "mine.csv"))
     for part, told in ((entry.valid, entry.valid_scores), (entry.test, entry.test_scores)):
         assert [score(*pair) for pair in zip(part.labels, part.probabilities)] == [pytest.approx(s) for s in told]

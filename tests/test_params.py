@@ -49,7 +49,12 @@ BAD = [
     (f"{ROW}.rungs", [0, 10], [f"{ROW}.rungs.0", "greater than or equal to 1"]),
     (f"{ROW}.rungs", [0.5], [f"{ROW}.rungs.0", "integer", "0.5"]),
     ("search.keep", 1, ["search.keep", "less than 1"]),
-    ("train.seeds", [1, 1], ["train", "each seed once"]),
+    ("train.seeds", [1, 1], ["train", "seeds: name each once"]),
+    ("train.fractions", [0.5, 0.5, 1], ["train", "fractions: name each once"]),
+    ("train.fractions", [0.1, 0.5], ["train", "fractions: must name 1"]),
+    ("train.fractions", [0, 1], ["train.fractions.0", "greater than 0"]),
+    ("train.fractions", [1, 2], ["train.fractions.1", "less than or equal to 1", "2"]),
+    ("train.stretch", 1.5, ["train.stretch", "less than or equal to 1"]),
     ("train.seeds", [], ["train.seeds", "at least 1"]),
     ("train.seeds", [-1], ["train.seeds.0", "greater than or equal to 0"]),
     ("compare.metric", "f1", ["compare.metric", "'accuracy', 'balanced_accuracy', 'roc_auc' or 'log_loss'", "f1"]),
@@ -220,3 +225,13 @@ def test_every_point_of_a_shipped_space_is_a_recipe(data, row):
     }
     recipe = Recipe(**row.recipe, **point)
     assert {key: getattr(recipe, key) for key in point} == point
+
+
+def test_epochs_grow_as_images_shrink():
+    recipe = Recipe(backbone="compact", weights="random", cut=2, epochs=6, probe_epochs=3, learning_rate=0.01)
+    for stretch, epochs, probe_epochs in ((0, 6, 3), (0.5, 12, 6), (1, 24, 12)):
+        longer = recipe.stretched(0.25, stretch)
+        assert (longer.epochs, longer.probe_epochs) == (epochs, probe_epochs)
+        assert longer.model_copy(update={"epochs": 6, "probe_epochs": 3}) == recipe
+    assert recipe.stretched(1.0, 1) == recipe
+    assert recipe.stretched(0.3, 0.5).epochs == 11  # 10.95: rounded up

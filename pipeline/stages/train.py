@@ -1,4 +1,4 @@
-"""Retrain one strategy's best recipe with every seed, and open the test split to score it."""
+"""Retrain one strategy's best recipe for every seed and share of the images, and open the test split to score it."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -18,7 +18,6 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("strategy", help="a row of `strategies` in params.yaml")
     args = parser.parse_args(argv)
     params = parameters.load(args.params)
-    seeds = params.train.seeds
     quiet()
     one_thread_pool(params.runtime.threads)
     from pipeline import jobs, models, outcomes, tracking
@@ -33,26 +32,26 @@ def main(argv: Sequence[str] | None = None) -> None:
     setting, images, test = context.setting, context.setting.dev, context.tested()
     tuned = read_json(args.tuned)
     recipe = Recipe(**tuned["recipe"])
-    key = digest({"recipe": recipe, "seeds": seeds, "test": test.digest, **setting.identity()})
+    key = digest({"recipe": recipe, "train": params.train, "test": test.digest, **setting.identity()})
     dataset = tracking.Dataset(params.data.name, images.digest, str(args.dev))
     tags = {"stage": "train", "strategy": args.strategy}
+    planned = jobs.retrainings(recipe, params.train)
     with alone(args.work / f"train-{args.strategy}.lock"):
         tracker = tracking.MlflowTracker(args.params.resolve().parent, params.tracking.experiment, dataset)
         with (
             tracker.stage(f"train-{args.strategy}-{key}", f"train {args.strategy}", tags) as parent,
             Executor(params.search.workers, make_context, jobs.run, context) as executor,
-            TrialProgress(f"train {args.strategy}", len(seeds), len(seeds), "seed") as bar,
+            TrialProgress(f"train {args.strategy}", len(planned), len(planned), "training") as bar,
         ):
-            bar.expect(dict.fromkeys(range(len(seeds)), recipe.epochs))
-            planned = [jobs.Job((n,), (recipe,), seed, recipe.epochs) for n, seed in enumerate(seeds)]
-            done = {seed: job[0] for seed, job in zip(seeds, executor.map(planned, bar.hear))}
-            result = outcomes.summarise(done, images, test)
-            tracker.children(parent, [jobs.retrained(o, recipe, seed, result["test"][seed], tags)
-                                      for seed, o in done.items()])  # fmt: skip
-            best = outcomes.best_seed(result)
-            models.export_model(unit_folder(recipe, setting, best), args.model)
-            write_csv(args.out / f"{args.strategy}.csv", outcomes.predictions(done, images, test))
-            write_json(args.out / f"{args.strategy}.json", outcomes.document(result, done, tuned, best))
+            trained = jobs.retrain(planned, executor, bar)
+            outcomes.check(trained)
+            result = outcomes.summarise(trained[1.0], images, test)
+            points = outcomes.curve(trained, images, test)
+            tracker.children(parent, jobs.retrained(planned, trained, points, tags))
+            models.export_model(unit_folder(recipe, setting, outcomes.best_seed(result)), args.model)
+            size = sum(file.stat().st_size for file in args.model.iterdir())
+            write_csv(args.out / f"{args.strategy}.csv", outcomes.predictions(trained, images, test))
+            write_json(args.out / f"{args.strategy}.json", outcomes.document(result, trained, points, tuned, size))
             tracker.finish(parent, outcomes.means(result), [])
     write_json(args.timings, watch.read())
 

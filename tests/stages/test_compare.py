@@ -24,7 +24,8 @@ def test_it_holds_a_recipe_scores_with_intervals_and_costs_of_each_strategy(comp
                 assert scores["ci95"][0] <= scores["ci95"][1]
                 assert scores["mean"] == pytest.approx(sum(scores["per_seed"]) / 2)
         assert set(strategy["cost"]) == {
-            "search_flops", "train_flops", "predict_flops", "parameters", "trainable_parameters"
+            "search_flops", "train_flops", "fit_flops", "predict_flops", "parameters", "trainable_parameters",
+            "model_bytes"
         }  # fmt: skip
         assert all(isinstance(value, int) and value > 0 for value in strategy["cost"].values())
 

@@ -16,6 +16,12 @@ def predictions(chain, strategy):
     return chain.table("train", strategy)
 
 
+def rows_of(predictions, split, seed, fraction=1):
+    """Return the predictions of one training on one split."""
+    wanted = (predictions["split"] == split) & (predictions["seed"] == seed) & (predictions["fraction"] == fraction)
+    return predictions[wanted]
+
+
 def test_the_best_recipe_is_scored_once_a_seed(chain, result, strategy):
     tuned = chain.document("tune", strategy)
     assert (result["strategy"], result["recipe"], result["seeds"]) == (strategy, tuned["recipe"], [1, 2])
@@ -23,9 +29,22 @@ def test_the_best_recipe_is_scored_once_a_seed(chain, result, strategy):
         assert len(result[split]) == 2
         assert all(set(scores) == set(METRICS) for scores in result[split])
     assert set(result["cost"]) == {
-        "search_flops", "train_flops", "predict_flops", "parameters", "trainable_parameters"
+        "search_flops", "train_flops", "fit_flops", "predict_flops", "parameters", "trainable_parameters", "model_bytes"
     }  # fmt: skip
     assert result["cost"]["search_flops"] == tuned["search_flops"]
+
+
+def test_the_curve_is_scored_on_the_same_test_images_after_training_on_fewer(chain, result, predictions):
+    half, whole = result["curve"]
+    assert (half["fraction"], whole["fraction"]) == (0.5, 1)
+    assert whole["images"] == 2 * half["images"]
+    assert half["train_flops"] < whole["train_flops"]
+    assert whole["test"] == result["test"]
+    for seed, scores in zip(result["seeds"], half["test"]):
+        rows = rows_of(predictions, "test", seed, 0.5)
+        assert list(rows["id"]) == list(load(chain.prepared.test).ids)
+        assert score(rows["label"].to_numpy(), rows[["p_low", "p_top"]].to_numpy()) == pytest.approx(scores)
+    assert not len(rows_of(predictions, "valid", 1, 0.5))
 
 
 def test_the_model_to_register_is_that_of_the_best_seed_on_validation(result):
@@ -36,14 +55,14 @@ def test_the_model_to_register_is_that_of_the_best_seed_on_validation(result):
 def test_scores_are_those_of_the_predictions_written(result, predictions):
     for split in ("valid", "test"):
         for seed, scores in zip(result["seeds"], result[split]):
-            rows = predictions[(predictions["split"] == split) & (predictions["seed"] == seed)]
+            rows = rows_of(predictions, split, seed)
             found = score(rows["label"].to_numpy(), rows[["p_low", "p_top"]].to_numpy())
             assert found == pytest.approx(scores)
 
 
 def test_each_seed_opens_the_whole_test_split_and_no_image_of_it_is_in_training_or_validation(chain, predictions):
     dev, test = load(chain.prepared.dev), load(chain.prepared.test)
-    for _, rows in predictions.groupby("seed"):
+    for _, rows in predictions[predictions["fraction"] == 1].groupby("seed"):
         assert list(rows["id"][rows["split"] == "test"]) == list(test.ids)
         assert set(rows["id"][rows["split"] == "valid"]) < set(dev.ids)
     assert not set(dev.ids) & set(test.ids)
@@ -52,7 +71,7 @@ def test_each_seed_opens_the_whole_test_split_and_no_image_of_it_is_in_training_
 def test_the_exported_model_labels_the_test_images_as_they_were_scored(chain, strategy, result, predictions):
     test = load(chain.prepared.test)
     table = Classifier(chain.root / "models" / strategy).predict(np.asarray(test.images))
-    rows = predictions[(predictions["split"] == "test") & (predictions["seed"] == result["best_seed"])]
+    rows = rows_of(predictions, "test", result["best_seed"])
     np.testing.assert_allclose(table["p_top"], rows["p_top"], atol=2e-3)
 
 
@@ -61,7 +80,11 @@ def test_seeds_are_nested_in_a_run_of_the_stage(chain, strategy, result):
     assert (parent.info.status, parent.data.tags["stage"]) == ("FINISHED", "train")
     assert {f"{split}_{metric}" for split in ("valid", "test") for metric in METRICS} <= set(parent.data.metrics)
     children = chain.children(f"train {strategy}")
-    assert set(children) == {f"{strategy} seed 1", f"{strategy} seed 2"}
+    names = {f"{strategy} seed {seed}{share}" for seed in (1, 2) for share in ("", ", 50 % of the images")}
+    assert set(children) == names
+    half = children[f"{strategy} seed 1, 50 % of the images"]
+    assert half.data.tags["fraction"] == "0.5"
+    assert half.data.metrics["test_accuracy"] == pytest.approx(result["curve"][0]["test"][0]["accuracy"])
     for seed, scores in zip(result["seeds"], result["test"]):
         run = children[f"{strategy} seed {seed}"]
         assert (run.info.status, run.data.tags["seed"]) == ("FINISHED", str(seed))
