@@ -120,10 +120,24 @@ def _gradient_of_weight(
         span = (gradient.shape[3] - 1) * stride[1] + (count - 1) * dilation[1] + 1
         before = min(max(start, 0), span)
         seen = x[..., max(-start, 0) : max(span - start, 0)]
-        seen = F.pad(seen, (before, span - before - seen.shape[3], *rows))
+        seen = _with_zeros(seen, (before, span - before - seen.shape[3], *rows))
         size, around = (channels, 1, height, count), (above - rows[0], 0)
         parts.append(torch.nn.grad.conv2d_weight(seen, size, gradient, stride, around, dilation, channels))
     return torch.cat(parts, 3)
+
+
+def _with_zeros(x: Tensor, sides: Sides) -> Tensor:
+    """Return what F.pad would of maps that lie channels last; it writes the zeros alone, where F.pad fills all first."""
+    left, right, above, below = sides
+    height, width = x.shape[2:]
+    size = (len(x), above + height + below, left + width + right, x.shape[1])
+    out = x.new_empty(size).permute(0, 3, 1, 2)
+    out[:, :, :above].zero_()
+    out[:, :, above + height :].zero_()
+    out[:, :, above : above + height, :left].zero_()
+    out[:, :, above : above + height, left + width :].zero_()
+    out[:, :, above : above + height, left : left + width].copy_(x)
+    return out
 
 
 def _pair(value: Any) -> Pair:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional as F
 
-from pipeline.convolution import Depthwise, FastConvolutions
+from pipeline.convolution import Depthwise, FastConvolutions, _with_zeros
 from pipeline.cost import training_flops
 
 PAIRS = st.tuples(st.integers(1, 3), st.integers(1, 3))
@@ -62,6 +62,14 @@ def test_a_padded_depthwise_convolution_has_the_gradients_of_the_plain_one(side,
     layers = nn.Sequential(nn.ZeroPad2d(pad), depthwise(4, side, stride=stride, padding=padding))
     x = noise(2, 4, *sides)
     assert_equal_to_rounding(fast(layers, x), gradients(layers, x))
+
+
+@given(SIDES, st.tuples(*[st.integers(0, 3)] * 4))
+def test_zeros_around_a_map_are_those_of_pad(sides, pad):
+    x = noise(2, 3, *sides).contiguous(memory_format=torch.channels_last)
+    found = _with_zeros(x, pad)
+    assert torch.equal(found, F.pad(x, pad))
+    assert found.is_contiguous(memory_format=torch.channels_last)
 
 
 def padded_twice_used(x: torch.Tensor, convolution: nn.Module) -> torch.Tensor:
