@@ -127,7 +127,7 @@ def _gradient_of_weight(
 
 
 def _with_zeros(x: Tensor, sides: Sides) -> Tensor:
-    """Return what F.pad would of maps that lie channels last; it writes the zeros alone, where F.pad fills all first."""
+    """Return what F.pad would, of maps channels last; it writes zeros where they belong, F.pad everywhere first."""
     left, right, above, below = sides
     height, width = x.shape[2:]
     size = (len(x), above + height + below, left + width + right, x.shape[1])
