@@ -23,7 +23,7 @@ from tests.imports import PACKAGE, ROOT, closure, imported_files, imported_names
 FLOORS: list[set[str]] = [
     {"convolution"},
     {"devices", "errors", "catalog", "settings", "seeding", "augment", "cost", "metrics", "serving"},
-    {"recipe", "records", "cli", "comparison", "backbones", "connection", "executor", "serving_entry", "stem",
+    {"recipe", "records", "calibration", "cli", "comparison", "backbones", "connection", "executor", "serving_entry", "stem",
      "store", "sources/class_folders", "sources/elpv", "sources/labels_csv"},
     {"params", "data", "manifest", "sources/__init__", "network", "registry", "training", "terminal",
      "tracking", "trials"},
