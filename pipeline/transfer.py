@@ -19,8 +19,10 @@ class Spectrum(NamedTuple):
 def measure(features: np.ndarray, labels: np.ndarray, pixels: np.ndarray) -> dict[str, float]:
     """Return how far features (N, D) separate the labels, int (N,), and as a reference how far raw pixels (N, D') do.
 
-    `h_score`, `log_me` and `ridge_accuracy` of the features, the same of the pixels under `pixels_...`, and
-    `majority`, the share of the commonest class. Scores know neither order nor rotation of the features' axes.
+    `h_score` (and `h_score_if_random`, what labels at random would give), `log_me` and `ridge_accuracy` of the
+    features, the same of the pixels under `pixels_...`, and `majority`, the share of the commonest class. Neither the
+    order of the images matters nor a rotation of the features. An H-score is measured on the images it was fitted to,
+    and grows with the number of features: to compare features of different widths, take the other two.
     """
     reference = {f"pixels_{name}": value for name, value in _scores(pixels, labels).items()}
     return {**_scores(features, labels), **reference, "majority": float(np.bincount(labels).max() / len(labels))}
@@ -39,8 +41,10 @@ def _scores(features: np.ndarray, labels: np.ndarray) -> dict[str, float]:
     doubles = features.astype(np.float64)
     centred = doubles - doubles.mean(0)
     spread = spectrum(centred)
+    score, if_random = h_score(centred, labels, spread)
     return {
-        "h_score": h_score(centred, labels, spread),
+        "h_score": score,
+        "h_score_if_random": if_random,
         "log_me": log_me(labels, spectrum(doubles)),
         "ridge_accuracy": ridge_accuracy(labels, spread),
     }
@@ -56,19 +60,20 @@ def spectrum(features: np.ndarray) -> Spectrum:
     return Spectrum(values, vectors if wide else features @ vectors / np.sqrt(values))
 
 
-def h_score(centred: np.ndarray, labels: np.ndarray, spread: Spectrum) -> float:
-    """Return the H-score (Bao et al. 2019) with a shrunk covariance (Ibrahim et al. 2022) of centred features (N, D).
+def h_score(centred: np.ndarray, labels: np.ndarray, spread: Spectrum) -> tuple[float, float]:
+    """Return the shrunk H-score of centred features (N, D), and its mean over all orders of the labels.
 
-    trace(cov(f)^-1 cov(E[f|y])): the sum over the directions that part the classes of the share of variance that lies
-    between classes; from 0 to the number of classes less 1. In terms of the spectrum it is what a ridge regression
-    explains of the class indicators, and the shrinkage (Ledoit and Wolf 2004) is its penalty.
+    The H-score (Bao et al. 2019) is trace(cov(f)^-1 cov(E[f|y])), from 0 to the number of classes less 1; the shrunk
+    covariance (Ledoit and Wolf 2004) is for more features than images (Ibrahim et al. 2022). In terms of the spectrum
+    it is how much of the class indicators a ridge regression explains, with the shrinkage for a penalty.
     """
     shrinkage = _shrinkage(centred, spread.values)
     if shrinkage == 1:
-        return 0.0
-    penalty = shrinkage / (1 - shrinkage) * spread.values.sum() / centred.shape[1]
-    explained = ((spread.vectors.T @ _indicators(labels)) ** 2).sum(1)
-    return float(explained @ (spread.values / (spread.values + penalty)))
+        return 0.0, 0.0
+    kept = spread.values / (spread.values + shrinkage / (1 - shrinkage) * spread.values.sum() / centred.shape[1])
+    indicators = _indicators(labels)
+    explained = ((spread.vectors.T @ indicators) ** 2).sum(1)
+    return float(explained @ kept), float(kept.sum() * (indicators.shape[1] - 1) / (len(labels) - 1))
 
 
 def log_me(labels: np.ndarray, spread: Spectrum) -> float:

@@ -8,7 +8,7 @@ from sklearn.linear_model import Ridge
 
 from pipeline.transfer import PENALTIES, h_score, log_me, measure, ridge_accuracy, spectrum, thumbnails
 
-SCORES = ("h_score", "log_me", "ridge_accuracy")
+SCORES = ("h_score", "h_score_if_random", "log_me", "ridge_accuracy")
 
 
 @st.composite
@@ -85,7 +85,7 @@ def test_scores_are_finite_and_within_their_bounds(made):
 
 def test_classes_farther_apart_score_higher():
     near, middle, far = (scores(*apart(distance)) for distance in (0, 2, 6))
-    for name in SCORES:
+    for name in ("h_score", "log_me", "ridge_accuracy"):
         assert near[name] < middle[name] < far[name]
     assert far["ridge_accuracy"] > 0.99
     assert far["h_score"] > 1.7  # of at most 2
@@ -104,7 +104,7 @@ def test_features_and_pixels_are_told_apart():
     (good, labels), (bad, _) = apart(4), apart(0, seed=1)
     found = measure(good, labels, bad)
     assert set(found) == {*SCORES, *(f"pixels_{name}" for name in SCORES), "majority"}
-    assert all(found[name] > found[f"pixels_{name}"] for name in SCORES)
+    assert all(found[name] > found[f"pixels_{name}"] for name in ("h_score", "log_me", "ridge_accuracy"))
     assert all(type(value) is float for value in found.values())
     assert found["majority"] == pytest.approx(67 / 200)
 
@@ -143,7 +143,15 @@ def test_h_score_is_its_definition_with_ledoit_and_wolfs_covariance(width):
     means = np.stack([centred[labels == c].mean(0) for c in range(3)])[labels]
     between = (1 - estimate.shrinkage_) * np.cov(means, rowvar=False, bias=True)
     wanted = np.trace(np.linalg.solve(estimate.covariance_, between))
-    assert h_score(centred, labels, spectrum(centred)) == pytest.approx(wanted)
+    assert h_score(centred, labels, spectrum(centred))[0] == pytest.approx(wanted)
+
+
+@pytest.mark.parametrize("width", [3, 150])
+def test_the_h_score_of_labels_at_random_is_foretold(width):
+    features, labels = apart(3, count=100, width=width)
+    rng = np.random.default_rng(0)
+    seen = np.mean([scores(features, rng.permutation(labels))["h_score"] for _ in range(200)])
+    assert scores(features, labels)["h_score_if_random"] == pytest.approx(seen, rel=0.05)
 
 
 def published(features, labels):
