@@ -23,9 +23,9 @@ from tests.imports import PACKAGE, ROOT, closure, imported_files, imported_names
 FLOORS: list[set[str]] = [
     {"convolution"},
     {"devices", "errors", "catalog", "settings", "seeding", "augment", "cost", "metrics", "serving"},
-    {"recipe", "records", "cli", "comparison", "backbones", "connection", "executor", "serving_entry", "stem",
-     "store", "sources/class_folders", "sources/elpv", "sources/labels_csv"},
-    {"params", "data", "manifest", "sources/__init__", "network", "registry", "training", "terminal",
+    {"recipe", "records", "calibration", "cli", "comparison", "backbones", "connection", "executor", "serving_entry",
+     "stem", "store", "sources/class_folders", "sources/elpv", "sources/labels_csv", "transfer"},
+    {"params", "data", "latency", "manifest", "sources/__init__", "network", "registry", "training", "terminal",
      "tracking", "trials"},
     {"cache", "models", "features", "heads", "search", "outcomes", "report"},
     {"workspace"},
