@@ -11,9 +11,9 @@ import numpy as np
 
 from benchmarks.plain import Files
 from pipeline import data, jobs
-from pipeline.cli import cpu_seconds
 from pipeline.executor import Executor
 from pipeline.experiment import unit
+from pipeline.meters import cpu_seconds
 from pipeline.params import Params, Strategy
 from pipeline.recipe import Recipe
 from pipeline.records import Outcome

@@ -3,7 +3,6 @@
 import argparse
 import os
 import sys
-import time
 from collections.abc import Callable, Sequence
 from functools import wraps
 from pathlib import Path
@@ -56,27 +55,3 @@ def leave(code: int) -> NoReturn:
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)
-
-
-class Stopwatch:
-    """Measure a stage, its workers included: seconds, CPU-seconds, and the peak of resident memory."""
-
-    def __init__(self) -> None:
-        self._wall, self._cpu = time.perf_counter(), cpu_seconds()
-
-    def read(self) -> dict[str, float]:
-        """Return what has passed since the start."""
-        import resource
-
-        whose = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
-        return {
-            "seconds": time.perf_counter() - self._wall,
-            "cpu_seconds": cpu_seconds() - self._cpu,
-            "peak_rss_mib": max(resource.getrusage(who).ru_maxrss for who in whose) / 1024,  # of the largest process
-        }
-
-
-def cpu_seconds() -> float:
-    """Return what this process and its ended workers have used."""
-    ended = os.times()
-    return time.process_time() + ended.children_user + ended.children_system

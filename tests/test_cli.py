@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.cli import Stopwatch, arguments, guarded
+from pipeline.cli import arguments, guarded
 from pipeline.errors import UserError
 
 
@@ -64,12 +64,3 @@ def test_our_own_mistakes_keep_their_traceback(error):
 
 def test_a_user_error_is_a_value_error():
     assert issubclass(UserError, ValueError)
-
-
-def test_a_stopwatch_measures_time_work_and_memory():
-    watch = Stopwatch()
-    sum(range(200_000))
-    first, second = watch.read(), watch.read()
-    assert 0 < first["seconds"] < second["seconds"]
-    assert 0 < first["cpu_seconds"] <= second["cpu_seconds"]
-    assert 10 < first["peak_rss_mib"] < 100_000

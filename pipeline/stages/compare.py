@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline import params as parameters
-from pipeline.cli import Stopwatch, arguments, guarded, leave
+from pipeline.cli import arguments, guarded, leave
+from pipeline.meters import Stopwatch
 from pipeline.terminal import one_thread_pool, quiet
 
 

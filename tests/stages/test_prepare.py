@@ -62,7 +62,11 @@ def test_each_split_has_its_share_of_every_stratum(prepared):
 
 def test_a_second_run_gives_the_same_bytes_and_timings_in_a_file_of_their_own(run, prepared, tmp_path):
     assert run()[0] == 0
-    assert set(json.loads((tmp_path / "out/timings.json").read_text())) == {"seconds", "cpu_seconds", "peak_rss_mib"}
+    assert set(json.loads((tmp_path / "out/timings.json").read_text())) == {
+        "wall_seconds",
+        "cpu_seconds",
+        "peak_memory_bytes",
+    }
     for folder in (prepared.dev, prepared.test, prepared.report):
         assert contents(folder) == contents(tmp_path / "out" / folder.name)
 
