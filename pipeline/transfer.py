@@ -1,5 +1,6 @@
 """How far features separate the classes, before anything is trained on them: what transfer can hope for."""
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -7,6 +8,7 @@ from scipy.optimize import minimize_scalar
 
 PENALTIES = np.logspace(-6, 3, 19)  # of the ridge classifier, in units of the mean variance along a direction
 SIDE = 32  # of the thumbnails that stand for raw pixels
+_BATCH = 256  # images
 
 
 class Spectrum(NamedTuple):
@@ -22,7 +24,8 @@ def measure(features: np.ndarray, labels: np.ndarray, pixels: np.ndarray) -> dic
     `h_score` (and `h_score_if_random`, what labels at random would give), `log_me` and `ridge_accuracy` of the
     features, the same of the pixels under `pixels_...`, and `majority`, the share of the commonest class. Neither the
     order of the images matters nor a rotation of the features. An H-score is measured on the images it was fitted to,
-    and grows with the number of features: to compare features of different widths, take the other two.
+    and grows with the number of features: to compare features of different widths, take the other two. Needs about
+    five times the memory of the features in double precision: of very many images take a sample.
     """
     reference = {f"pixels_{name}": value for name, value in _scores(pixels, labels).items()}
     return {**_scores(features, labels), **reference, "majority": float(np.bincount(labels).max() / len(labels))}
@@ -31,10 +34,12 @@ def measure(features: np.ndarray, labels: np.ndarray, pixels: np.ndarray) -> dic
 def thumbnails(images: np.ndarray, side: int = SIDE) -> np.ndarray:
     """Return images, uint8 (N, H, W, C), as float32 (N, D') rows of block means: at most side x side of them each."""
     rows, columns = (np.linspace(0, size, min(side, size) + 1).astype(np.int64) for size in images.shape[1:3])
-    sums = np.add.reduceat(images, rows[:-1], axis=1, dtype=np.float32)
-    sums = np.add.reduceat(sums, columns[:-1], axis=2)
-    areas = np.diff(rows)[:, None, None] * np.diff(columns)[:, None]
-    return (sums / areas).astype(np.float32).reshape(len(images), -1)
+    small = np.empty((len(images), len(rows) - 1, len(columns) - 1, images.shape[3]), np.float32)
+    for start in range(0, len(images), _BATCH):  # the images may be a file larger than memory
+        sums = np.add.reduceat(images[start : start + _BATCH], rows[:-1], axis=1, dtype=np.float32)
+        small[start : start + _BATCH] = np.add.reduceat(sums, columns[:-1], axis=2)
+    small /= np.diff(rows)[:, None, None] * np.diff(columns)[:, None]
+    return small.reshape(len(images), math.prod(small.shape[1:]))
 
 
 def _scores(features: np.ndarray, labels: np.ndarray) -> dict[str, float]:

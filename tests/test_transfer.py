@@ -216,3 +216,8 @@ def test_thumbnails_of_one_grey_are_that_grey_whatever_their_size(height, width,
     small = thumbnails(np.full((2, height, width, 1), 200, np.uint8), side)
     assert small.shape == (2, min(side, height) * min(side, width))
     assert small == pytest.approx(200)
+
+
+def test_thumbnails_of_many_images_are_those_of_each():
+    images = np.random.default_rng(0).integers(0, 256, (300, 5, 5, 3), dtype=np.uint8)
+    assert np.array_equal(thumbnails(images, 2), np.concatenate([thumbnails(image[None], 2) for image in images]))
