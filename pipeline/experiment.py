@@ -1,5 +1,6 @@
 """One unit of work: train one recipe with one seed. Tuning and training both are tables of such units."""
 
+import time
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -15,12 +16,12 @@ from pipeline.metrics import score
 from pipeline.models import build, save_model
 from pipeline.network import split
 from pipeline.recipe import Recipe
-from pipeline.records import Epoch, Outcome, once
+from pipeline.records import Epoch, Outcome, once, write_json
 from pipeline.seeding import derive
 from pipeline.training import DivergedError, Fit, Inputs, Samples, Transform, first_view, predict
 from pipeline.workspace import Bench, OnEpoch, OnImages, Setting, load_state, save_state, unit_folder
 
-STATE = "state.pt"
+STATE, TIMING = "state.pt", "timing.json"
 
 
 def unit(
@@ -43,7 +44,15 @@ def unit(
     folder = unit_folder(recipe, setting, seed, fraction=fraction)
     name = f"epoch-{until}-{test.digest}.json" if test else f"epoch-{until}.json"
     work = _Unit(recipe, setting, seed, folder, fraction)
-    return Outcome.from_dict(once(folder / name, lambda: asdict(work.run(until, test, on_epoch, on_images))))
+
+    def train() -> dict[str, Any]:
+        start = time.perf_counter(), time.process_time()
+        outcome = work.run(until, test, on_epoch, on_images)
+        taken = {"seconds": time.perf_counter() - start[0], "cpu_seconds": time.process_time() - start[1]}
+        write_json(folder / TIMING, taken)  # apart from the outcome, which is the same in every run
+        return asdict(outcome)
+
+    return Outcome.from_dict(once(folder / name, train))
 
 
 class _Unit:

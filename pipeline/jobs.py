@@ -1,15 +1,14 @@
-"""What the executor is given: the trials of a rung, or the seeds of a retraining, cut into jobs."""
+"""What the executor is given: jobs, and what all of them share; and a rung's trials, cut into jobs."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from pipeline import bulk, data, experiment
 from pipeline.data import ImageSet
 from pipeline.executor import Executor, Report
 from pipeline.heads import stacks
-from pipeline.params import Features, Runtime, Train
+from pipeline.params import Features, Runtime
 from pipeline.recipe import Recipe
 from pipeline.records import Epoch, Outcome
 from pipeline.terminal import TrialProgress, quiet
@@ -69,13 +68,6 @@ def plan(rung: Rung, seed: int) -> list[Job]:
     return sorted(found, key=lambda job: job.numbers)
 
 
-def retrainings(recipe: Recipe, train: Train) -> list[Job]:
-    """Return a job for each seed and share of the training images: the largest share, which takes longest, first."""
-    pairs = [(fraction, seed) for fraction in sorted(train.fractions, reverse=True) for seed in train.seeds]
-    recipes = {fraction: recipe.stretched(fraction, train.stretch) for fraction in train.fractions}
-    return [Job((n,), (recipes[f],), seed, recipes[f].epochs, fraction=f) for n, (f, seed) in enumerate(pairs)]
-
-
 def run(job: Job, context: Context, report: Report) -> list[Outcome]:
     """Do a job, or read back what is done; report ("epoch", number, epoch) and ("images", count)."""
 
@@ -97,33 +89,6 @@ def tracked(t: Tried, strategy: str, tags: dict[str, str]) -> Unit:
     recipe, name = t.recipe.model_dump() | {"strategy": strategy}, f"{strategy} trial {t.number}"
     shown = {**tags, "state": t.state, "failed": t.outcome.failed}
     return Unit(f"trial-{t.number}", name, recipe, t.outcome.epochs, t.outcome.cost.measures(), shown)
-
-
-def retrain(planned: Sequence[Job], executor: Executor, bar: TrialProgress) -> dict[float, dict[int, Outcome]]:
-    """Do the retrainings; return their outcomes by share of the training images and by seed."""
-    bar.expect({job.numbers[0]: job.until for job in planned})
-    found: dict[float, dict[int, Outcome]] = {}
-    for job, (outcome,) in zip(planned, executor.map(planned, bar.hear), strict=True):
-        found.setdefault(job.fraction, {})[job.seed] = outcome
-    return found
-
-
-def retrained(
-    planned: Sequence[Job],
-    trained: Mapping[float, Mapping[int, Outcome]],
-    points: Sequence[dict[str, Any]],
-    tags: dict[str, str],
-) -> Iterator[Unit]:
-    """Yield retrainings as MLflow is to show them; `points` holds their scores on test by share and seed."""
-    scores = {point["fraction"]: dict(zip(trained[point["fraction"]], point["test"])) for point in points}
-    for job in planned:
-        outcome, share = trained[job.fraction][job.seed], f"{100 * job.fraction:g} %"
-        name = f"{tags['strategy']} seed {job.seed}" + (f", {share} of the images" if job.fraction < 1 else "")
-        tested = {f"test_{metric}": value for metric, value in scores[job.fraction][job.seed].items()}
-        measures = tested | outcome.cost.measures() | {"train_images": outcome.images}
-        shown = job.recipes[0].model_dump() | {"strategy": tags["strategy"]}
-        marks = tags | {"seed": str(job.seed), "fraction": f"{job.fraction:g}"}
-        yield Unit(f"seed-{job.seed}-{job.fraction:g}", name, shown, outcome.epochs, measures, marks)
 
 
 class Crew:

@@ -88,7 +88,12 @@ def curve(trained: Trained, dev: ImageSet, test: ImageSet) -> list[dict[str, Any
 
 
 def document(
-    scores: Scores, trained: Trained, points: list[dict[str, Any]], tuned: dict[str, Any], model_bytes: int
+    scores: Scores,
+    trained: Trained,
+    points: list[dict[str, Any]],
+    tuned: dict[str, Any],
+    model_bytes: int,
+    transfer: dict[str, float] | None,
 ) -> dict[str, Any]:
     """Return what results/train/<strategy>.json holds."""
     outcomes = trained[1.0]
@@ -101,6 +106,7 @@ def document(
         "best_seed": best_seed(scores),
         "cost": {**cost, "search_flops": tuned["search_flops"], "model_bytes": model_bytes},
         "curve": points,
+        "transfer": transfer,
         **{split: list(by_seed.values()) for split, by_seed in scores.items()},
     }
 

@@ -4,8 +4,8 @@ import pytest
 
 from pipeline.data import load
 from pipeline.executor import Executor
-from pipeline.jobs import Crew, open_context, plan, retrain, retrainings, run
-from pipeline.params import Features, Runtime, Train
+from pipeline.jobs import Crew, open_context, plan, run
+from pipeline.params import Features, Runtime
 from pipeline.recipe import Recipe
 from pipeline.terminal import TrialProgress
 from pipeline.trials import Rung
@@ -69,21 +69,3 @@ def test_states_are_kept_until_they_are_forgotten(make_context):
         crew.forget(context().setting)
         assert list(units.glob("*/state*.pt")) == []
         assert len(list(units.glob("*/epoch-1.json"))) == 2
-
-
-def test_a_retraining_is_planned_for_each_seed_and_share_the_longest_first(make_context, prepared, tmp_path, capsys):
-    planned = retrainings(recipe("input"), Train(seeds=(3, 1), fractions=(0.25, 1.0), stretch=0.5))
-    assert [(job.fraction, job.seed, job.until) for job in planned] == [
-        (1, 3, 2),
-        (1, 1, 2),
-        (0.25, 3, 4),
-        (0.25, 1, 4),
-    ]
-    make = partial(open_context, prepared.dev, prepared.test, tmp_path, 0.2, FEATURES, RUNTIME)
-    with Executor(1, make, run) as executor, TrialProgress("train", 4, 4) as bar:
-        trained = retrain(planned, executor, bar)
-    assert {share: list(by_seed) for share, by_seed in trained.items()} == {1.0: [3, 1], 0.25: [3, 1]}
-    assert "train: 100%" in capsys.readouterr().err
-    whole, quarter = (trained[share][1] for share in (1.0, 0.25))
-    assert quarter.images == round(whole.images / 4)
-    assert [len(outcome.epochs) for outcome in (whole, quarter)] == [2, 4]

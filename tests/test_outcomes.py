@@ -95,8 +95,8 @@ def test_means_are_over_seeds_by_split_and_metric(scores):
 
 
 def test_a_document_tells_recipe_seeds_scores_curve_and_mean_cost(trained, points, scores):
-    told = outcomes.document(scores, trained, points, TUNED, 1234)
-    assert told["curve"] == points
+    told = outcomes.document(scores, trained, points, TUNED, 1234, {"log_me": -0.4})
+    assert (told["curve"], told["transfer"]) == (points, {"log_me": -0.4})
     assert (told["strategy"], told["recipe"], told["seeds"], told["best_seed"]) == ("mine", TUNED["recipe"], [1, 2], 2)
     assert told["cost"] == {
         "train_flops": 115,
@@ -126,7 +126,7 @@ def test_what_was_written_for_a_strategy_is_rebuilt_for_the_comparison(
     done, trained, points, scores, image_set, test_set, tmp_path
 ):
     write_csv(tmp_path / "mine.csv", outcomes.predictions(trained, image_set, test_set))
-    write_json(tmp_path / "mine.json", outcomes.document(scores, trained, points, TUNED, 1234))
+    write_json(tmp_path / "mine.json", outcomes.document(scores, trained, points, TUNED, 1234, {"log_me": -0.4}))
     entry = outcomes.entry(json.loads((tmp_path / "mine.json").read_text()), pd.read_csv(tmp_path / "mine.csv"))
     for part, told in ((entry.valid, entry.valid_scores), (entry.test, entry.test_scores)):
         assert [score(*pair) for pair in zip(part.labels, part.probabilities)] == [pytest.approx(s) for s in told]

@@ -54,7 +54,7 @@ class Clone:
         return re.findall(r"Running stage '(.+)'", said), said
 
     def results(self):
-        files = [path for path in (self.root / "results").rglob("*.json") if path.parent.name != "timings"]
+        files = [path for path in (self.root / "results").rglob("*.json") if "timings" not in path.parts]
         return {str(path.relative_to(self.root)): path.read_bytes() for path in files}
 
     def runs(self):

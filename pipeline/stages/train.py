@@ -5,7 +5,7 @@ from functools import partial
 
 from pipeline import params as parameters
 from pipeline.cli import arguments, guarded, leave
-from pipeline.meters import Stopwatch
+from pipeline.meters import Energy, Stopwatch
 from pipeline.recipe import Recipe
 from pipeline.terminal import TrialProgress, one_thread_pool, quiet
 
@@ -21,7 +21,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     params = parameters.load(args.params)
     quiet()
     one_thread_pool(params.runtime.threads)
-    from pipeline import jobs, models, outcomes, tracking
+    from pipeline import jobs, latency, models, outcomes, retraining, tracking
     from pipeline.executor import Executor, alone
     from pipeline.records import digest, read_json, write_csv, write_json
     from pipeline.workspace import unit_folder
@@ -36,25 +36,29 @@ def main(argv: Sequence[str] | None = None) -> None:
     key = digest({"recipe": recipe, "train": params.train, "test": test.digest, **setting.identity()})
     dataset = tracking.Dataset(params.data.name, images.digest, str(args.dev))
     tags = {"stage": "train", "strategy": args.strategy}
-    planned = jobs.retrainings(recipe, params.train)
+    planned = retraining.plan(recipe, params.train)
     with alone(args.work / f"train-{args.strategy}.lock"):
         tracker = tracking.MlflowTracker(args.params.resolve().parent, params.tracking.experiment, dataset)
         with (
+            Energy(gpu=setting.device.type == "cuda") as energy,
             tracker.stage(f"train-{args.strategy}-{key}", f"train {args.strategy}", tags) as parent,
             Executor(params.search.workers, make_context, jobs.run, context) as executor,
             TrialProgress(f"train {args.strategy}", len(planned), len(planned), "training") as bar,
         ):
-            trained = jobs.retrain(planned, executor, bar)
+            trained = retraining.run(planned, executor, bar)
             outcomes.check(trained)
             result = outcomes.summarise(trained[1.0], images, test)
             points = outcomes.curve(trained, images, test)
-            tracker.children(parent, jobs.retrained(planned, trained, points, tags))
+            tracker.children(parent, retraining.tracked(planned, trained, points, tags))
             models.export_model(unit_folder(recipe, setting, outcomes.best_seed(result)), args.model)
-            size = sum(file.stat().st_size for file in args.model.iterdir())
+            size = latency.model_bytes(args.model)
+            known = retraining.separation(recipe, setting, params.train.seeds[0])
             write_csv(args.out / f"{args.strategy}.csv", outcomes.predictions(trained, images, test))
-            write_json(args.out / f"{args.strategy}.json", outcomes.document(result, trained, points, tuned, size))
+            write_json(args.out / f"{args.strategy}.json",
+                       outcomes.document(result, trained, points, tuned, size, known))  # fmt: skip
             tracker.finish(parent, outcomes.means(result), [])
-    write_json(args.timings, watch.read())
+    felt = latency.measure(args.model, images.images, params.runtime.threads)
+    write_json(args.timings, {**watch.read(), **energy.read(), "train": retraining.seconds(planned, setting), **felt})
 
 
 if __name__ == "__main__":

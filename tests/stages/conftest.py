@@ -38,7 +38,7 @@ class Chain:
     def command(self, stage: str, strategy: str = "") -> list[str]:
         """Return a stage's arguments."""
         root, results = self.root, self.root / "results"
-        timings = results / "timings" / f"{stage}-{strategy}.json"
+        timings = results / "timings" / stage / f"{strategy or stage}.json"
         paths = {
             "tune": {"dev": self.prepared.dev, "work": root / "work", "out": results / "tune", "timings": timings},
             "train": {"dev": self.prepared.dev, "test": self.prepared.test, "work": root / "work",
@@ -88,7 +88,7 @@ class Chain:
     def results(self) -> dict[str, bytes]:
         """Return what all files of results hold, but for timings."""
         files = [path for path in (self.root / "results").rglob("*") if path.is_file()]
-        return {str(p.relative_to(self.root)): p.read_bytes() for p in files if p.parent.name != "timings"}
+        return {str(p.relative_to(self.root)): p.read_bytes() for p in files if "timings" not in p.parts}
 
 
 def make_chain(root: Path, prepared: Any, params: dict[str, Any], write_params: Any, template: Path) -> Chain:

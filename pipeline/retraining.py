@@ -1,0 +1,77 @@
+"""The best recipe, trained again: for every seed, on all training images and on shares of them."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from pipeline import experiment, transfer
+from pipeline.executor import Executor
+from pipeline.jobs import Job
+from pipeline.models import build
+from pipeline.params import Train
+from pipeline.recipe import Recipe
+from pipeline.records import Outcome, read_json
+from pipeline.terminal import TrialProgress
+from pipeline.tracking import Unit
+from pipeline.training import first_view
+from pipeline.workspace import Bench, Setting, unit_folder
+
+MOST_SEPARATED = 10_000  # images by which features are judged: enough for a fraction of a point
+
+
+def plan(recipe: Recipe, train: Train) -> list[Job]:
+    """Return a job for each seed and share of the training images: the largest share, which takes longest, first."""
+    pairs = [(fraction, seed) for fraction in sorted(train.fractions, reverse=True) for seed in train.seeds]
+    recipes = {fraction: recipe.stretched(fraction, train.stretch) for fraction in train.fractions}
+    return [Job((n,), (recipes[f],), seed, recipes[f].epochs, fraction=f) for n, (f, seed) in enumerate(pairs)]
+
+
+def run(planned: Sequence[Job], executor: Executor, bar: TrialProgress) -> dict[float, dict[int, Outcome]]:
+    """Do the retrainings; return their outcomes by share of the training images and by seed."""
+    bar.expect({job.numbers[0]: job.until for job in planned})
+    found: dict[float, dict[int, Outcome]] = {}
+    for job, (outcome,) in zip(planned, executor.map(planned, bar.hear), strict=True):
+        found.setdefault(job.fraction, {})[job.seed] = outcome
+    return found
+
+
+def tracked(
+    planned: Sequence[Job],
+    trained: Mapping[float, Mapping[int, Outcome]],
+    points: Sequence[dict[str, Any]],
+    tags: dict[str, str],
+) -> Iterator[Unit]:
+    """Yield retrainings as MLflow is to show them; `points` holds their scores on test by share and seed."""
+    scores = {point["fraction"]: dict(zip(trained[point["fraction"]], point["test"])) for point in points}
+    for job in planned:
+        outcome, share = trained[job.fraction][job.seed], f"{100 * job.fraction:g} %"
+        name = f"{tags['strategy']} seed {job.seed}" + (f", {share} of the images" if job.fraction < 1 else "")
+        tested = {f"test_{metric}": value for metric, value in scores[job.fraction][job.seed].items()}
+        measures = tested | outcome.cost.measures() | {"train_images": outcome.images}
+        shown = job.recipes[0].model_dump() | {"strategy": tags["strategy"]}
+        marks = tags | {"seed": str(job.seed), "fraction": f"{job.fraction:g}"}
+        yield Unit(f"seed-{job.seed}-{job.fraction:g}", name, shown, outcome.epochs, measures, marks)
+
+
+def seconds(planned: Sequence[Job], setting: Setting) -> dict[str, float]:
+    """Return what one of the retrainings on all images took on average, its scoring included."""
+    whole = [job for job in planned if job.fraction == 1]
+    folders = [unit_folder(job.recipes[0], setting, job.seed) for job in whole]
+    taken = [read_json(folder / experiment.TIMING) for folder in folders]
+    return {
+        "seconds_per_training": sum(each["seconds"] for each in taken) / len(taken),
+        "cpu_seconds_per_training": sum(each["cpu_seconds"] for each in taken) / len(taken),
+    }
+
+
+def separation(recipe: Recipe, setting: Setting, seed: int) -> dict[str, float] | None:
+    """Return how far a pretrained backbone's features, as they are, separate the classes; None of random weights."""
+    if recipe.weights == "random":
+        return None
+    images = setting.dev
+    rows = np.unique(np.linspace(0, len(images) - 1, MOST_SEPARATED).astype(np.int64))
+    network = build(recipe, images, seed)
+    features = first_view(Bench(network, recipe, setting, lambda count: None).inputs("head"), rows)
+    pixels = transfer.thumbnails(np.asarray(images.images[rows]))
+    return transfer.measure(features.cpu().numpy(), images.labels[rows], pixels)
