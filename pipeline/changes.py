@@ -4,9 +4,10 @@ from typing import Any
 
 from pipeline.constraints import Finding, loosen
 from pipeline.decision import Decision
+from pipeline.metrics import LOWER_IS_BETTER
 from pipeline.phrases import apart, chance, flops, gap, gap_interval, rough, times
 from pipeline.standing import Lead, cheapest, lead, overtaker, ranked, train_flops
-from pipeline.wording import called, listed, score
+from pipeline.wording import called, listed, score, signed, unit
 
 
 def changes(decision: Decision) -> list[str]:
@@ -105,8 +106,11 @@ def _sureness(found: Lead) -> str:
 
 
 def _ahead(found: Lead, metric: str) -> str:
-    sign = "+" if found.gain >= 0 else "-"
-    return f"{sign}{gap(abs(found.gain), metric)} {called(metric)} ({gap_interval(found.ci95, metric)})"
+    within = gap_interval(found.ci95, metric)
+    if metric in LOWER_IS_BETTER:
+        side = "lower" if found.gain >= 0 else "higher"
+        return f"{called(metric)} {gap(found.gain, metric)} {side} ({within})"
+    return f"{signed(found.gain, metric)}{unit(metric)} {called(metric)} ({within})"
 
 
 def _other_costs(decision: Decision) -> list[str]:

@@ -196,7 +196,8 @@ def _named(names: list[str], leads: dict[str, Lead]) -> str:
     if len(names) <= 3:
         return listed([f"{name} ({chance(leads[name].chance)})" for name in names])
     ends = [chance(end(leads[name].chance for name in names)) for end in (min, max)]
-    return f"{listed(names)} ({ends[0]}{'' if ends[0] == ends[1] else ' to ' + ends[1].removeprefix('P ')})"
+    last = ends[1].removeprefix("P = ").removeprefix("P ")
+    return f"{listed(names)} ({ends[0]}{f' to {last}' if ends[0] != ends[1] else ''})"
 
 
 def _total(comparison: Comparison, name: str) -> str:

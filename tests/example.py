@@ -1,6 +1,6 @@
 """A comparison as `compare` writes it, complete and the same each time, for tests of what reads it."""
 
-from itertools import combinations
+from itertools import combinations, pairwise
 from math import log2
 from statistics import NormalDist
 from typing import Any
@@ -159,7 +159,7 @@ def _bins(error: float) -> list[dict[str, float]]:
     ends = [0.5, 0.7, 0.9, 1.0]
     return [
         {"low": low, "high": high, "share": 1 / 3, "confidence": (low + high) / 2,
-         "accuracy": (low + high) / 2 - error} for low, high in zip(ends, ends[1:])
+         "accuracy": (low + high) / 2 - error} for low, high in pairwise(ends)
     ]  # fmt: skip
 
 
