@@ -56,6 +56,17 @@ def test_of_those_that_meet_every_limit_the_cheapest_that_none_of_them_beats(con
     assert found["constraints"] == constraints
 
 
+def test_there_is_a_front_for_training_and_one_for_prediction():
+    found = said(None)
+    assert (found["front"], found["front_predict"]) == (["frozen", "finetune"], ["scratch", "finetune"])
+
+
+def test_what_was_measured_is_nearer_than_what_was_not():
+    timed = {"b": timings("b")["b"]}
+    assert "The nearest is b," in said(LEVEL, {"latency_ms": 3, "min_accuracy": 0.9}, timed)["reason"]
+    assert "The nearest is b," in said(LEVEL, {"latency_ms": 3, "train_flops": 1e12}, timed)["reason"]
+
+
 def test_a_strategy_that_is_shut_out_beats_nobody():
     assert said(TOLD)["recommended"] == "b"
     assert said(TOLD, {"train_flops": 2e12})["recommended"] == "a"
@@ -232,6 +243,9 @@ AHEAD = {"a": CHEAP | {"accuracy": 0.9}, "b": DEAR | {"accuracy": 0.8}}
          ["With 4.0 times the images (about 6,400) b would be level with a."]),
         (AHEAD, {"crossings": crossing(outcome="inside", images=800.0, ci95=[500.0, 900.0])}, {},
          ["With fewer images (about 800; 95 %: 500 to 900) b would be level with a, with fewer still ahead."]),
+        (LEVEL, {"crossings": crossing(outcome="inside", leader="b", images=800.0)}, {},  # overtaken already
+         [f"If accuracy alone counted: b, +1.0 points accuracy (95 %: {MINUS}0.8 to 2.8), but it cannot be told from a "
+          "(P = 0.86)."]),
         (AHEAD, {"crossings": crossing()}, {"images": 3200},
          ["Learning curves: b catches up with a at about 6,400 images."]),
         (AHEAD, {"crossings": crossing()}, {"images": 800},
