@@ -5,6 +5,7 @@ zero (as Fieller's does): such a set covers the true crossing as often as the in
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -51,12 +52,14 @@ def crossover(
 
     `outcome` is inside the measured range; beyond it, within REACH times the images; never: the one behind with all
     images is told behind up to REACH times as many; or unclear. `leader` is the one told better with all images.
+    `not_before` is the least number of images at which the one behind may have caught up, where that is unclear.
     `ci95`, at this confidence, lies between a size at which one is told better and a size at which the other is.
     The order of the two does not matter.
     """
     if b < a:
         a, b, draws_a, draws_b = b, a, draws_b, draws_a
-    found = {"a": a, "b": b, "metric": metric, "outcome": "unclear", "leader": None, "images": None, "ci95": None}
+    found: dict[str, Any] = {"a": a, "b": b, "metric": metric, "outcome": "unclear", "leader": None, "images": None, "ci95": None,
+             "not_before": None}  # fmt: skip
     points = _points(sizes, [draws_a, draws_b], metric)
     if points is None:
         why = "one training size makes no curve" if len(sizes) < 2 else "too few of the resamples have a score"
@@ -73,9 +76,12 @@ def crossover(
         outcome = "inside" if nearest.images <= full else "beyond"
         return {**found, "outcome": outcome, "images": nearest.images, "ci95": [nearest.low, nearest.high],
                 "sentence": said}  # fmt: skip
-    behind = (1 - chance if leader == b else chance)[(grid >= full) & (grid <= full * REACH)]
-    never = leader is not None and bool((behind > (1 + confidence) / 2).all())
-    return {**found, "outcome": "never" if never else "unclear", "sentence": _said(a, b, leader, never, full * REACH)}
+    if leader is None:
+        return {**found, "sentence": f"where {a} and {b} cross cannot be told from these points"}
+    lead = _lead(grid, chance if leader == a else 1 - chance, full, confidence)
+    never = lead is not None and lead > full * REACH
+    found = {**found, "outcome": "never" if never else "unclear", "not_before": None if never else lead}
+    return {**found, "sentence": _said_lead(leader, b if leader == a else a, never, lead, full * REACH)}
 
 
 def _points(sizes: np.ndarray, draws: list[np.ndarray], metric: str) -> Points | None:
@@ -97,6 +103,14 @@ def _leader(a: str, b: str, differences: np.ndarray, metric: str, confidence: fl
     return a if low > 0 else b if high < 0 else None
 
 
+def _lead(grid: np.ndarray, chance: np.ndarray, full: float, confidence: float) -> float | None:
+    """Return up to how many images, from all there are, one stays told better; infinity where to the end."""
+    level, chance, sizes = (1 + confidence) / 2, chance[grid >= full], grid[grid >= full]
+    if chance[0] <= level:
+        return None
+    return _reached(sizes, chance, level) if (chance <= level).any() else float("inf")
+
+
 @dataclass(frozen=True)
 class _Crossing:
     low: float  # images
@@ -110,16 +124,16 @@ class _Crossing:
 
 
 def _crossings(grid: np.ndarray, chance: np.ndarray, confidence: float) -> list[_Crossing]:
-    """Return every stretch of sizes between one at which a strategy is told better and the next at which the other is."""
+    """Return every stretch from a size at which a strategy is told better to the next at which the other is."""
     high = (1 + confidence) / 2
     known = np.flatnonzero((chance > high) | (chance < 1 - high))
     found = []
-    for i, j in zip(known, known[1:]):
+    for i, j in pairwise(known):
         a_first = bool(chance[i] > 0.5)
         if a_first != bool(chance[j] > 0.5):
             fall = (chance if a_first else 1 - chance)[i : j + 1]  # the first one's chance, from high to 1 - high
-            ends = [_reached(grid[i : j + 1], fall, level) for level in (high, 0.5, 1 - high)]
-            found.append(_Crossing(*ends, a_first))
+            low, middle, last = (_reached(grid[i : j + 1], fall, level) for level in (high, 0.5, 1 - high))
+            found.append(_Crossing(low, middle, last, a_first))
     return found
 
 
@@ -130,9 +144,7 @@ def _reached(sizes: np.ndarray, chance: np.ndarray, level: float) -> float:
     return float(np.exp(x[0] + (x[1] - x[0]) * (y[0] - ndtri(level)) / (y[0] - y[1])))
 
 
-def _said_crossing(
-    names: tuple[str, str], crossing: _Crossing, full: float, count: int, confidence: float
-) -> str:
+def _said_crossing(names: tuple[str, str], crossing: _Crossing, full: float, count: int, confidence: float) -> str:
     winner, loser = names
     verb = "overtakes" if crossing.images <= full else "catches up with"
     low, middle, high = (_rounded(n) for n in (crossing.low, crossing.images, crossing.high))
@@ -140,14 +152,12 @@ def _said_crossing(
     return f"{winner} {verb} {loser} at about {middle} images ({100 * confidence:g} %: {low} to {high}){again}"
 
 
-def _said(a: str, b: str, leader: str | None, never: bool, limit: float) -> str:
-    if leader is None:
-        return f"where {a} and {b} cross cannot be told from these points"
-    other = b if leader == a else a
+def _said_lead(leader: str, other: str, never: bool, lead: float | None, limit: float) -> str:
     within = f"{leader} within ten times your data ({limit:,.0f} images)"
     if never:
         return f"{other} does not catch up with {within}"
-    return f"whether {other} catches up with {within} cannot be told from these points"
+    bound = "" if lead is None else f"; not before about {_rounded(lead)}"
+    return f"whether {other} catches up with {within} cannot be told from these points{bound}"
 
 
 def _rounded(images: float) -> str:

@@ -5,7 +5,8 @@ the first is well known and the others have a range: error(n) = E (r + (1 - r) (
 with all N images, r in [0, 1] the share of it that more images would not remove, and c the exponent. Four points do not
 fix three parameters, so none is picked: all (r, c) of a grid count, each by how well it explains the points (Bayes).
 Real curves follow no law exactly (Mohr and van Rijn 2022; Viering and Loog 2023), so the error may depart from its law
-along a random walk in log n, whose step is weighed in the same way. So doubt grows with the distance from the points.
+along a random walk in log n, and its slope along another, with a step that is weighed in the same way. So doubt grows
+with the distance from the points.
 """
 
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from scipy.special import ndtr
 _SHARES = (np.arange(9) + 0.5) / 9  # r
 _EXPONENTS = np.geomspace(0.08, 2.0, 9)  # c
 _STEPS = (0.01, 0.03, 0.1)  # of the walk: share of the error, per square root of an e-fold of images
+_BENDS = 0.2  # variance of the walk's slope per e-fold, in steps squared: the two are alike after a factor of about ten
 _NEGLIGIBLE = 1e-6  # weight of a law next to the heaviest
 _SIGNS = np.array([1.0, -1.0])
 
@@ -48,8 +50,14 @@ class Points:
 
     def walk(self, at: np.ndarray, step: float) -> np.ndarray:
         """Return the covariance (K, sizes, F) of departures from the law at some sizes and at the measured ones."""
-        shared = np.minimum.outer(np.log(at), np.log(self.sizes)) - np.log(self.sizes[0])
+        shared = _covariance(np.log(at / self.sizes[0])[:, None], np.log(self.sizes / self.sizes[0]))
         return step**2 * shared * self.level(at)[:, :, None] * self.errors[:, None, :]
+
+
+def _covariance(u: np.ndarray, v: np.ndarray) -> np.ndarray:
+    """Return the covariance of departures after u and v e-folds of images: steps, and steps in slope (_BENDS)."""
+    less, more = np.minimum(u, v), np.maximum(u, v)
+    return less + _BENDS * less**2 * (3 * more - less) / 6
 
 
 @dataclass(frozen=True)
@@ -105,7 +113,7 @@ class _Weighed:
         self.scale = np.einsum("ikl,il->ik", self.spread, moment)  # (cells, K): mean of each E
         determinants = np.linalg.slogdet(self.spread)[1] - np.linalg.slogdet(total)[1]
         misfit = seen @ self.inverse @ seen - (moment * self.scale).sum(1)
-        self.evidence = np.where((self.scale > 0).all(1), (determinants - misfit) / 2, -np.inf)  # log, up to a constant
+        self.evidence = (determinants - misfit) / 2  # log, up to a constant
 
 
 def likeliest(points: Points) -> Law:
@@ -113,12 +121,13 @@ def likeliest(points: Points) -> Law:
     cells = _Cells(np.linspace(0, 1, 51), np.geomspace(_EXPONENTS[0], _EXPONENTS[-1], 51), 1)
     weighed = _Weighed(points, cells, _STEPS[0])
     best = int(weighed.evidence.argmax())
-    error, share, c = weighed.scale[best, 0], cells.shares[best, 0], cells.exponents[best, 0]
+    error, share, c = max(weighed.scale[best, 0], 0), cells.shares[best, 0], cells.exponents[best, 0]
     return Law(float(error * share), float(error * (1 - share) * points.sizes[-1] ** c), float(c))
 
 
 def posterior(points: Points, at: np.ndarray) -> Mixture:
     """Return the error of one strategy, or that of the first less that of the second, at sizes from the first up."""
+    assert at.min() >= points.sizes[0], "nothing is known of fewer images than were measured"
     cells = _Cells(_SHARES, _EXPONENTS, len(points.errors))
     parts = [_Weighed(points, cells, step) for step in _STEPS]
     evidence = np.stack([part.evidence for part in parts])
@@ -137,7 +146,8 @@ def _predicted(
     signs = _SIGNS[:strategies, None]
     shared = (signs[:, :, None] * points.walk(at, part.step)).transpose(0, 2, 1).reshape(-1, len(at))  # (K F, sizes)
     pull = part.inverse @ shared
-    alone = part.step**2 * np.log(at / points.sizes[0]) * (points.level(at) ** 2).sum(0)
+    folds = np.log(at / points.sizes[0])
+    alone = part.step**2 * _covariance(folds, folds) * (points.level(at) ** 2).sum(0)
     taken = np.einsum("ikf,kfn->ikn", part.curves[rows], pull.reshape(strategies, count, -1))
     trend = signs * cells.curves(at / points.sizes[-1], rows) - taken
     mean = points.errors.ravel() @ pull + np.einsum("ik,ikn->in", part.scale[rows], trend)
