@@ -58,8 +58,8 @@ def crossover(
     """
     if b < a:
         a, b, draws_a, draws_b = b, a, draws_b, draws_a
-    found: dict[str, Any] = {"a": a, "b": b, "metric": metric, "outcome": "unclear", "leader": None, "images": None, "ci95": None,
-             "not_before": None}  # fmt: skip
+    nothing = dict.fromkeys(("leader", "images", "ci95", "not_before"))
+    found: dict[str, Any] = {"a": a, "b": b, "metric": metric, "outcome": "unclear", **nothing}
     points = _points(sizes, [draws_a, draws_b], metric)
     if points is None:
         why = "one training size makes no curve" if len(sizes) < 2 else "too few of the resamples have a score"
