@@ -93,8 +93,8 @@ def crossings(difference: np.ndarray) -> np.ndarray:
 
 def belongs(first: np.ndarray, second: np.ndarray, place: str) -> bool:
     """Say whether two curves are ones that people have, and cross once at the place, or not at all up to 10 times."""
-    if max(first[0], second[0]) > 0.5:
-        return False
+    if max(first[0], second[0]) > 0.5 or place == "equal":
+        return max(first[0], second[0]) <= 0.5
     reached = crossings(first - second)
     reached = reached[reached < curves.REACH * FULL]
     if place == "none" or len(reached) != 1:
@@ -111,9 +111,7 @@ def truths(scenario: Scenario, count: int, rng: np.random.Generator) -> np.ndarr
         drawn = [_drawn(scenario.family, rng, 200) for _ in "ab"]
         if scenario.place == "equal":
             drawn[1] = drawn[0]
-        for pair in np.stack(drawn, 1):
-            if scenario.place == "equal" or belongs(*pair, scenario.place):
-                found.append(pair)
+        found.extend(pair for pair in np.stack(drawn, 1) if belongs(*pair, scenario.place))
     return np.stack(found[:count])
 
 
