@@ -24,8 +24,8 @@ SIZES = np.array([157.0, 394.0, 787.0, 1575.0])
 FULL = SIZES[-1]
 FINE = np.geomspace(SIZES[0], 100 * FULL, 600)  # where the truth is looked at
 RESAMPLES, CONFIDENCE = 600, 0.95
-# Shares of what makes an image hard: for all; for one strategy; for one training. Set so that accuracies of seeds
-# differ by about 0.5 points and a difference of two strategies has a deviation of about one, as on the demo's images.
+# Shares of what makes an image hard, for all, for one strategy, for one training: so that accuracies of seeds differ by
+# about half a point, and a difference of two strategies has a deviation of about one, as on the demo's images.
 HARD, OWN, ONCE = 0.6, 0.25, 0.15
 LUCK = (
     0.02  # deviation of a seed's shift, shared over sizes; again as much, growing with fewer images, for one training
@@ -159,8 +159,6 @@ class Bootstrap:
 
 
 # Judgement
-
-
 Row = dict[str, Any]  # what was said of one pair of curves, and whether it is true
 
 
@@ -186,8 +184,7 @@ def _row(scenario: Scenario, pair: np.ndarray, bootstrap: Bootstrap, rng: np.ran
         row["bound_held"] = not ((real > FULL) & (real < said["not_before"])).any()
     looked = np.array([np.sqrt(SIZES[0] * SIZES[1]), FULL, curves.REACH * FULL])
     low, _, high = curves.band(SIZES, draws[:, 0], looked, scenario.metric, CONFIDENCE)
-    true = at(looked, pair[:1])[0]
-    true = true if scenario.metric == "log_loss" else 1 - true
+    true = at(looked, pair[:1])[0] if scenario.metric == "log_loss" else 1 - at(looked, pair[:1])[0]
     row["band_between"], row["band_full"], row["band_ten"] = map(bool, (low <= true) & (true <= high))
     return row
 
@@ -199,7 +196,7 @@ def _mean(rows: Sequence[Row], key: str) -> float | None:
 
 
 def _outcome(rows: Sequence[Row], outcome: str) -> float | None:
-    return float(np.mean([row["outcome"] == outcome for row in rows])) if rows else None
+    return _mean([{"said": row["outcome"] == outcome} for row in rows], "said")
 
 
 def summary(rows: Sequence[Row]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from benchmarks import crossover as simulation
 from benchmarks.crossover import Scenario
-from pipeline.curves import band, crossover, fit
+from pipeline.curves import _Crossing, band, crossover, fit
 
 SIZES = np.array([157, 394, 787, 1575])
 FLAT, STEEP = (0.05, 0.8, 0.35), (0.0, 6.0, 0.55)  # they cross at 1,340 images
@@ -61,6 +61,17 @@ def test_one_behind_that_learns_faster_may_catch_up_but_not_at_once():
     assert (found["outcome"], found["leader"], found["images"]) == ("unclear", "flat", None)
     assert 1575 < found["not_before"] < 15750
     assert found["sentence"].startswith("whether steep catches up with flat within ten times your data (15,750 images)")
+
+
+def test_the_more_confidence_the_sooner_the_lead_may_be_lost():
+    bounds = [crossed(law(0.05, 0.3, 0.3), law(0.02, 2, 0.4), confidence=c)["not_before"] for c in (0.8, 0.9, 0.95)]
+    assert bounds[0] > bounds[1] > bounds[2]
+
+
+def test_a_crossing_whose_interval_is_mostly_too_far_is_not_told():
+    assert _Crossing(5000, 14000, 40000, True).most_below(15000)
+    assert not _Crossing(8000, 14000, 40000, True).most_below(15000)
+    assert not _Crossing(5000, 16000, 40000, True).most_below(15000)
 
 
 def test_curves_within_noise_of_each_other_cannot_be_told():
