@@ -1,0 +1,76 @@
+"""How numbers are written for people."""
+
+from collections.abc import Sequence
+
+POINTS = frozenset({"accuracy", "balanced_accuracy"})  # shares, shown as percentages
+LONG = {"balanced_accuracy": "balanced accuracy", "roc_auc": "area under the ROC curve", "log_loss": "log loss"}
+SHORT = {"balanced_accuracy": "balanced", "roc_auc": "AUC", "log_loss": "log loss"}
+
+
+def quantity(value: float) -> str:
+    """Return a number with an SI prefix and three significant digits: 1.23 T."""
+    value = float(f"{value:.3g}")  # first, so that 999,999 is 1 M
+    for power, prefix in ((18, "E"), (15, "P"), (12, "T"), (9, "G"), (6, "M"), (3, "k")):
+        if value >= 10**power:
+            return f"{value / 10**power:.3g} {prefix}"
+    return f"{value:.3g} "
+
+
+def percent(value: float) -> str:
+    """Return a share as a percentage with one decimal."""
+    return f"{100 * value:.1f} %"
+
+
+def scale(metric: str) -> float:
+    """Return what a score is multiplied by before it is shown."""
+    return 100.0 if metric in POINTS else 1.0
+
+
+def score(value: float, metric: str) -> str:
+    """Return a score as people write it: 87.8 % of an accuracy, 0.937 of all else."""
+    return percent(value) if metric in POINTS else f"{value:.3f}"
+
+
+def span(ends: Sequence[float], metric: str) -> str:
+    """Return an interval of a score: 85.3 to 90.1 %."""
+    low, high = ends
+    return f"{100 * low:.1f} to {100 * high:.1f} %" if metric in POINTS else f"{low:.3f} to {high:.3f}"
+
+
+def signed(value: float, metric: str) -> str:
+    """Return a difference of two scores with its sign, in points of an accuracy: +1.4."""
+    text = f"{100 * value:+.1f}" if metric in POINTS else f"{value:+.3f}"
+    return text.replace("-", "\N{MINUS SIGN}")
+
+
+def unit(metric: str) -> str:
+    """Return the unit of a difference, with a space before it, if it has one."""
+    return " points" if metric in POINTS else ""
+
+
+def called(metric: str) -> str:
+    """Return a metric's name in a sentence."""
+    return LONG.get(metric, metric)
+
+
+def megabytes(count: float) -> str:
+    """Return bytes as MB or GB (10^6, 10^9)."""
+    return f"{count / 1e9:.3g} GB" if count >= 1e9 else f"{count / 1e6:.3g} MB"
+
+
+def duration(seconds: float) -> str:
+    """Return a time with about three significant digits: 45 s, 3.5 min, 2.1 h."""
+    for size, name in ((3600, "h"), (60, "min")):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.3g} {name}"
+    return f"{seconds:.3g} s"
+
+
+def p_value(value: float) -> str:
+    """Return a p-value to three decimals; below that, < 0.001."""
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def listed(names: Sequence[str]) -> str:
+    """Return names as a sentence lists them: a, b and c."""
+    return " and ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else "".join(names)
