@@ -6,7 +6,7 @@ theme recolours it; text stays text, in the page's own font.
 
 import io
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -21,7 +21,7 @@ from matplotlib.transforms import Bbox
 from pipeline.records import atomic
 from pipeline.wording import quantity
 
-# Okabe and Ito's colours (light theme, dark theme), each darkened or lightened to a contrast of 3:1 with the background.
+# Okabe and Ito's colours (light theme, dark theme), darkened or lightened to 3:1 with the background.
 SERIES = (
     ("#0072b2", "#4ba3e3"),
     ("#c95700", "#f07d3a"),
@@ -32,7 +32,12 @@ SERIES = (
     ("#3d4450", "#b9c0ca"),
     ("#7d7500", "#e3d94a"),
 )
-INK, MUTED, LINE, SURFACE = ("#1a1f26", "#e8ebef"), ("#59626f", "#a3acb8"), ("#d9dde3", "#343b45"), ("#fffffe", "#1b2027")
+INK, MUTED, LINE, SURFACE = (
+    ("#1a1f26", "#e8ebef"),
+    ("#59626f", "#a3acb8"),
+    ("#d9dde3", "#343b45"),
+    ("#fffffe", "#1b2027"),
+)
 THEME = {"ink": INK, "muted": MUTED, "line": LINE, "surface": SURFACE} | {f"s{i}": c for i, c in enumerate(SERIES)}
 MARKERS, DASHES = "osD^vPX*", ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)), (0, (7, 3)))
 WIDE, NARROW = 8.0, 4.1  # inches; a narrow one is shown on phones, where a wide one would be too small to read
@@ -76,12 +81,22 @@ class Look:
         }
 
 
+def save(figure: Figure, path: Path) -> Path:
+    """Write a figure as a PNG on white; return its path."""
+    with atomic(path) as temporary:
+        figure.savefig(temporary, format="png", facecolor="w", metadata={"Software": None})
+    return path
+
+
 def png(picture: Picture, folder: Path) -> Path:
     """Draw a picture into a folder as a PNG on white; return its path."""
-    path = folder / f"{picture.name}.png"
-    with atomic(path) as temporary, mpl.rc_context(STYLE):
-        picture.draw(WIDE).savefig(temporary, format="png", facecolor="w", metadata={"Software": None})
-    return path
+    with mpl.rc_context(STYLE):
+        return save(picture.draw(WIDE), folder / f"{picture.name}.png")
+
+
+def draw(pictures: Iterable[Picture], folder: Path) -> dict[Path, str]:
+    """Draw pictures into a folder as PNG; return their paths with what they say in words."""
+    return {png(picture, folder): picture.text for picture in pictures}
 
 
 def svg(picture: Picture) -> str:
@@ -104,15 +119,19 @@ def _element(picture: Picture, kind: str, width: float) -> str:
 def _slim(body: str, name: str) -> str:
     """Leave out what the page says already, name ids after the figure, and turn colours into the page's variables."""
     body = re.sub(r"<defs>\s*<style.*?</style>\s*</defs>", "", body, flags=re.DOTALL)  # would hold for the whole page
-    body = re.sub(r"font(-family)?: [^;\"]*(DejaVu|sans-serif)[^;\"]*(; |(?=\"))", _without_family, body)
     used = set(re.findall(r'(?:href="|url\()#([^")]+)', body))
-    body = re.sub(r' id="([^"]*)"', lambda m: f' id="{name}-{m[1]}"' if m[1] in used else "", body)
-    body = re.sub(r'(href="|url\()#', rf"\1#{name}-", body)
-    body = re.sub(r' transform="rotate\(-0 [^"]*"', "", body)
-    body = re.sub(r"(\d+\.\d{2})\d+", r"\1", body)
-    for variable, (light, _) in THEME.items():
-        body = body.replace(light, f"var(--{variable})")
-    return re.sub(r"\s*\n\s*", "\n", body).strip()
+
+    def tag(found: "re.Match[str]") -> str:
+        text = re.sub(r"font(-family)?: [^;\"]*(DejaVu|sans-serif)[^;\"]*(; |(?=\"))", _without_family, found[0])
+        text = re.sub(r' id="([^"]*)"', lambda m: f' id="{name}-{m[1]}"' if m[1] in used else "", text)
+        text = re.sub(r'(href="|url\()#', rf"\1#{name}-", text)
+        text = re.sub(r' transform="rotate\(-0 [^"]*"', "", text)
+        text = re.sub(r"(\d+\.\d{2})\d+", r"\1", text)
+        for variable, (light, _) in THEME.items():
+            text = text.replace(light, f"var(--{variable})")
+        return text
+
+    return re.sub(r"\s*\n\s*", "\n", re.sub(r"<[^>]*>", tag, body)).strip()  # tags alone: what is written stays
 
 
 def _without_family(found: "re.Match[str]") -> str:

@@ -1,9 +1,8 @@
-"""The figures of a comparison: each strategy's score against its cost and against data, pairs, and calibration.
+"""The figures of a comparison: each strategy's score against its cost, the differences of pairs, and calibration.
 
 A figure comes with its finding in words, made of the same numbers. Nothing here computes a statistic.
 """
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,33 +10,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from pipeline import wording
-from pipeline.drawing import INK, LINE, MUTED, SURFACE, Look, Picture, blank, few_ticks, flops_axis, label_points, png
-from pipeline.drawing import spread as spread_out
+from pipeline.drawing import INK, LINE, MUTED, SURFACE, Look, Picture, blank, flops_axis, label_points
 from pipeline.metrics import LOWER_IS_BETTER
-from pipeline.wording import called, listed, percent, quantity, scale, score, signed, span, unit
+from pipeline.wording import axis_label, called, confidence, listed, percent, quantity, scale, score, signed, span, unit
 
 Comparison = dict[str, Any]
 MOST_PAIRS = 15
-
-
-def pictures(comparison: Comparison) -> dict[str, Picture]:
-    """Return every figure that a comparison has the data for, by name."""
-    found = [accuracy_cost(comparison), learning_curves(comparison), pairs(comparison), reliability(comparison)]
-    return {picture.name: picture for picture in found if picture}
-
-
-def draw(shown: dict[str, Picture], folder: Path) -> dict[Path, str]:
-    """Draw figures as PNG into a folder; return their paths with what they say in words."""
-    return {png(picture, folder): picture.text for picture in shown.values()}
-
-
-def _share(comparison: Comparison) -> str:
-    return f"{100 * comparison.get('confidence', 0.95):g} %"
-
-
-def _label(metric: str) -> str:
-    return f"test {called(metric)}{', %' if metric in wording.POINTS else ''}"
 
 
 def staircase(points: dict[str, tuple[float, float]], metric: str) -> list[str]:
@@ -63,13 +41,14 @@ def accuracy_cost(comparison: Comparison) -> Picture:
     fronts = {kind: staircase(points[kind], metric) for kind in kinds}
     parts = [
         f"{n}: {score(s['test'][metric]['mean'], metric)} ({span(s['test'][metric]['ci95'], metric)}) for "
-        f"{quantity(s['cost']['train_flops']).strip()} to train and {quantity(s['cost']['predict_flops']).strip()} to predict"
+        f"{quantity(s['cost']['train_flops']).strip()} to train and "
+        f"{quantity(s['cost']['predict_flops']).strip()} to predict"
         for n, s in sorted(strategies.items())
     ]
+    trained, used = (listed(fronts[kind]) for kind in kinds)
     text = (
-        f"Test {called(metric)} with its {_share(comparison)} interval against FLOPs. {'; '.join(parts)}. Nothing is both "
-        f"cheaper to train and better than {listed(fronts['train_flops'])}; nor cheaper to predict with and better than "
-        f"{listed(fronts['predict_flops'])}."
+        f"Test {called(metric)} with its {confidence(comparison)} interval against FLOPs. {'; '.join(parts)}. "
+        f"Nothing is both cheaper to train and better than {trained}; nor cheaper to use and better than {used}."
     )
 
     def drawn(width: float) -> Figure:
@@ -81,7 +60,7 @@ def accuracy_cost(comparison: Comparison) -> Picture:
             flops_axis(axes, label)
             _stairs(axes, [points[kind][name] for name in fronts[kind]])
             if narrow or axes is row[0]:
-                axes.set_ylabel(_label(metric))
+                axes.set_ylabel(axis_label(metric))
         for axes, kind in zip(row, kinds):
             label_points(axes, {n: (beside[kind][n], y) for n, (_, y) in points[kind].items()}, looks)
         return figure
@@ -116,74 +95,10 @@ def _stairs(axes: Axes, corners: list[tuple[float, float]]) -> None:
     """Draw the border of what can be had at each cost, on to the right edge."""
     costs, scores = [c for c, _ in corners], [s for _, s in corners]
     right = axes.get_xlim()[1]
-    axes.plot([*costs, right], [*scores, scores[-1]], drawstyle="steps-post", color=MUTED[0], lw=1, ls=(0, (2, 2)), zorder=1)
+    axes.plot(
+        [*costs, right], [*scores, scores[-1]], drawstyle="steps-post", color=MUTED[0], lw=1, ls=(0, (2, 2)), zorder=1
+    )
     axes.set_xlim(right=right)
-
-
-def learning_curves(comparison: Comparison) -> Picture | None:
-    """Return each strategy's test score against the number of training images, or None of a single size."""
-    metric = comparison["metric"]
-    curves = {name: s["curve"] for name, s in sorted(comparison["strategies"].items()) if len(s.get("curve") or []) > 1}
-    if not curves:
-        return None
-    crossings = [c for c in comparison.get("crossovers", []) if c["metric"] == metric]
-    steps = {n: [f"{score(r[metric]['mean'], metric)} with {r['images']:,} images" for r in rows] for n, rows in curves.items()}
-    parts = [f"{name}: {', '.join(found)}" for name, found in steps.items()]
-    text = (
-        f"Test {called(metric)} against the number of training images, with {_share(comparison)} bands. "
-        f"{'; '.join(parts)}. {' '.join(c['sentence'] for c in crossings)}"
-    ).strip()
-
-    def drawn(width: float) -> Figure:
-        figure = blank(width, 4.4 if width < 6 else 4.2)
-        _curves(figure.subplots(), comparison, curves, crossings, width)
-        return figure
-
-    return Picture("learning_curves", "Learning curves over data size", text, drawn)
-
-
-def _curves(axes: Axes, comparison: Comparison, curves: dict[str, Any], crossings: list[Any], width: float) -> None:
-    metric, looks, ends = comparison["metric"], Look.of(list(comparison["strategies"])), []
-    size = scale(metric)
-    for name, rows in curves.items():
-        look, images = looks[name], [r["images"] for r in rows]
-        means = [size * r[metric]["mean"] for r in rows]
-        low, high = ([size * r[metric]["ci95"][end] for r in rows] for end in (0, 1))
-        axes.fill_between(images, low, high, color=look.colour, alpha=0.14, lw=0)
-        if fit := comparison["strategies"][name].get("fit"):
-            axes.plot(fit["images"], [size * v for v in fit[metric]], color=look.colour, lw=0.9, alpha=0.8)
-            axes.plot(images, means, look.marker, color=look.colour)
-        else:
-            axes.plot(images, means, color=look.colour, marker=look.marker, ls=look.dashes)
-        ends.append((name, images[-1], means[-1]))
-    axes.set(xscale="log", xlabel="training images", ylabel=_label(metric))
-    shown = [c for c in crossings if c["images"]]
-    low, high = axes.get_ylim()
-    axes.set_ylim(low - (high - low) * 0.1 * len(shown), high)
-    sizes = sorted({r["images"] for rows in curves.values() for r in rows})
-    right = max([sizes[-1], *(c["images"] for c in shown)])
-    axes.set_xlim(sizes[0] * 0.93, right * (right / sizes[0]) ** (0.34 if width < 6 else 0.16))
-    few_ticks(axes, lambda value, _: f"{value:,.0f}")
-    gap = (axes.get_ylim()[1] - axes.get_ylim()[0]) * 0.055
-    for (name, x, _), y in zip(ends, spread_out([y for *_, y in ends], gap)):
-        axes.annotate(name, (x, y), (8, 0), textcoords="offset points", va="center", color=looks[name].colour,
-                      weight="bold")  # fmt: skip
-    for number, crossing in enumerate(shown):
-        _crossing(axes, crossing, 0.035 + 0.09 * number)
-
-
-def _crossing(axes: Axes, crossing: dict[str, Any], height: float) -> None:
-    """Mark where two curves cross, with its interval, in a lane of its own at the foot of the figure."""
-    place = axes.get_xaxis_transform()
-    left, right = axes.get_xlim()
-    low, high = (min(max(end, left), right) for end in crossing["ci95"] or [crossing["images"]] * 2)
-    axes.plot([low, high], [height] * 2, color=INK[0], lw=1.2, transform=place, solid_capstyle="butt")
-    axes.plot([low, high], [height] * 2, "|", color=INK[0], ms=6, transform=place)
-    axes.plot([crossing["images"]], [height], "X", color=INK[0], mec=SURFACE[0], ms=8, transform=place)
-    words = f"{crossing['a']} × {crossing['b']}"  # noqa: RUF001
-    middle = float(np.clip(np.log((low * high) ** 0.5 / left) / np.log(right / left), 0.2, 0.8))
-    axes.annotate(words, (middle, height), (0, 5), xycoords="axes fraction", textcoords="offset points", ha="center",
-                  fontsize=8.5, color=MUTED[0])  # fmt: skip
 
 
 def notable_pairs(comparison: Comparison) -> list[dict[str, Any]]:
@@ -204,7 +119,8 @@ def pairs(comparison: Comparison) -> Picture | None:
         + (f"{p['better']} is better" if p.get("better") else "not told apart")
         for p in shown
     ]
-    text = f"Differences in test {called(metric)}{unit(metric)} with {_share(comparison)} intervals. {'; '.join(parts)}."
+    what = f"{called(metric)}{',' + unit(metric) if unit(metric) else ''}"
+    text = f"Differences in test {what}, with {confidence(comparison)} intervals. {'; '.join(parts)}."
 
     def drawn(width: float) -> Figure:
         figure = blank(width, 0.9 + 0.36 * len(shown))
@@ -219,7 +135,7 @@ def pairs(comparison: Comparison) -> Picture | None:
         axes.set_ylim(len(shown) - 0.4, -0.6)
         axes.grid(axis="y", visible=False)
         axes.xaxis.set_major_locator(MaxNLocator(5 if width < 6 else 8))
-        axes.set_xlabel(f"difference in test {called(metric)}{',' + unit(metric) if unit(metric) else ''}")
+        axes.set_xlabel(f"difference in test {what}")
         return figure
 
     return Picture("pairs", "Differences of every pair", text, drawn)
@@ -232,7 +148,7 @@ def reliability(comparison: Comparison) -> Picture | None:
         return None
     looks = Look.of(list(comparison["strategies"]))
     parts = [
-        f"{n}: the expected calibration error is {percent(c['raw']['ece'])} before and {percent(c['scaled']['ece'])} after"
+        f"{n}: expected calibration error {percent(c['raw']['ece'])} before, {percent(c['scaled']['ece'])} after"
         for n, c in rows.items()
     ]
     text = f"Share of right answers against confidence, before and after temperature scaling. {'; '.join(parts)}."
@@ -262,6 +178,10 @@ def _reliability(axes: Axes, calibration: dict[str, Any], look: Look) -> None:
         axes.plot(x, y, color=look.colour, lw=1.6 if filled else 1, ls="-" if filled else "--", zorder=2 + filled)
         axes.scatter(x, y, s=[12 + 60 * b["share"] for b in bins], marker="o", linewidths=1.2, edgecolors=look.colour,
                      facecolors=look.colour if filled else SURFACE[0], zorder=2 + filled)  # fmt: skip
-    least = min([100 * b["low"] for kind in ("raw", "scaled") for b in calibration[kind]["bins"] if b["share"]], default=0)
-    axes.set(xlim=(min(least, 50) - 2, 102), ylim=(-4, 104), xticks=[x for x in (0, 25, 50, 75, 100) if x >= min(least, 50)])
+    least = min(
+        [100 * b["low"] for kind in ("raw", "scaled") for b in calibration[kind]["bins"] if b["share"]], default=0
+    )
+    axes.set(
+        xlim=(min(least, 50) - 2, 102), ylim=(-4, 104), xticks=[x for x in (0, 25, 50, 75, 100) if x >= min(least, 50)]
+    )
     axes.spines[:].set_color(LINE[0])

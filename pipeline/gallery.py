@@ -40,7 +40,9 @@ def answers(predictions: dict[str, pd.DataFrame]) -> Answers:
     labels = index.get_level_values("label").to_numpy(dtype=int)
     shares = {name: table.reindex(index).to_numpy() for name, table in means.items()}
     said = {name: share.argmax(1) for name, share in shares.items()}
-    return Answers(ids, labels, said, {n: s.max(1) for n, s in shares.items()}, {n: s == labels for n, s in said.items()})
+    return Answers(
+        ids, labels, said, {n: s.max(1) for n, s in shares.items()}, {n: s == labels for n, s in said.items()}
+    )
 
 
 def all_wrong(found: Answers) -> np.ndarray:
@@ -65,8 +67,10 @@ def patterns(found: Answers, most: int = 16) -> list[dict[str, Any]]:
     names = sorted(found.right)
     keys, counts = np.unique(np.stack([found.right[n] for n in names], 1), axis=0, return_counts=True)
     order = np.lexsort((*(~keys).T[::-1], -counts))
-    rows = [{"right": dict(zip(names, map(bool, keys[i]))), "images": int(counts[i])} for i in order]
-    rest = sum(row["images"] for row in rows[most:])
+    rows: list[dict[str, Any]] = [
+        {"right": dict(zip(names, map(bool, keys[i]))), "images": int(counts[i])} for i in order
+    ]
+    rest = int(counts[order[most:]].sum())
     return rows[:most] + ([{"right": None, "images": rest}] if rest else [])
 
 
@@ -74,21 +78,25 @@ def card(
     row: int, found: Answers, classes: list[str], images: "Thumbnails | None", paths: dict[str, str]
 ) -> dict[str, Any]:
     """Return what the page says of one image: thumbnail, label, id, path, and each strategy's answer."""
-    name = str(found.ids[row])
+    name, label = str(found.ids[row]), classes[found.labels[row]]
+    said = [
+        {
+            "strategy": strategy,
+            "says": classes[found.said[strategy][row]],
+            "confidence": float(found.confidence[strategy][row]),
+            "right": bool(found.right[strategy][row]),
+        }
+        for strategy in sorted(found.said)
+    ]
+    words = "; ".join(f"{a['strategy']} says {a['says']} ({100 * a['confidence']:.0f} %)" for a in said)
+    title = paths.get(name) or name
     return {
         "id": name,
-        "path": paths.get(name),
-        "label": classes[found.labels[row]],
+        "title": title,
+        "label": label,
         "picture": images.of(name) if images else None,
-        "answers": [
-            {
-                "strategy": strategy,
-                "says": classes[found.said[strategy][row]],
-                "confidence": float(found.confidence[strategy][row]),
-                "right": bool(found.right[strategy][row]),
-            }
-            for strategy in sorted(found.said)
-        ],
+        "text": f"Test image {title}, labelled {label}; {words}",
+        "answers": said,
     }
 
 

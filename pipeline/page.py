@@ -9,15 +9,12 @@ import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from pipeline import drawing, figures, gallery, search_figures, tables, wording
+from pipeline import curve_figures, drawing, figures, gallery, search_figures, tables, wording
 from pipeline.data import ImageSet
-from pipeline.metrics import METRICS
-from pipeline.wording import listed
+from pipeline.metrics import LOWER_IS_BETTER, METRICS
 
 Tree = dict[str, Any]
 
-_STRATEGY: Tree = dict.fromkeys(("curve", "classes", "calibration", "search", "transfer"))
-_VERDICT: Tree = {"constraints": {}, "front": [], "excluded": {}, "reason": "", "changes": [], "claims": []}
 _ABOUT: Tree = {"commit": "", "versions": {}, "commands": [], "paths": {}, "excluded": []}
 
 MOST_BYTES = 3_000_000  # of the page
@@ -44,15 +41,14 @@ def render(
     `commit`, `versions` {package: version}, `commands`, and `paths` {image id: path}, `excluded` [sentence], all
     optional. `importances` {strategy: {setting: share}} replaces the rank correlations computed from the trials.
     """
-    comparison, verdict, about = completed(comparison), _VERDICT | verdict, _ABOUT | about
-    pictures = figures.pictures(comparison) | search_figures.pictures(trials)
+    comparison, verdict, about = tables.completed(comparison), tables.VERDICT | verdict, _ABOUT | about
     context = {
         "c": comparison,
         "v": verdict,
         "about": about,
-        "fig": {name: (p, Markup(drawing.svg(p))) for name, p in pictures.items()},  # noqa: S704
+        "fig": {name: (p, Markup(drawing.svg(p))) for name, p in pictures(comparison, trials).items()},
         "glance": glance(comparison, verdict),
-        "headline": headline(comparison, verdict),
+        "headline": tables.headline(comparison, verdict),
         "chips": tables.constraint_chips(verdict.get("constraints") or {}),
         "felt": tables.felt_rows(comparison, timings),
         "settings": settings(trials, importances or {}),
@@ -60,7 +56,7 @@ def render(
         "look": _looks(list(comparison["strategies"])),
         "names": sorted(comparison["strategies"]),
         "metric": comparison["metric"],
-        "confidence": f"{100 * comparison.get('confidence', 0.95):g} %",
+        "confidence": wording.confidence(comparison),
         "sections": sections(comparison, verdict, trials, predictions),
     }
     found = gallery.answers(predictions) if predictions else None
@@ -70,29 +66,31 @@ def render(
     return _written(context | {"gallery": _gallery(found, comparison, images, about)})
 
 
-def completed(comparison: Tree) -> Tree:
-    """Return a comparison with None for every optional part that it lacks."""
-    strategies = {name: _STRATEGY | s for name, s in comparison["strategies"].items()}
-    return {"seeds": 1, "confidence": 0.95, "crossovers": []} | comparison | {"strategies": strategies}
+def pictures(comparison: Tree, trials: dict[str, pd.DataFrame]) -> dict[str, drawing.Picture]:
+    """Return every figure that there is the data for, by name, yet to be drawn."""
+    comparison = tables.completed(comparison)
+    found = [
+        figures.accuracy_cost(comparison),
+        curve_figures.learning_curves(comparison),
+        figures.pairs(comparison),
+        figures.reliability(comparison),
+    ]
+    return {picture.name: picture for picture in found if picture} | search_figures.pictures(trials)
 
 
 def _written(context: Tree) -> str:
     folder = Path(__file__).parent / "templates"
     environment = Environment(loader=FileSystemLoader(folder), undefined=StrictUndefined, trim_blocks=True,
                               lstrip_blocks=True, autoescape=True)  # fmt: skip
-    environment.filters |= {
-        "quantity": wording.quantity, "percent": wording.percent, "score": wording.score, "span": wording.span,
-        "signed": wording.signed, "unit": wording.unit, "called": wording.called, "p": wording.p_value,
-        "listed": wording.listed, "setting": _setting,
-    }  # fmt: skip
+    environment.filters |= wording.FILTERS | {"setting": _setting}
     environment.globals |= {
         "t": tables, "theme": drawing.THEME, "METRICS": METRICS, "POINTS": wording.POINTS, "OUTCOMES": OUTCOMES,
     }  # fmt: skip
     script = environment.get_template("report.js.j2").render()
     token = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    style = Markup(environment.get_template("report.css.j2").render())  # noqa: S704
+    style = Markup(environment.get_template("report.css.j2").render())
     return environment.get_template("report.html.j2").render(
-        **context, script=Markup(script), token=token, style=style)  # noqa: S704  # fmt: skip
+        **context, script=Markup(script), token=token, style=style)  # fmt: skip
 
 
 def _setting(value: Any) -> str:
@@ -107,28 +105,12 @@ def _looks(names: list[str]) -> dict[str, Tree]:
     return {name: {"css": place[look.colour], "glyph": GLYPHS[look.marker]} for name, look in looks.items()}
 
 
-def headline(comparison: Tree, verdict: Tree) -> tuple[str, str]:
-    """Return the verdict in a few words, and whether the others can be told from it."""
-    name, names = verdict.get("recommended"), list(comparison["strategies"])
-    if name is None:
-        return "Nothing meets your constraints.", "Every strategy breaks at least one of them."
-    sure = f"{100 * comparison.get('confidence', 0.95):g} % confidence"
-    rivals = [n for n in verdict.get("admissible") or names if n != name]
-    if not rivals:
-        alone = "There is nothing to compare it with." if len(names) == 1 else "No other strategy meets the constraints."
-        return f"Use {name}.", alone
-    told = f"It is better than {listed(rivals)}, at {sure}."
-    return f"Use {name}.", told if verdict.get("told") else (
-        f"The data do not tell it apart from every alternative ({listed(rivals)}) at {sure}."
-    )  # fmt: skip
-
-
 def glance(comparison: Tree, verdict: Tree) -> list[Tree]:
-    """Return a row for each strategy, the best on test first: badges, score, and where its interval lies on one scale."""
+    """Return a row for each strategy, the best on test first: badges, and where its interval lies on one scale."""
     metric, strategies = comparison["metric"], comparison["strategies"]
     ends = [end for s in strategies.values() for end in s["test"][metric]["ci95"]]
     low, wide = min(ends), max(max(ends) - min(ends), 1e-12)
-    sign = 1 if metric in figures.LOWER_IS_BETTER else -1
+    sign = 1 if metric in LOWER_IS_BETTER else -1
     rows = []
     for name, s in sorted(strategies.items(), key=lambda item: (sign * item[1]["test"][metric]["mean"], item[0])):
         badges = ["recommended"] if name == verdict.get("recommended") else []

@@ -13,6 +13,7 @@ from pipeline.wording import quantity
 
 FIXED = frozenset({"trial", "state", "value", "epochs", "flops", "failed"})
 MOST_AXES = 9
+MOST_TRIALS = 160  # drawn as lines or marks of one strategy: the best ones
 FEW = 8  # trials below which a rank correlation says nothing
 
 
@@ -31,6 +32,13 @@ def searched(table: pd.DataFrame) -> list[str]:
 
 def _complete(table: pd.DataFrame) -> "pd.Series[bool]":
     return (table["state"] == "COMPLETE") & np.isfinite(pd.to_numeric(table["value"], errors="coerce"))
+
+
+def standing(table: pd.DataFrame) -> np.ndarray:
+    """Return each trial's rank, from 1: those trained longer before those dropped early, then by loss; no loss last."""
+    value = pd.to_numeric(table["value"], errors="coerce").replace([np.inf, -np.inf], np.nan).fillna(np.inf)
+    keys = pd.DataFrame({"early": ~_complete(table), "epochs": -table["epochs"], "value": value})
+    return rankdata(keys.groupby(list(keys), sort=True).ngroup())
 
 
 def progress(trials: dict[str, pd.DataFrame]) -> Picture:
@@ -59,8 +67,11 @@ def _progress(axes: Axes, trials: dict[str, pd.DataFrame]) -> None:
         best = pd.Series(np.where(done, value, np.nan)).cummin().ffill()
         axes.plot(spent, best, color=look.colour, ls=look.dashes, marker=look.marker, markevery=[-1], label=name,
                   drawstyle="steps-post", zorder=3)  # fmt: skip
-        axes.scatter(spent[~done], value[~done], s=14, color=look.colour, alpha=0.28, marker=look.marker, lw=0)
-        axes.scatter(spent[done], value[done], s=26, color=look.colour, marker=look.marker, lw=0.6, edgecolors=SURFACE[0])
+        pale = ~done & (standing(table) <= MOST_TRIALS)
+        axes.scatter(spent[pale], value[pale], s=14, color=look.colour, alpha=0.28, marker=look.marker, lw=0)
+        axes.scatter(
+            spent[done], value[done], s=26, color=look.colour, marker=look.marker, lw=0.6, edgecolors=SURFACE[0]
+        )
         kept += list(value[done])
     axes.set_ylabel("validation log loss")
     flops_axis(axes, "FLOPs spent on trials")
@@ -73,12 +84,13 @@ def parallel(name: str, table: pd.DataFrame, look: Look) -> Picture:
     """Return a strategy's trials as lines over the settings searched: the best bold, those dropped early pale."""
     keys, done = searched(table)[:MOST_AXES], _complete(table)
     if done.any():
-        best = table.loc[table["value"].where(done).idxmin()]
+        best = table.iloc[int(np.nanargmin(table["value"].where(done).to_numpy(dtype=float)))]
         chosen = ", ".join(f"{key} {_shown(best[key])}" for key in keys)
         end = f"The best reached a validation log loss of {best['value']:.3f}" + (f" with {chosen}." if chosen else ".")
     else:
         end = "None was trained to the end."
-    text = f"{len(table)} trials of {name}, {int((~done).sum())} of them dropped early. {end}"
+    many = f"; the best {MOST_TRIALS} are drawn" if len(table) > MOST_TRIALS else ""
+    text = f"{len(table)} trials of {name}, {int((~done).sum())} of them dropped early{many}. {end}"
 
     def drawn(width: float) -> Figure:
         figure = blank(width, 3.1 if width < 6 else 2.9)
@@ -91,7 +103,7 @@ def parallel(name: str, table: pd.DataFrame, look: Look) -> Picture:
 def _parallel(
     axes: Axes, table: pd.DataFrame, keys: list[str], done: "pd.Series[bool]", look: Look, width: float
 ) -> None:
-    finite = np.isfinite(pd.to_numeric(table["value"], errors="coerce"))
+    finite = np.isfinite(pd.to_numeric(table["value"], errors="coerce")) & (standing(table) <= MOST_TRIALS)
     shown, columns = table[finite], [*keys, "value"]
     placed = [_placed(shown[key]) for key in columns]
     heights = np.array([places for places, _ in placed]).reshape(len(columns), len(shown))
@@ -102,11 +114,12 @@ def _parallel(
         strength = 1.0 if i == winner else 0.6 if kept else 0.16
         axes.plot(range(len(columns)), heights[:, i], color=look.colour, alpha=strength, lw=3 if i == winner else 1,
                   zorder=4 if i == winner else 3 if kept else 2)  # fmt: skip
+    behind = {"fc": SURFACE[0], "ec": "none", "pad": 0.6, "alpha": 0.75}
     for x, (_, ticks) in enumerate(placed):
         axes.axvline(x, color=LINE[0], lw=1, zorder=1)
         for height, words in ticks:
-            axes.annotate(words, (x, height), (4, 0), textcoords="offset points", va="center", fontsize=8, color=MUTED[0],
-                          zorder=6, bbox={"fc": SURFACE[0], "ec": "none", "pad": 0.6, "alpha": 0.75})  # fmt: skip
+            axes.annotate(words, (x, height), (4, 0), textcoords="offset points", va="center", fontsize=8,
+                          color=MUTED[0], zorder=6, bbox=behind)  # fmt: skip
     titles = [key.replace("_", "\n") for key in keys] + ["log\nloss"]
     small = width < 6 and len(columns) > 4
     axes.set_xticks(range(len(columns)), titles, color=INK[0], fontsize=7.5 if small else 9)
@@ -145,11 +158,10 @@ def association(table: pd.DataFrame) -> dict[str, float]:
     shown = table[np.isfinite(pd.to_numeric(table["value"], errors="coerce"))]
     if len(shown) < FEW:
         return {}
-    order = pd.DataFrame({"epochs": -shown["epochs"], "value": shown["value"]}).apply(tuple, axis=1)
-    ranks = rankdata(np.unique(np.array([*order]), axis=0, return_inverse=True)[1])
-    found = {}
+    every, found = standing(shown), {}
     for key in searched(shown):
-        values = shown[key]
+        there = shown[key].notna().to_numpy()
+        values, ranks = shown[key][there], every[there]
         if pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values):
             found[key] = float(np.corrcoef(rankdata(values), ranks)[0, 1] ** 2) if ranks.std() else 0.0
         else:

@@ -1,4 +1,4 @@
-"""The report's tables: what stands in each row, picked from the comparison. Numbers stay numbers; the page writes them."""
+"""The report's tables: what stands in each row, picked from the comparison."""
 
 import base64
 import io
@@ -7,13 +7,24 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from pipeline.wording import duration, megabytes, quantity
+from pipeline.wording import confidence, duration, listed, megabytes, quantity, score, span
 
 FEW_CLASSES = 12  # up to which a confusion matrix is a table with numbers
 SHOWN = 12  # rows of a long list that stand on the page at once
 
+VERDICT: dict[str, Any] = {"recommended": None, "constraints": {}, "front": [], "excluded": {}, "reason": "",
+                           "changes": [], "claims": []}  # fmt: skip
+OPTIONAL = ("curve", "law", "classes", "calibration", "search", "transfer")
+
 Comparison = dict[str, Any]
 Cells = dict[str, str | None]
+
+
+def completed(comparison: Comparison) -> Comparison:
+    """Return a comparison with None, or nothing, for every optional part that it lacks."""
+    strategies = {name: dict.fromkeys(OPTIONAL) | s for name, s in comparison["strategies"].items()}
+    pairs = [{"better": None} | pair for pair in comparison["pairs"]]
+    return {"seeds": 1, "confidence": 0.95, "crossovers": []} | comparison | {"strategies": strategies, "pairs": pairs}
 
 
 def cost_rows(comparison: Comparison) -> list[tuple[str, Cells]]:
@@ -21,8 +32,8 @@ def cost_rows(comparison: Comparison) -> list[tuple[str, Cells]]:
     kinds = {
         "search_flops": "FLOPs to search",
         "train_flops": "FLOPs to train, alone",
-        "fit_flops": "FLOPs to train, feature passes shared",
-        "predict_flops": "FLOPs to predict one image",
+        "fit_flops": "FLOPs to train, shared",
+        "predict_flops": "FLOPs to predict",
         "parameters": "parameters",
         "trainable_parameters": "trained parameters",
         "model_bytes": "model size",
@@ -64,10 +75,10 @@ _FELT: list[tuple[str, tuple[str, ...], Any]] = [
     ("elapsed time of all trainings", ("wall_seconds",), duration),
     ("time of one training", ("train", "seconds_per_training"), duration),
     ("images trained on per second", ("train", "images_per_second"), lambda v: f"{v:,.3g}"),
-    ("latency of 1 image, median", ("latency_ms", "1", "p50"), lambda v: f"{v:.3g} ms"),
-    ("latency of 1 image, 95 of 100 below", ("latency_ms", "1", "p95"), lambda v: f"{v:.3g} ms"),
-    ("latency of 32 images, median", ("latency_ms", "32", "p50"), lambda v: f"{v:.3g} ms"),
-    ("latency of 32 images, 95 of 100 below", ("latency_ms", "32", "p95"), lambda v: f"{v:.3g} ms"),
+    ("latency, 1 image: p50", ("latency_ms", "1", "p50"), lambda v: f"{v:.3g} ms"),
+    ("latency, 1 image: p95", ("latency_ms", "1", "p95"), lambda v: f"{v:.3g} ms"),
+    ("latency, 32 images: p50", ("latency_ms", "32", "p50"), lambda v: f"{v:.3g} ms"),
+    ("latency, 32 images: p95", ("latency_ms", "32", "p95"), lambda v: f"{v:.3g} ms"),
     ("peak memory", ("peak_memory_bytes",), megabytes),
     ("energy", ("energy_joules",), lambda v: f"{quantity(v)}J"),
 ]  # fmt: skip
@@ -98,7 +109,7 @@ def mistakes(confusion: list[list[int]], classes: list[str], seeds: int) -> list
 
 
 def heat(confusion: list[list[int]]) -> str:
-    """Return a confusion matrix of many classes as a PNG's data URI: a pixel for each cell, the more opaque the more."""
+    """Return a confusion matrix of many classes as a PNG's data URI: a pixel for each cell, opaque where many are."""
     parts = shares(confusion)
     pixels = np.zeros((*parts.shape, 4), np.uint8)
     pixels[..., :3] = (58, 143, 196)
@@ -139,3 +150,37 @@ def constraint_chips(constraints: dict[str, Any]) -> list[str]:
     chips = [words[key](v) for key, v in constraints.items() if key in words and v is not None]
     recalls = constraints.get("min_recall") or {}
     return chips + [f"recall of {name} at least {100 * v:g} %" for name, v in recalls.items()]
+
+
+def headline(comparison: Comparison, verdict: dict[str, Any]) -> tuple[str, str]:
+    """Return the verdict in a few words, and whether the others can be told from it."""
+    name, names = verdict.get("recommended"), list(comparison["strategies"])
+    if name is None:
+        return "Nothing meets your constraints.", "Every strategy breaks at least one of them."
+    sure = f"At {confidence(comparison)} confidence"
+    rivals = sorted(n for n in verdict.get("admissible") or names if n != name)
+    if not rivals:
+        alone = (
+            "There is nothing to compare it with." if len(names) == 1 else "No other strategy meets the constraints."
+        )
+        return f"Use {name}.", alone
+    by_rival = {n: next(p["better"] for p in comparison["pairs"] if {p["a"], p["b"]} == {n, name}) for n in rivals}
+    parts = {
+        "it is better than": [n for n in rivals if by_rival[n] == name],
+        "it cannot be told from": [n for n in rivals if by_rival[n] is None],
+        "it is worse than": [n for n in rivals if by_rival[n] == n],
+    }
+    said = ", ".join(f"{words} {listed(found)}" for words, found in parts.items() if found)
+    return f"Use {name}.", f"{sure} {said}."
+
+
+def law_sentences(comparison: Comparison) -> list[str]:
+    """Return what each fitted law expects at its last number of images."""
+    metric, found = comparison["metric"], []
+    for name, s in sorted(comparison["strategies"].items()):
+        if law := s.get("law"):
+            found.append(
+                f"By its law {name} would reach {score(law['middle'][-1], metric)} "
+                f"({span((law['low'][-1], law['high'][-1]), metric)}) with {law['images'][-1]:,.0f} training images"
+            )
+    return found

@@ -1,10 +1,10 @@
 """How numbers are written for people."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 POINTS = frozenset({"accuracy", "balanced_accuracy"})  # shares, shown as percentages
-LONG = {"balanced_accuracy": "balanced accuracy", "roc_auc": "area under the ROC curve", "log_loss": "log loss"}
-SHORT = {"balanced_accuracy": "balanced", "roc_auc": "AUC", "log_loss": "log loss"}
+LONG = {"balanced_accuracy": "balanced accuracy", "roc_auc": "AUC", "log_loss": "log loss"}
 
 
 def quantity(value: float) -> str:
@@ -53,6 +53,16 @@ def called(metric: str) -> str:
     return LONG.get(metric, metric)
 
 
+def axis_label(metric: str) -> str:
+    """Return what stands beside an axis of test scores."""
+    return f"test {called(metric)}{', %' if metric in POINTS else ''}"
+
+
+def confidence(comparison: Mapping[str, Any]) -> str:
+    """Return a comparison's confidence as a percentage."""
+    return f"{100 * comparison.get('confidence', 0.95):g} %"
+
+
 def megabytes(count: float) -> str:
     """Return bytes as MB or GB (10^6, 10^9)."""
     return f"{count / 1e9:.3g} GB" if count >= 1e9 else f"{count / 1e6:.3g} MB"
@@ -74,3 +84,9 @@ def p_value(value: float) -> str:
 def listed(names: Sequence[str]) -> str:
     """Return names as a sentence lists them: a, b and c."""
     return " and ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else "".join(names)
+
+
+FILTERS = {
+    "quantity": quantity, "percent": percent, "score": score, "span": span, "signed": signed, "unit": unit,
+    "called": called, "p": p_value, "listed": listed,
+}  # fmt: skip

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run", "--hide-scrollbars",
-         "--disable-background-networking", "--disable-component-update", "--disable-extensions", "--disable-sync",
-         "--remote-debugging-pipe")  # fmt: skip
+FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
+         "--hide-scrollbars", "--disable-background-networking", "--disable-component-update", "--disable-extensions",
+         "--disable-sync", "--remote-debugging-pipe")  # fmt: skip
 
 
 def found() -> str | None:
@@ -90,7 +90,9 @@ class Browser:
 
     def show(self, width: int, theme: str = "light", media: str = "") -> None:
         """Emulate a viewport of a width in pixels, a colour scheme, and a medium."""
-        self.call("Emulation.setDeviceMetricsOverride", width=width, height=844, deviceScaleFactor=1, mobile=width < 500)
+        self.call(
+            "Emulation.setDeviceMetricsOverride", width=width, height=844, deviceScaleFactor=1, mobile=width < 500
+        )
         feature = [{"name": "prefers-color-scheme", "value": theme}]
         self.call("Emulation.setEmulatedMedia", media=media, features=feature)
 
