@@ -15,6 +15,7 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.text import Annotation
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 from matplotlib.transforms import Bbox
 
@@ -40,6 +41,7 @@ INK, MUTED, LINE, SURFACE = (
 )
 THEME = {"ink": INK, "muted": MUTED, "line": LINE, "surface": SURFACE} | {f"s{i}": c for i, c in enumerate(SERIES)}
 MARKERS, DASHES = "osD^vPX*", ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)), (0, (7, 3)))
+LEAST_SPAN = 6.0  # of an axis of FLOPs, from end to end
 WIDE, NARROW = 8.0, 4.1  # inches; a narrow one is shown on phones, where a wide one would be too small to read
 
 STYLE = {
@@ -151,6 +153,9 @@ def flops_axis(axes: Axes, label: str) -> None:
     axes.set_xscale("log")
     axes.set_xlabel(label)
     axes.margins(x=0.12)
+    low, high = axes.get_xlim()
+    if (short := LEAST_SPAN / (high / low)) > 1:  # else equal costs would look different
+        axes.set_xlim(low / short**0.5, high * short**0.5)
     few_ticks(axes, lambda value, _: quantity(value).strip())
 
 
@@ -169,27 +174,37 @@ def few_ticks(axes: Axes, text: Callable[[float, int], str]) -> None:
     axes.xaxis.set_major_formatter(FuncFormatter(text))
 
 
-def label_points(axes: Axes, points: dict[str, tuple[float, float]], looks: dict[str, Look]) -> None:
-    """Write each name beside its point, where it covers neither a point nor another name."""
+PLACES = ((9, 5, "left"), (9, -12, "left"), (-9, 5, "right"), (-9, -12, "right"), (7, 16, "left"), (-7, 16, "right"),
+          (7, -24, "left"), (-7, -24, "right"), (7, 28, "left"), (-7, 28, "right"), (7, -36, "left"))  # fmt: skip
+
+
+def label_points(
+    axes: Axes, points: dict[str, tuple[float, float]], ends: dict[str, list[float]], looks: dict[str, Look]
+) -> None:
+    """Write each name beside its point, where it covers least of the points, their intervals, and other names."""
     figure = axes.get_figure()
     assert isinstance(figure, Figure)
     FigureCanvasAgg(figure).draw()  # places everything
-    spots = {name: axes.transData.transform(point) for name, point in points.items()}
-    taken = [Bbox.from_bounds(x - 6, y - 6, 12, 12) for x, y in spots.values()]
+    taken: list[tuple[Bbox, int]] = []
+    for name, (x, y) in points.items():
+        across, middle = axes.transData.transform((x, y))
+        low, high = (axes.transData.transform((x, end))[1] for end in ends[name])
+        taken += [(Bbox.from_bounds(across - 6, middle - 6, 12, 12), 10)]
+        taken += [(Bbox.from_extents(across - 2, low, across + 2, high), 1)]
     for name, (x, y) in sorted(points.items(), key=lambda item: (-item[1][1], item[0])):
-        for dx, dy, ha in ((9, 5, "left"), (9, -12, "left"), (-9, 5, "right"), (-9, -12, "right"), (0, 12, "center"),
-                           (0, -20, "center"), (12, 16, "left"), (12, -24, "left"), (-12, 16, "right")):  # fmt: skip
-            text = axes.annotate(name, (x, y), (dx, dy), textcoords="offset points", ha=ha, color=looks[name].colour,
+        tried: list[tuple[int, int, Bbox, Annotation]] = []
+        for dx, dy, side in PLACES:
+            text = axes.annotate(name, (x, y), (dx, dy), textcoords="offset points", ha=side, color=looks[name].colour,
                                  weight="bold")  # fmt: skip
             box = text.get_window_extent().padded(1)
-            inside = axes.bbox.padded(4).containsx(box.x0) and axes.bbox.padded(4).containsx(box.x1)
-            if inside and not any(box.overlaps(other) for other in taken):
-                break
-            text.remove()
-        else:
-            text = axes.annotate(name, (x, y), (9, 5), textcoords="offset points", color=looks[name].colour)
-        text.set_in_layout(False)
-        taken.append(text.get_window_extent())
+            outside = box.x0 < axes.bbox.x0 - 4 or box.x1 > axes.bbox.x1 + 4
+            tried.append((sum(w for other, w in taken if box.overlaps(other)) + 5 * outside, len(tried), box, text))
+        best = min(tried, key=lambda found: found[:2])
+        for *_, text in tried:
+            text.set_in_layout(False)
+            if text is not best[3]:
+                text.remove()
+        taken.append((best[2], 10))
 
 
 def spread(values: list[float], gap: float) -> list[float]:

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from pipeline.drawing import INK, LINE, MUTED, SURFACE, Look, Picture, blank, flops_axis, label_points
+from pipeline.drawing import INK, LEAST_SPAN, LINE, MUTED, SURFACE, Look, Picture, blank, flops_axis, label_points
 from pipeline.metrics import LOWER_IS_BETTER
 from pipeline.wording import axis_label, called, confidence, listed, percent, quantity, scale, score, signed, span, unit
 
@@ -37,6 +37,7 @@ def accuracy_cost(comparison: Comparison) -> Picture:
         kind: {n: (s["cost"][kind], scale(metric) * s["test"][metric]["mean"]) for n, s in strategies.items()}
         for kind in kinds
     }
+    ends = {n: [scale(metric) * end for end in s["test"][metric]["ci95"]] for n, s in strategies.items()}
     beside = {kind: side_by_side({n: cost for n, (cost, _) in points[kind].items()}) for kind in kinds}
     fronts = {kind: staircase(points[kind], metric) for kind in kinds}
     parts = [
@@ -52,17 +53,18 @@ def accuracy_cost(comparison: Comparison) -> Picture:
     )
 
     def drawn(width: float) -> Figure:
-        narrow = width < 6
-        figure = blank(width, 6.4 if narrow else 3.5)
-        row = np.ravel(figure.subplots(2, 1) if narrow else figure.subplots(1, 2, sharey=True))
+        stacked = width < 6 or len(strategies) > 4
+        figure = blank(width, 6.4 if stacked else 3.5)
+        row = np.ravel(figure.subplots(2, 1) if stacked else figure.subplots(1, 2, sharey=True))
         for axes, (kind, label) in zip(row, kinds.items()):
             _scatter(axes, comparison, beside[kind], looks)
             flops_axis(axes, label)
             _stairs(axes, [points[kind][name] for name in fronts[kind]])
-            if narrow or axes is row[0]:
+            if stacked or axes is row[0]:
                 axes.set_ylabel(axis_label(metric))
         for axes, kind in zip(row, kinds):
-            label_points(axes, {n: (beside[kind][n], y) for n, (_, y) in points[kind].items()}, looks)
+            at = {n: (beside[kind][n], y) for n, (_, y) in points[kind].items()}
+            label_points(axes, at, ends, looks)
         return figure
 
     return Picture("accuracy_cost", f"{called(metric)} against cost".capitalize(), text, drawn)
@@ -71,7 +73,7 @@ def accuracy_cost(comparison: Comparison) -> Picture:
 def side_by_side(costs: dict[str, float]) -> dict[str, float]:
     """Return where to draw each cost on a logarithmic axis: those that all but coincide, a little apart."""
     low, high = min(costs.values()), max(costs.values())
-    step = 0.03 * max(np.log(high / low), 0.5)
+    step = 0.03 * max(np.log(high / low), np.log(LEAST_SPAN))
     found: dict[str, float] = {}
     for cost in sorted(set(costs.values())):
         same = sorted(name for name in costs if name not in found and abs(np.log(costs[name] / cost)) < step / 2)

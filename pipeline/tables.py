@@ -43,7 +43,7 @@ def cost_rows(comparison: Comparison) -> list[tuple[str, Cells]]:
         values = {name: s["cost"].get(key) for name, s in comparison["strategies"].items()}
         write = megabytes if key == "model_bytes" else lambda value: quantity(value).strip()
         rows.append((title, {name: None if v is None else write(v) for name, v in values.items()}))
-    return rows
+    return [row for row in rows if any(row[1].values())]
 
 
 def felt_rows(comparison: Comparison, timings: dict[str, Any]) -> tuple[list[tuple[str, Cells]], list[str]]:
@@ -126,6 +126,11 @@ def class_rows(comparison: Comparison) -> list[str]:
     if len(classes) <= FEW_CLASSES or not of:
         return classes
     return sorted(classes, key=lambda name: (of[name]["recall"]["mean"], name))
+
+
+def total(comparison: Comparison, name: str) -> int:
+    """Return how many images a class has in all splits."""
+    return sum(counts[name] for counts in comparison["dataset"]["counts"].values())
 
 
 def recipe_rows(comparison: Comparison) -> list[tuple[str, dict[str, Any], bool]]:

@@ -32,7 +32,9 @@ class Inputs:
         return render(**vars(self), **more)
 
 
-def inputs(strategies: int = 3, classes: int | list[str] = 3, seeds: int = 2, images: int = 40, **options: Any) -> Inputs:
+def inputs(
+    strategies: int = 3, classes: int | list[str] = 3, seeds: int = 2, images: int = 40, **options: Any
+) -> Inputs:
     """Return the inputs of a report with every part in it; `bare=True` leaves all optional parts out."""
     rng = np.random.default_rng(strategies)
     known = classes if isinstance(classes, list) else [f"class-{n:03}" for n in range(classes)]
@@ -60,7 +62,8 @@ def inputs(strategies: int = 3, classes: int | list[str] = 3, seeds: int = 2, im
     verdict |= {
         "constraints": {"train_flops": 1e12, "min_recall": {known[0]: 0.5}}, "front": names[:2],
         "excluded": {names[-1]: ["too slow"]} if strategies > 2 else {}, "changes": ["With 4x the images: the other."],
-        "claims": [{"number": n + 1, "claim": f"Claim {n}", "outcome": o, "evidence": f"{n} %"} for n, o in enumerate(claims)],
+        "claims": [{"number": n, "claim": f"Claim {n}", "outcome": o, "evidence": f"{n} %"}
+                   for n, o in enumerate(claims, 1)],
     }  # fmt: skip
     timings = {name: {"cpu_seconds": 90.0, "latency_ms": {"1": {"p50": 3.21, "p95": 4.0}}} for name in names[:-1]}
     pixels = rng.integers(0, 256, (len(labels), 24, 24, 3), dtype=np.uint8)
@@ -68,7 +71,9 @@ def inputs(strategies: int = 3, classes: int | list[str] = 3, seeds: int = 2, im
     test = ImageSet(pixels, labels, np.array(known, dtype=object)[labels], ids, tuple(known), "d")
     about = {"commit": "c0ffee", "versions": {"torch": "9.9"}, "commands": ["uv run dvc repro"],
              "paths": {ids[0]: "shots/<first>.png"}}  # fmt: skip
-    return Inputs(comparison, verdict, timings, {n: trials(number) for number, n in enumerate(names)}, tables, test, about)
+    return Inputs(
+        comparison, verdict, timings, {n: trials(number) for number, n in enumerate(names)}, tables, test, about
+    )
 
 
 def _ids(count: int) -> np.ndarray:
@@ -95,14 +100,18 @@ def _strategy(table: pd.DataFrame, classes: list[str], number: int, whole: bool)
     np.add.at(confusion, (test["label"], test[columns].to_numpy().argmax(1)), 1)
     train = 10.0 ** (9 + number)
     found: dict[str, Any] = {
-        "recipe": {"backbone": f"net-{number}", "learning_rate": 0.00123456, "cut": "head"}, "valid": scores, "test": scores,
+        "recipe": {"backbone": f"net-{number}", "learning_rate": 0.00123456, "cut": "head"},
+        "valid": scores,
+        "test": scores,
         "confusion": confusion.tolist(),
         "cost": {"search_flops": 3e12, "train_flops": train, "predict_flops": 7e7, "parameters": 3.4e6,
                  "trainable_parameters": 900},
     }  # fmt: skip
     if whole:
         found["cost"] |= {"fit_flops": train / 2, "model_bytes": 13_600_000}
-        found["curve"] = [{"fraction": f, "images": int(100 * f), "train_flops": train * f, **scores} for f in (0.1, 0.5, 1)]
+        found["curve"] = [
+            {"fraction": f, "images": int(100 * f), "train_flops": train * f, **scores} for f in (0.1, 0.5, 1)
+        ]
         found["calibration"] = CALIBRATION
         found["classes"] = {c: {"images": 5, "recall": _interval([0.4 + 0.1 * number]), "precision": 0.5, "f1": 0.45}
                             for c in classes}  # fmt: skip
