@@ -74,8 +74,9 @@ def _progress(axes: Axes, trials: dict[str, pd.DataFrame]) -> None:
         )
         kept += list(value[done])
     axes.set_ylabel("validation log loss")
+    spent = np.concatenate([table["flops"].cumsum() for table in trials.values()])
+    axes.set_xlim(max(spent.min(), 1) / 2, max(spent.max(), 1) * 2)  # also where no trial has a loss to be drawn
     flops_axis(axes, "FLOPs spent on trials")
-    axes.margins(x=0.04)
     if kept:
         axes.set_ylim(top=max(kept) + 0.8 * (max(kept) - 0.9 * min(kept)))
 

@@ -22,13 +22,15 @@ from tests.imports import PACKAGE, ROOT, closure, imported_files, imported_names
 # A file imports from floors below its own alone.
 FLOORS: list[set[str]] = [
     {"convolution"},
-    {"devices", "errors", "catalog", "settings", "seeding", "augment", "cost", "metrics", "serving"},
+    {"devices", "errors", "catalog", "settings", "seeding", "augment", "cost", "metrics", "serving",
+     "wording"},
     {"recipe", "records", "cli", "comparison", "backbones", "connection", "executor", "serving_entry", "stem",
      "store", "sources/class_folders", "sources/elpv", "sources/labels_csv"},
     {"params", "data", "manifest", "sources/__init__", "network", "registry", "training", "terminal",
-     "tracking", "trials"},
-    {"cache", "models", "features", "heads", "search", "outcomes", "report"},
-    {"workspace"},
+     "tracking", "trials", "drawing", "tables"},
+    {"cache", "models", "features", "heads", "search", "outcomes", "report", "figures",
+     "curve_figures", "search_figures", "gallery"},
+    {"workspace", "page"},
     {"experiment"},
     {"bulk"},
     {"jobs"},
@@ -43,7 +45,12 @@ HEAVY = ("torch", "torchvision", "timm", "mlflow", "optuna", "pandas", "sklearn"
 # Read without being imported: reports are made of templates, the model file of source text.
 READ = {
     "prepare": {"pipeline/templates/data.md.j2"},
-    "compare": {"pipeline/templates/report.md.j2"},
+    "compare": {
+        "pipeline/templates/report.css.j2",
+        "pipeline/templates/report.html.j2",
+        "pipeline/templates/report.js.j2",
+        "pipeline/templates/report.md.j2",
+    },
     "register": {"pipeline/serving.py", "pipeline/serving_entry.py"},
 }
 
@@ -61,6 +68,11 @@ TESTED_IN = {
     "serving_entry": "test_registry.py",
     "workspace": "test_experiment.py",
     "trials": "test_search.py",
+    "drawing": "test_figures.py",
+    "curve_figures": "test_figures.py",
+    "search_figures": "test_figures.py",
+    "tables": "test_page.py",
+    "wording": "test_report.py",
 }
 
 MOST_LINES, MOST_LINES_OF_A_FUNCTION = 260, 60
