@@ -22,10 +22,10 @@ from tests.imports import PACKAGE, ROOT, closure, imported_files, imported_names
 # A file imports from floors below its own alone.
 FLOORS: list[set[str]] = [
     {"convolution"},
-    {"devices", "errors", "catalog", "settings", "seeding", "augment", "cost", "metrics", "serving"},
-    {"recipe", "records", "cli", "comparison", "backbones", "connection", "executor", "serving_entry", "stem",
+    {"devices", "errors", "catalog", "settings", "seeding", "augment", "cost", "influence", "metrics", "serving"},
+    {"recipe", "records", "cli", "bootstrap", "backbones", "connection", "executor", "serving_entry", "stem",
      "store", "sources/class_folders", "sources/elpv", "sources/labels_csv"},
-    {"params", "data", "manifest", "sources/__init__", "network", "registry", "training", "terminal",
+    {"comparison", "params", "data", "manifest", "sources/__init__", "network", "registry", "training", "terminal",
      "tracking", "trials"},
     {"cache", "models", "features", "heads", "search", "outcomes", "report"},
     {"workspace"},
