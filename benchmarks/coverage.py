@@ -45,9 +45,7 @@ def run(count: int, seed: int) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def cell(
-    world: World, rng: np.random.Generator, count: int, seeds: int, images: int
-) -> dict[tuple[str, str], float]:
+def cell(world: World, rng: np.random.Generator, count: int, seeds: int, images: int) -> dict[tuple[str, str], float]:
     """Return the coverage of every metric's scores and differences."""
     truth = world.truth()
     held: dict[tuple[str, str], list[float]] = {(m, of): [] for m in METRICS for of in ("score", "difference")}

@@ -32,7 +32,9 @@ def from_predictions(folder: Path) -> World:
     return fitted(right, positives)
 
 
-def alike(world: World, level: float, count: int, seed: int, seeds: int = SEEDS, images: int = IMAGES) -> dict[str, Any]:
+def alike(
+    world: World, level: float, count: int, seed: int, seeds: int = SEEDS, images: int = IMAGES
+) -> dict[str, Any]:
     """Return how often `compare` tells any two of three strategies apart that are the same."""
     same = World((level,) * 3, world.shared, world.own, world.seed, world.sharpness, world.positives)
     rng, told = np.random.default_rng(seed), dict.fromkeys(METRICS, 0)

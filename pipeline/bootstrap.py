@@ -45,7 +45,7 @@ class Estimate:
         """Return how many standard errors a deviation stays below with this probability (above 0.5): by bisection."""
         low, high = np.zeros(self.mean.shape), np.full(self.mean.shape, 1.0)
         high *= max(stdtrit(max(count - 1, 1), probability) for count in (self.seeds, self.images))
-        for _ in range(50):
+        for _ in range(40):
             middle = (low + high) / 2
             enough = self.below(middle) >= probability
             low, high = np.where(enough, low, middle), np.where(enough, middle, high)

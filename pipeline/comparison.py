@@ -84,14 +84,15 @@ def curve_draws(
 
 def _strategy(entry: Entry, test: dict[str, Table], classes: Sequence[str]) -> dict[str, Any]:
     table = confusion(entry.test)
+    scores = _summaries(test, entry.test_scores)
     return {
         "recipe": entry.recipe,
         "valid": _summaries(tables(entry.valid, shared=False), entry.valid_scores),
-        "test": _summaries(test, entry.test_scores),
+        "test": scores,
         "cost": entry.cost,
         "confusion": table,
         "classes": dict(zip(classes or map(str, range(len(table))), _classes(entry.test, np.array(table)))),
-        "curve": _curve(entry, test),
+        "curve": _curve(entry, scores),
     }
 
 
@@ -119,15 +120,14 @@ def _classes(scored: Scored, table: np.ndarray) -> list[dict[str, Any]]:
     return rows
 
 
-def _curve(entry: Entry, test: dict[str, Table]) -> list[dict[str, Any]]:
+def _curve(entry: Entry, whole: dict[str, Any]) -> list[dict[str, Any]]:
     """Return a row for each fraction of the training data, ascending: sizes, cost and test scores."""
-    whole = {"fraction": WHOLE, **_size(entry, WHOLE), **_summaries(test, entry.test_scores)}
     rows = []
     for fraction, scored in sorted(entry.curve.items()):
         found = tables(scored)
         summaries = {m: _summary(found[m], m, found[m].scores.tolist()) for m in METRICS}
         rows.append({"fraction": fraction, **_size(entry, fraction), **summaries})
-    return [*rows, whole]
+    return [*rows, {"fraction": WHOLE, **_size(entry, WHOLE), **whole}]
 
 
 def _size(entry: Entry, fraction: float) -> dict[str, int | None]:
