@@ -1,19 +1,18 @@
 """From predictions to a verdict. Pure functions: no files, no clock, randomness from a seed alone."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import combinations
 from typing import Any
 
 import numpy as np
 
+from pipeline import bootstrap
+from pipeline.influence import Scored as Scored
+from pipeline.influence import Table, recall_tables, tables
 from pipeline.metrics import LOWER_IS_BETTER, METRICS
 
-
-@dataclass(frozen=True)
-class Scored:
-    """One strategy's predictions on a split, by seed."""
-
-    labels: list[np.ndarray]  # per seed: int (N,)
-    probabilities: list[np.ndarray]  # per seed: float (N, C)
+WHOLE = 1.0  # the fraction that is all the training data
 
 
 @dataclass(frozen=True)
@@ -26,89 +25,151 @@ class Entry:
     valid_scores: list[dict[str, float]]  # per seed
     test_scores: list[dict[str, float]]
     cost: dict[str, Any]
+    curve: dict[float, Scored] = field(default_factory=dict)  # on the same test images, by fraction below 1
+    sizes: dict[float, int] = field(default_factory=dict)  # training images, by fraction; 1 among them
+    flops: dict[float, int] = field(default_factory=dict)  # of one training, by fraction
 
 
-def compare(entries: dict[str, Entry], metric: str, resamples: int, confidence: float, seed: int) -> dict[str, Any]:
+def compare(
+    entries: dict[str, Entry], metric: str, resamples: int, confidence: float, seed: int, classes: Sequence[str] = ()
+) -> dict[str, Any]:
     """Return strategies with intervals, differences of every pair, the winner on validation, and the verdict.
 
-    Intervals come from a hierarchical bootstrap over seeds and images. Draws are shared between strategies, so
-    that differences are paired.
+    Differences are paired over seeds and test images. No result depends on the order of strategies; none but
+    `p_run_beats`, which is drawn, on the order of images or seeds.
     """
     names = sorted(entries)
-    test = {name: bootstrap(entries[name].test, resamples, seed, same_images=True) for name in names}
-    valid = {name: bootstrap(entries[name].valid, resamples, seed, same_images=False) for name in names}
-    strategies: dict[str, Any] = {
-        name: {
-            "recipe": entries[name].recipe,
-            "valid": _summary(entries[name].valid_scores, valid[name]),
-            "test": _summary(entries[name].test_scores, test[name]),
-            "cost": entries[name].cost,
-            "confusion": confusion(entries[name].test),
-        }
-        for name in names
-    }
-    pairs = [_pair(a, b, strategies, test) for i, a in enumerate(names) for b in names[i + 1 :]]
+    test = {name: tables(entries[name].test) for name in names}
+    pairs = _pairs({name: entries[name].test_scores for name in names}, test, resamples, seed)
+    for pair in pairs:
+        pair["better"] = next(
+            (x for x, y in ((pair["a"], pair["b"]), (pair["b"], pair["a"])) if beats(pairs, x, y, metric, confidence)),
+            None,
+        )
+    strategies = {name: _strategy(entries[name], test[name], classes) for name in names}
     winner = choose({name: strategies[name]["valid"][metric]["mean"] for name in names}, metric)
     recommended = recommend(winner, pairs, {name: entries[name].cost["train_flops"] for name in names},
                             metric, confidence)  # fmt: skip
-    parts = {"strategies": strategies, "pairs": pairs, "winner": winner, "recommended": recommended, "metric": metric}
+    parts = {
+        "metric": metric,
+        "confidence": confidence,
+        "seeds": len(entries[winner].test.labels),
+        "fractions": [row["fraction"] for row in strategies[winner]["curve"]],
+        "strategies": strategies,
+        "pairs": pairs,
+        "winner": winner,
+        "recommended": recommended,
+        "told": all(beats(pairs, recommended, name, metric, confidence) for name in names if name != recommended),
+    }
     return {**parts, "verdict": sentence(parts, confidence)}
 
 
-def bootstrap(scored: Scored, resamples: int, seed: int, same_images: bool) -> dict[str, np.ndarray]:
-    """Return (resamples,) draws of each metric's mean over seeds: seeds and images are drawn with replacement.
+def curve_draws(
+    entries: dict[str, Entry], metric: str, resamples: int, seed: int
+) -> dict[str, dict[float, np.ndarray]]:
+    """Return (resamples,) draws of a test metric by strategy and fraction, 1 among them, ascending.
 
-    `same_images` says that all seeds scored the same images, which are then drawn once for all of them. The draws
-    depend on the seed and the sizes alone, so they are the same for every strategy.
+    Images drawn and seeds' weights are shared by all of them, so that draw i of one belongs to draw i of another.
     """
-    rng = np.random.default_rng(seed)
-    count = len(scored.labels)
-    drawn = rng.integers(0, count, (resamples, count))
-    weights: np.ndarray = np.empty(0)
-    by_seed = []
-    for labels, probabilities in zip(scored.labels, scored.probabilities, strict=True):
-        n = len(labels)
-        if not (same_images and len(weights)):
-            weights = rng.multinomial(n, np.full(n, 1 / n), resamples)
-        by_seed.append(weighted_scores(labels, probabilities, weights))
-    return {m: np.stack([s[m] for s in by_seed])[drawn, np.arange(resamples)[:, None]].mean(1) for m in METRICS}
+    kept = {
+        (name, fraction): tables(scored)[metric]
+        for name in sorted(entries)
+        for fraction, scored in sorted({**entries[name].curve, WHOLE: entries[name].test}.items())
+    }
+    found: dict[str, dict[float, np.ndarray]] = {name: {} for name in sorted(entries)}
+    for (name, fraction), drawn in bootstrap.draws(kept, resamples, seed).items():
+        found[name][fraction] = drawn
+    return found
 
 
-def weighted_scores(labels: np.ndarray, probabilities: np.ndarray, weights: np.ndarray) -> dict[str, np.ndarray]:
-    """Return each metric, (B,), under image weights (B, N): what `metrics.score` gives for images so repeated."""
-    classes = probabilities.shape[1]
-    right = probabilities.argmax(1) == labels
-    own = probabilities[np.arange(len(labels)), labels].astype(np.float64)
-    surprise = -np.log(np.clip(own / probabilities.sum(1), np.finfo(np.float64).eps, 1))
-    total = weights.sum(1)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        recalls = np.stack([weights[:, k] @ right[k] / weights[:, k].sum(1) for k in _members(labels, classes)], 1)
-        areas = [_weighted_auc(labels == c, probabilities[:, c], weights) for c in range(classes)]
-    # The two curves of a binary task are each other's mirror image.
-    auc = areas[1] if classes == 2 else np.mean(areas, axis=0)
+def _strategy(entry: Entry, test: dict[str, Table], classes: Sequence[str]) -> dict[str, Any]:
+    table = confusion(entry.test)
+    scores = _summaries(test, entry.test_scores)
     return {
-        "accuracy": weights @ right / total,
-        "balanced_accuracy": np.nanmean(recalls, 1),
-        "roc_auc": np.where(np.isnan(auc), 0.5, auc),
-        "log_loss": weights @ surprise / total,
+        "recipe": entry.recipe,
+        "valid": _summaries(tables(entry.valid, shared=False), entry.valid_scores),
+        "test": scores,
+        "cost": entry.cost,
+        "confusion": table,
+        "classes": dict(zip(classes or map(str, range(len(table))), _classes(entry.test, np.array(table)))),
+        "curve": _curve(entry, scores),
     }
 
 
-def _members(labels: np.ndarray, classes: int) -> list[np.ndarray]:
-    return [found for c in range(classes) if len(found := np.flatnonzero(labels == c))]
+def _summaries(found: dict[str, Table], scores: list[dict[str, float]]) -> dict[str, Any]:
+    return {m: _summary(found[m], m, [s[m] for s in scores]) for m in METRICS}
 
 
-def _weighted_auc(positive: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Return the area under the ROC curve (B,): the chance that a positive scores higher, ties counting half."""
-    order = np.argsort(scores, kind="stable")
-    ranked, is_positive = scores[order], positive[order]
-    negatives = weights[:, order] * ~is_positive
-    positives = weights[:, order] * is_positive
-    below = np.concatenate([np.zeros((len(weights), 1)), np.cumsum(negatives, 1)], 1)
-    first = np.searchsorted(ranked, ranked, side="left")
-    last = np.searchsorted(ranked, ranked, side="right")
-    wins = (positives * (below[:, first] + below[:, last]) / 2).sum(1)
-    return wins / (positives.sum(1) * negatives.sum(1))
+def _summary(table: Table, metric: str, per_seed: list[float]) -> dict[str, Any]:
+    ends = bootstrap.score_interval(bootstrap.estimate(table), metric)
+    return {"mean": float(np.mean(per_seed)), "ci95": [float(end) for end in ends], "per_seed": per_seed}
+
+
+def _classes(scored: Scored, table: np.ndarray) -> list[dict[str, Any]]:
+    """Return each class's recall with its interval, precision and F1; None where the class has no images."""
+    rows = []
+    for c, recalls in enumerate(recall_tables(scored)):
+        right, named, own = (int(n) for n in (table[c, c], table[:, c].sum(), table[c].sum()))
+        found = None if recalls is None else _summary(recalls, "recall", recalls.scores.tolist())
+        rows.append({
+            "images": own // len(scored.labels),
+            "recall": {"mean": found and found["mean"], "ci95": found and found["ci95"]},
+            "precision": right / named if named else 0.0,
+            "f1": 2 * right / (named + own) if named + own else 0.0,
+        })  # fmt: skip
+    return rows
+
+
+def _curve(entry: Entry, whole: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return a row for each fraction of the training data, ascending: sizes, cost and test scores."""
+    rows = []
+    for fraction, scored in sorted(entry.curve.items()):
+        found = tables(scored)
+        summaries = {m: _summary(found[m], m, found[m].scores.tolist()) for m in METRICS}
+        rows.append({"fraction": fraction, **_size(entry, fraction), **summaries})
+    return [*rows, {"fraction": WHOLE, **_size(entry, WHOLE), **whole}]
+
+
+def _size(entry: Entry, fraction: float) -> dict[str, int | None]:
+    flops = {WHOLE: entry.cost.get("train_flops"), **entry.flops}
+    return {"images": entry.sizes.get(fraction), "train_flops": flops.get(fraction)}
+
+
+def _pairs(
+    scores: dict[str, list[dict[str, float]]], test: dict[str, dict[str, Table]], resamples: int, seed: int
+) -> list[dict[str, Any]]:
+    """Return the difference of every pair in every metric, p-values adjusted for the number of pairs."""
+    pairs: list[dict[str, Any]] = [{"a": a, "b": b} for a, b in combinations(sorted(scores), 2)]
+    if not pairs:
+        return []
+    runs = bootstrap.runs({(n, m): test[n][m] for n in sorted(scores) for m in METRICS}, resamples, seed)
+    for m in METRICS:
+        means = {name: float(np.mean([s[m] for s in each])) for name, each in scores.items()}
+        for pair in pairs:
+            a, b = pair["a"], pair["b"]
+            pair[m] = {
+                "difference": means[a] - means[b],
+                **_difference(test[a][m] - test[b][m], m),
+                "p_run_beats": bootstrap.run_chance(*(runs[name, m] for name in _worse_last(a, b, m))),
+            }
+        for pair, adjusted in zip(pairs, bootstrap.holm([pair[m]["p_value"] for pair in pairs]), strict=True):
+            pair[m]["p_adjusted"] = adjusted
+    return pairs
+
+
+def _worse_last(a: str, b: str, metric: str) -> tuple[str, str]:
+    """Return the pair so that the first beats the second where its number is higher."""
+    return (b, a) if metric in LOWER_IS_BETTER else (a, b)
+
+
+def _difference(table: Table, metric: str) -> dict[str, Any]:
+    estimated = bootstrap.estimate(table)
+    above = float(estimated.chance_above())
+    return {
+        "ci95": [float(end) for end in bootstrap.difference_interval(estimated)],
+        "p_a_beats_b": 1 - above if metric in LOWER_IS_BETTER else above,
+        "p_value": float(estimated.p_value()),
+    }
 
 
 def confusion(scored: Scored) -> list[list[int]]:
@@ -133,9 +194,16 @@ def choose(means: dict[str, float], metric: str) -> str:
 
 
 def recommend(winner: str, pairs: list[dict[str, Any]], flops: dict[str, int], metric: str, confidence: float) -> str:
-    """Return the cheapest to train of those that no other beats at this confidence; the winner where all are beaten."""
-    beaten = {b for a in flops for b in flops if a != b and chance(pairs, a, b, metric) >= confidence}
+    """Return the cheapest to train of those that no other is told to beat; the winner where all are beaten."""
+    beaten = {b for a in flops for b in flops if a != b and beats(pairs, a, b, metric, confidence)}
     return min(sorted(flops.keys() - beaten), key=lambda name: flops[name], default=winner)
+
+
+def beats(pairs: list[dict[str, Any]], a: str, b: str, metric: str, confidence: float) -> bool:
+    """Return whether a is told to be better than b on the test split: after correction for the number of pairs."""
+    names = {a, b}
+    adjusted = next(pair[metric]["p_adjusted"] for pair in pairs if {pair["a"], pair["b"]} == names)
+    return bool(adjusted <= 1 - confidence and chance(pairs, a, b, metric) > 0.5)
 
 
 def chance(pairs: list[dict[str, Any]], a: str, b: str, metric: str) -> float:
@@ -146,31 +214,6 @@ def chance(pairs: list[dict[str, Any]], a: str, b: str, metric: str) -> float:
         if (pair["a"], pair["b"]) == (b, a):
             return 1 - float(pair[metric]["p_a_beats_b"])
     raise KeyError((a, b))
-
-
-def _summary(scores: list[dict[str, float]], draws: dict[str, np.ndarray]) -> dict[str, Any]:
-    per_seed = {m: [s[m] for s in scores] for m in METRICS}
-    return {
-        m: {"mean": float(np.mean(per_seed[m])), "ci95": interval(draws[m]), "per_seed": per_seed[m]} for m in METRICS
-    }
-
-
-def _pair(a: str, b: str, strategies: dict[str, Any], draws: dict[str, dict[str, np.ndarray]]) -> dict[str, Any]:
-    pair: dict[str, Any] = {"a": a, "b": b}
-    for m in METRICS:
-        difference = draws[a][m] - draws[b][m]
-        gain = -difference if m in LOWER_IS_BETTER else difference
-        pair[m] = {
-            "difference": strategies[a]["test"][m]["mean"] - strategies[b]["test"][m]["mean"],
-            "ci95": interval(difference),
-            "p_a_beats_b": float(np.mean(gain > 0) + np.mean(gain == 0) / 2),
-        }
-    return pair
-
-
-def interval(draws: np.ndarray) -> list[float]:
-    """Return the central 95 % of the draws."""
-    return [float(q) for q in np.quantile(draws, [0.025, 0.975])]
 
 
 def _shown(value: float, metric: str) -> str:
@@ -187,9 +230,9 @@ def sentence(parts: dict[str, Any], confidence: float) -> str:
     others = {n: chance(parts["pairs"], winner, n, metric) for n in strategies if n != winner}
     if not others:
         return f"{head}. There is nothing to compare it with."
-    beaten = [n for n in sorted(others) if others[n] >= confidence]
-    better = [n for n in sorted(others) if others[n] <= 1 - confidence]
-    even = [n for n in sorted(others) if 1 - confidence < others[n] < confidence]
+    beaten = [n for n in sorted(others) if beats(parts["pairs"], winner, n, metric, confidence)]
+    better = [n for n in sorted(others) if beats(parts["pairs"], n, winner, metric, confidence)]
+    even = sorted(others.keys() - {*beaten, *better})
     leads = [f"it beats {n} (P = {others[n]:.2f})" for n in beaten]
     doubts = [f"it cannot be told from {n} (P = {others[n]:.2f})" for n in even]
     losses = [f"{n} beats it there (P = {1 - others[n]:.2f})" for n in better]

@@ -1,0 +1,112 @@
+"""How often a winner is declared: where there is none, and where there is one."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.stats import norm
+
+from benchmarks.simulation import World, entry, fitted, with_share
+from pipeline.bootstrap import estimate, holm
+from pipeline.comparison import compare
+from pipeline.influence import Table, mean_table
+from pipeline.metrics import METRICS
+
+IMAGES, SEEDS, CONFIDENCE = 650, 5, 0.95
+GAPS = (0.01, 0.015, 0.02, 0.025, 0.03, 0.035, 0.04)
+WANTED = 0.8
+AT_ONCE = 50
+
+
+def from_predictions(folder: Path) -> World:
+    """Return a world whose answers agree as the real ones of results/train/*.csv do, on their test images."""
+    right, positives = [], 0.5
+    for file in sorted(folder.glob("*.csv")):
+        table = pd.read_csv(file)
+        table = table[table["split"] == "test"]
+        columns = [name for name in table if str(name).startswith("p_")]
+        by_seed = [part for _, part in table.groupby("seed")]
+        right.append(np.stack([p[columns].to_numpy().argmax(1) == p["label"].to_numpy() for p in by_seed]))
+        positives = float((by_seed[0]["label"] == 1).mean())
+    return fitted(right, positives)
+
+
+def alike(
+    world: World, level: float, count: int, seed: int, seeds: int = SEEDS, images: int = IMAGES
+) -> dict[str, Any]:
+    """Return how often `compare` tells any two of three strategies apart that are the same."""
+    same = World((level,) * 3, world.shared, world.own, world.seed, world.sharpness, world.positives)
+    rng, told = np.random.default_rng(seed), dict.fromkeys(METRICS, 0)
+    for _ in range(count):
+        made = same.probabilities(same.margins(rng, 1, seeds, images)[0])
+        entries = {str(i): entry(same.labels(images), each) for i, each in enumerate(made)}
+        pairs = compare(entries, "accuracy", 1, CONFIDENCE, 0)["pairs"]
+        for metric in METRICS:
+            told[metric] += any(pair[metric]["p_adjusted"] <= 1 - CONFIDENCE for pair in pairs)
+    return {"rate": told["accuracy"] / count, "by_metric": {m: n / count for m, n in told.items()}, "times": count}
+
+
+def aa(world: World, count: int, seed: int) -> dict[str, Any]:
+    """Return the rate of false winners with the demo's correlations, and where seeds differ much."""
+    level = world.levels[0]
+    rough = with_share(World((level,), world.shared, world.own, positives=world.positives), 0.5, SEEDS, IMAGES)
+    found = {
+        "as in the demo": alike(world, level, count, seed),
+        "seeds make half the variance": alike(rough, level, count, seed + 1),
+        "as in the demo, 3 seeds": alike(world, level, count, seed + 2, seeds=3),
+    }
+    return {"aa_false_winner_rate": max(each["rate"] for each in found.values()), "worlds": found}
+
+
+def power(world: World, count: int, seed: int) -> dict[str, Any]:
+    """Return how often a true difference in accuracy is told: alone, and as one of three pairs.
+
+    The third strategy is as far below as the demo's last is below its first.
+    """
+    rng = np.random.default_rng(seed)
+
+    def found(gap: float, seeds: int = SEEDS, images: int = IMAGES) -> dict[str, float]:
+        return _told(world, gap, rng, count, seeds, images)
+
+    by_gap = [{"difference": gap, **found(gap)} for gap in GAPS]
+    return {
+        "power_2pp": next(row["of_three"] for row in by_gap if row["difference"] == 0.02),
+        "power_2pp_alone": next(row["alone"] for row in by_gap if row["difference"] == 0.02),
+        "found_with_80_percent": _needed([row["of_three"] for row in by_gap]),
+        "found_with_80_percent_alone": _needed([row["alone"] for row in by_gap]),
+        "by_difference": by_gap,
+        "by_images": [{"images": n, **found(0.02, images=n)} for n in (325, 650, 1300, 2600)],
+        "by_seeds": [{"seeds": s, **found(0.02, seeds=s)} for s in (1, 3, 5, 10)],
+        "world": {"accuracies": [float(each) for each in world.truth()["accuracy"]], "shared": world.shared,
+                  "own": world.own, "rest": 1 - world.shared - world.own, "seed": world.seed},
+        "times": count,
+    }  # fmt: skip
+
+
+def _told(world: World, gap: float, rng: np.random.Generator, count: int, seeds: int, images: int) -> dict[str, float]:
+    """Return how often the better of the first two is told to be, and the standard error of their difference."""
+    first, last = world.truth()["accuracy"][[0, -1]]
+    levels = tuple(float(norm.ppf(p) * np.sqrt(1 + world.seed)) for p in (first, first - gap, min(last, first - gap)))
+    three = World(levels, world.shared, world.own, world.seed, positives=world.positives)
+    alone, of_three, errors = [], [], []
+    for _ in range(-(-count // AT_ONCE)):
+        table = mean_table(three.margins(rng, AT_ONCE, seeds, images) > 0, np.ones(images, dtype=bool))
+        one, two, low = (Table(table.scores[:, k], table.influence[:, k], images) for k in range(3))
+        pair, *others = (estimate(difference) for difference in (one - two, one - low, two - low))
+        values = np.stack([pair.p_value(), *(other.p_value() for other in others)], 1)
+        adjusted = np.array([holm(row.tolist())[0] for row in values])
+        alone.append((values[:, 0] <= 1 - CONFIDENCE) & (pair.mean > 0))
+        of_three.append((adjusted <= 1 - CONFIDENCE) & (pair.mean > 0))
+        errors.append(pair.error)
+    return {"alone": float(np.mean(alone)), "of_three": float(np.mean(of_three)),
+            "standard_error": float(np.mean(errors))}  # fmt: skip
+
+
+def _needed(powers: list[float]) -> float | None:
+    """Return the difference that is told in four of five cases, between two that were simulated."""
+    for i in range(1, len(GAPS)):
+        if powers[i] >= WANTED:
+            steep = (WANTED - powers[i - 1]) / (powers[i] - powers[i - 1])
+            return GAPS[i - 1] + steep * (GAPS[i] - GAPS[i - 1])
+    return None

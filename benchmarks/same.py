@@ -1,0 +1,52 @@
+"""How often two sets of seeds of one real recipe are told apart: heads trained on cached features."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.bench import Bench, clock
+from benchmarks.simulation import entry
+from pipeline import data
+from pipeline.comparison import compare
+from pipeline.experiment import unit
+from pipeline.metrics import METRICS
+from pipeline.recipe import Recipe
+from pipeline.records import read_json
+from pipeline.terminal import Progress
+
+SEEDS, EACH, PAIRS = 60, 5, 50
+FIRST = 1001  # seeds that nothing else uses
+RECIPE = Path(__file__).parents[1] / "docs" / "results" / "comparison.json"
+
+
+def measure(bench: Bench, test_folder: Path, strategy: str = "frozen") -> dict[str, Any]:
+    """Compare 50 times five seeds of a recipe with five others, drawn from 60 trainings without overlap in a pair."""
+    recipe = Recipe(**read_json(RECIPE)["strategies"][strategy]["recipe"])
+    setting, test = bench.setting(), data.load(test_folder)
+    runs = []
+    with clock() as used, Progress("trainings", SEEDS, "training") as bar:
+        for seed in range(FIRST, FIRST + SEEDS):
+            found = unit(recipe, setting, seed, test=test).test
+            runs.append(np.array(found["probabilities"]))
+            bar.step(1)
+    every = np.stack(runs)
+    rng, told = np.random.default_rng(0), dict.fromkeys(METRICS, 0)
+    for _ in range(PAIRS):
+        drawn = rng.permutation(SEEDS)[: 2 * EACH]
+        sets = {"a": every[drawn[:EACH]], "b": every[drawn[EACH:]]}
+        pair = compare({name: entry(test.labels, part) for name, part in sets.items()}, "accuracy", 1, 0.95, 0)["pairs"]
+        for metric in METRICS:
+            told[metric] += pair[0][metric]["p_adjusted"] <= 0.05
+    accuracies = (every.argmax(2) == test.labels).mean(1)
+    return {
+        "aa_false_winner_rate_real": told["accuracy"] / PAIRS,
+        "by_metric": {metric: count / PAIRS for metric, count in told.items()},
+        "pairs": PAIRS,
+        "trainings": SEEDS,
+        "seeds_each": EACH,
+        "images": len(test),
+        "recipe": recipe.model_dump(),
+        "accuracy": {"mean": float(accuracies.mean()), "deviation_between_seeds": float(accuracies.std(ddof=1))},
+        "cpu_seconds_per_training": used.seconds / SEEDS,
+    }
