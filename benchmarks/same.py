@@ -4,8 +4,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-
 from benchmarks.bench import Bench, clock
+
 from benchmarks.simulation import entry
 from pipeline import data
 from pipeline.comparison import compare

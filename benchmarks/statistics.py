@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.bench import Bench, clock, single_thread
+
 from benchmarks.machine import machine, sentence
 
 RESULTS = Path(__file__).parent / "results"

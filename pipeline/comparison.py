@@ -1,4 +1,4 @@
-"""From predictions to a verdict. Pure functions: no files, no clock, randomness from a seed alone."""
+"""From predictions to intervals and differences. Pure functions: no files, no clock, randomness from a seed alone."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 
 from pipeline import bootstrap
-from pipeline.influence import Scored as Scored
-from pipeline.influence import Table, recall_tables, tables
+from pipeline.influence import Scored, Table, recall_tables, tables
 from pipeline.metrics import LOWER_IS_BETTER, METRICS
 
 WHOLE = 1.0  # the fraction that is all the training data
@@ -33,7 +32,7 @@ class Entry:
 def compare(
     entries: dict[str, Entry], metric: str, resamples: int, confidence: float, seed: int, classes: Sequence[str] = ()
 ) -> dict[str, Any]:
-    """Return strategies with intervals, differences of every pair, the winner on validation, and the verdict.
+    """Return strategies with intervals, differences of every pair, and the winner on validation.
 
     Differences are paired over seeds and test images. No result depends on the order of strategies; none but
     `p_run_beats`, which is drawn, on the order of images or seeds.
@@ -42,15 +41,10 @@ def compare(
     test = {name: tables(entries[name].test) for name in names}
     pairs = _pairs({name: entries[name].test_scores for name in names}, test, resamples, seed)
     for pair in pairs:
-        pair["better"] = next(
-            (x for x, y in ((pair["a"], pair["b"]), (pair["b"], pair["a"])) if beats(pairs, x, y, metric, confidence)),
-            None,
-        )
+        pair["better"] = _better(pair, metric, confidence)
     strategies = {name: _strategy(entries[name], test[name], classes) for name in names}
     winner = choose({name: strategies[name]["valid"][metric]["mean"] for name in names}, metric)
-    recommended = recommend(winner, pairs, {name: entries[name].cost["train_flops"] for name in names},
-                            metric, confidence)  # fmt: skip
-    parts = {
+    return {
         "metric": metric,
         "confidence": confidence,
         "seeds": len(entries[winner].test.labels),
@@ -58,10 +52,7 @@ def compare(
         "strategies": strategies,
         "pairs": pairs,
         "winner": winner,
-        "recommended": recommended,
-        "told": all(beats(pairs, recommended, name, metric, confidence) for name in names if name != recommended),
     }
-    return {**parts, "verdict": sentence(parts, confidence)}
 
 
 def curve_draws(
@@ -181,67 +172,15 @@ def confusion(scored: Scored) -> list[list[int]]:
     return table.tolist()
 
 
-def gain_over_majority(compared: dict[str, Any], name: str) -> float:
-    """Return a strategy's mean validation accuracy above that of always naming the commonest class."""
-    counts = compared["dataset"]["counts"]["valid"].values()
-    return float(compared["strategies"][name]["valid"]["accuracy"]["mean"] - max(counts) / sum(counts))
-
-
 def choose(means: dict[str, float], metric: str) -> str:
     """Return the name with the best mean; the first by name of equals."""
     sign = 1 if metric in LOWER_IS_BETTER else -1
     return min(sorted(means), key=lambda name: sign * means[name])
 
 
-def recommend(winner: str, pairs: list[dict[str, Any]], flops: dict[str, int], metric: str, confidence: float) -> str:
-    """Return the cheapest to train of those that no other is told to beat; the winner where all are beaten."""
-    beaten = {b for a in flops for b in flops if a != b and beats(pairs, a, b, metric, confidence)}
-    return min(sorted(flops.keys() - beaten), key=lambda name: flops[name], default=winner)
-
-
-def beats(pairs: list[dict[str, Any]], a: str, b: str, metric: str, confidence: float) -> bool:
-    """Return whether a is told to be better than b on the test split: after correction for the number of pairs."""
-    names = {a, b}
-    adjusted = next(pair[metric]["p_adjusted"] for pair in pairs if {pair["a"], pair["b"]} == names)
-    return bool(adjusted <= 1 - confidence and chance(pairs, a, b, metric) > 0.5)
-
-
-def chance(pairs: list[dict[str, Any]], a: str, b: str, metric: str) -> float:
-    """Return P(a beats b) on the test split, whichever way round the pair is listed."""
-    for pair in pairs:
-        if (pair["a"], pair["b"]) == (a, b):
-            return float(pair[metric]["p_a_beats_b"])
-        if (pair["a"], pair["b"]) == (b, a):
-            return 1 - float(pair[metric]["p_a_beats_b"])
-    raise KeyError((a, b))
-
-
-def _shown(value: float, metric: str) -> str:
-    return f"{100 * value:.1f} %" if metric.endswith("accuracy") else f"{value:.3f}"
-
-
-def sentence(parts: dict[str, Any], confidence: float) -> str:
-    """Say what to use, by how much it leads, how sure that is, and what it costs."""
-    winner, recommended, metric = parts["winner"], parts["recommended"], parts["metric"]
-    strategies = parts["strategies"]
-    best = strategies[winner]["test"][metric]
-    mean, low, high = (_shown(value, metric) for value in (best["mean"], *best["ci95"]))
-    head = f"{winner} is best on validation; on test its {metric.replace('_', ' ')} is {mean} (95 %: {low} to {high})"
-    others = {n: chance(parts["pairs"], winner, n, metric) for n in strategies if n != winner}
-    if not others:
-        return f"{head}. There is nothing to compare it with."
-    beaten = [n for n in sorted(others) if beats(parts["pairs"], winner, n, metric, confidence)]
-    better = [n for n in sorted(others) if beats(parts["pairs"], n, winner, metric, confidence)]
-    even = sorted(others.keys() - {*beaten, *better})
-    leads = [f"it beats {n} (P = {others[n]:.2f})" for n in beaten]
-    doubts = [f"it cannot be told from {n} (P = {others[n]:.2f})" for n in even]
-    losses = [f"{n} beats it there (P = {1 - others[n]:.2f})" for n in better]
-    cheap = min(sorted(strategies), key=lambda n: strategies[n]["cost"]["train_flops"])
-    ratio = strategies[recommended]["cost"]["train_flops"] / strategies[cheap]["cost"]["train_flops"]
-    price = "the cheapest to train" if recommended == cheap else f"{ratio:.1f} times the training FLOPs of {cheap}"
-    advice = f"Use {recommended}"
-    if better:
-        advice = f"Validation and test disagree; use {recommended}, which nothing beats on test"
-    elif recommended != winner:
-        advice = f"Use the cheapest of these, {recommended}"
-    return f"{head}; {', '.join(leads + doubts + losses)}. {advice}: {price}."
+def _better(pair: dict[str, Any], metric: str, confidence: float) -> str | None:
+    """Return the one of a pair that is told to be better on test, after correction for the number of pairs."""
+    found = pair[metric]
+    if found["p_adjusted"] > 1 - confidence:
+        return None
+    return str(pair["a"] if found["p_a_beats_b"] > 0.5 else pair["b"])

@@ -6,9 +6,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pipeline.comparison import Entry, Scored
+from pipeline.comparison import Entry
 from pipeline.data import ImageSet
 from pipeline.errors import UserError
+from pipeline.influence import Scored
 from pipeline.metrics import METRICS, score
 from pipeline.records import Outcome
 
@@ -113,12 +114,25 @@ def document(
 
 def entry(result: dict[str, Any], table: pd.DataFrame) -> Entry:
     """Rebuild a strategy's entry in the comparison from its document and its predictions."""
-    whole = table[table["fraction"] == 1]
-    scored = {split: _scored(whole[whole["split"] == split], result["seeds"]) for split in SPLITS}
-    return Entry(result["recipe"], scored["valid"], scored["test"], result["valid"], result["test"], result["cost"])
+    seeds, points = result["seeds"], {point["fraction"]: point for point in result["curve"]}
+    by_split = {split: table[table["split"] == split] for split in SPLITS}
+    whole = {split: rows[rows["fraction"] == 1] for split, rows in by_split.items()}
+    tested = by_split["test"]
+    return Entry(
+        result["recipe"],
+        _scored(whole["valid"], seeds, shared=False),
+        _scored(whole["test"], seeds),
+        result["valid"],
+        result["test"],
+        result["cost"],
+        curve={f: _scored(tested[tested["fraction"] == f], seeds) for f in points if f < 1},
+        sizes={fraction: point["images"] for fraction, point in points.items()},
+        flops={fraction: point["train_flops"] for fraction, point in points.items()},
+    )
 
 
-def _scored(table: pd.DataFrame, seeds: list[int]) -> Scored:
+def _scored(table: pd.DataFrame, seeds: list[int], shared: bool = True) -> Scored:
     columns = [name for name in map(str, table) if name.startswith("p_")]
     parts = [table[table["seed"] == seed] for seed in seeds]
-    return Scored([p["label"].to_numpy() for p in parts], [p[columns].to_numpy() for p in parts])
+    ids = None if shared else [p["id"].to_numpy() for p in parts]
+    return Scored([p["label"].to_numpy() for p in parts], [p[columns].to_numpy() for p in parts], ids)

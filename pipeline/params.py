@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import Field, ValidationError, model_validator
 
+from pipeline.constraints import Constraints
 from pipeline.errors import UserError
 from pipeline.recipe import Recipe
 from pipeline.settings import Section, explain
@@ -204,6 +205,7 @@ class Params(Section):
     search: Search
     train: Train
     compare: Compare
+    constraints: Constraints = Constraints()
     register_: Register = Field(alias="register")
     runtime: Runtime
     tracking: Tracking

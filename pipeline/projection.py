@@ -5,6 +5,7 @@ from math import log, sqrt
 from statistics import NormalDist
 from typing import Any
 
+from pipeline.bootstrap import holm
 from pipeline.metrics import LOWER_IS_BETTER
 
 NORMAL = NormalDist()
@@ -102,12 +103,3 @@ def _difference(a: Tree, b: Tree, metric: str) -> Tree:
         "p_a_beats_b": chance,
         "p_value": 2 * NORMAL.cdf(-abs(z)),
     }
-
-
-def holm(p_values: list[float]) -> list[float]:
-    """Return p-values corrected for their number, in the same order (Holm 1979)."""
-    adjusted, worst = [0.0] * len(p_values), 0.0
-    for rank, i in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
-        worst = max(worst, min(1.0, (len(p_values) - rank) * p_values[i]))
-        adjusted[i] = worst
-    return adjusted

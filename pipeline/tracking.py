@@ -8,7 +8,6 @@ import json
 import math
 import os
 import socket
-import subprocess
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.connection import KEY, connect, explained
+from pipeline.provenance import commit
 from pipeline.records import Epoch, digest
 
 OWNER, PARENT = "headstart.owner", "mlflow.parentRunId"
@@ -189,10 +189,8 @@ def _experiment(client: Any, root: Path, name: str) -> str:
 def _provenance(root: Path) -> dict[str, str]:
     """Return tags that lead from a run back to the code and the data."""
     lock = root / "dvc.lock"
-    git = subprocess.run(["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
-                         capture_output=True, text=True, check=False)  # fmt: skip
     return {
-        "git_commit": git.stdout.strip() or "none",
+        "git_commit": commit(root) or "none",
         "dvc_lock": digest(lock.read_text(encoding="utf-8")) if lock.exists() else "none",
     }
 

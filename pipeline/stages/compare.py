@@ -1,7 +1,6 @@
-"""Compare the strategies: intervals, pairs, winner, verdict; report and figures."""
+"""Compare the strategies: intervals, pairs, learning curves, verdict under constraints; report and figures."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from pipeline import params as parameters
 from pipeline.cli import arguments, guarded, leave
@@ -13,47 +12,51 @@ from pipeline.terminal import one_thread_pool, quiet
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the stage."""
     parser = arguments(__doc__, tuned="folder of tune's results", trained="folder of train's results",
-                       data="the data report's summary.json", out="file for the comparison", report="file for the "
-                       "report (Markdown)", figures="folder for figures", timings="file for timings")  # fmt: skip
+                       times="folder of tune's and train's timings", data="the data report's summary.json",
+                       test="folder of test, for pictures", out="file for the comparison", verdict="file for the "
+                       "verdict under constraints", page="file for the report (HTML)", report="file for the report in "
+                       "short (Markdown)", figures="folder for figures", metrics="file for DVC's metrics",
+                       plots="folder for DVC's plots", timings="file for timings")  # fmt: skip
     args = parser.parse_args(argv)
     params = parameters.load(args.params)
     quiet()
     one_thread_pool(params.runtime.threads)
     import pandas as pd
 
-    from pipeline import comparison, outcomes, report, tracking
-    from pipeline.records import digest, read_json, write_json, write_text
+    from pipeline import claims, data, drawing, evidence, outcomes, page, plots, provenance, report, tracking, verdict
+    from pipeline.records import digest, read_json, write_csv, write_json, write_text
 
-    watch = Stopwatch()
+    watch, names, root = Stopwatch(), params.enabled, args.params.resolve().parent
     dataset = read_json(args.data)
-    results = {name: read_json(args.trained / f"{name}.json") for name in params.enabled}
-    entries = {name: outcomes.entry(r, pd.read_csv(args.trained / f"{name}.csv")) for name, r in results.items()}
-    wanted = params.compare
-    compared = comparison.compare(entries, wanted.metric, wanted.resamples, wanted.confidence, wanted.seed)
-    for name, strategy in compared["strategies"].items():
-        tuned = read_json(args.tuned / f"{name}.json")
-        strategy["search"] = {key: tuned[key] for key in ("trials", "search_flops", "budget_flops", "ended_by")}
-    compared |= {"dataset": dataset, "seeds": len(params.train.seeds)}
+    trained, tuned = ({n: read_json(folder / f"{n}.json") for n in names} for folder in (args.trained, args.tuned))
+    predictions = {name: pd.read_csv(args.trained / f"{name}.csv", dtype={"id": str}) for name in names}
+    trials = {name: pd.read_csv(args.tuned / f"{name}.csv") for name in names}
+    entries = {name: outcomes.entry(trained[name], predictions[name]) for name in names}
+    compared = evidence.gather(entries, trained, tuned, dataset, params.compare)
     write_json(args.out, compared)
-    trials = {name: pd.read_csv(args.tuned / f"{name}.csv") for name in params.enabled}
-    figures = report.draw(compared, trials, args.figures)
-    write_text(args.report, report.markdown(compared, [str(_beside(f, args.report)) for f in figures]))
+    timings = {n: {**read_json(args.times / "train" / f"{n}.json"), "tune": read_json(args.times / "tune" / f"{n}.json")}
+               for n in names}  # fmt: skip
+    advice = verdict.verdict(compared, params.constraints, timings) | {"claims": claims.claims(compared)}
+    write_json(args.verdict, advice)
+    write_json(args.metrics, plots.metrics(compared))
+    for name, table in plots.tables(compared, trials).items():
+        write_csv(args.plots / f"{name}.csv", table)
+    pictures = page.pictures(compared, trials)
+    chosen = [pictures[n] for n in ("accuracy_cost", "learning_curves", "pairs", "search") if n in pictures]
+    figures = drawing.draw(chosen, args.figures)
+    beside = {str(file.resolve().relative_to(args.report.resolve().parent)): words for file, words in figures.items()}
+    write_text(args.report, report.markdown(compared, advice, beside, args.page.name))
+    whole = {name: table[table["fraction"] == 1] for name, table in predictions.items()}
+    about = provenance.about(root, args.test / data.MANIFEST)
+    write_text(args.page, page.render(compared, advice, timings, trials, whole, data.load(args.test), about))
 
     named = tracking.Dataset(dataset["name"], dataset["digest"], params.data.path)
-    tracker = tracking.MlflowTracker(args.params.resolve().parent, params.tracking.experiment, named)
-    scores = {
-        f"{name}.test_{metric}": value["mean"]
-        for name, s in compared["strategies"].items()
-        for metric, value in s["test"].items()
-    }
-    tags = {"stage": "compare", "winner": compared["winner"]}
-    with tracker.stage(f"compare-{digest(compared)}", "compare", tags) as run:
-        tracker.finish(run, scores, [args.out, args.report, *figures])
+    tracker = tracking.MlflowTracker(root, params.tracking.experiment, named)
+    scores = {f"{name}.{key}": value for name, row in plots.metrics(compared).items() for key, value in row.items()}
+    tags = {"stage": "compare", "winner": compared["winner"], "recommended": advice["recommended"] or "none"}
+    with tracker.stage(f"compare-{digest([compared, advice])}", "compare", tags) as run:
+        tracker.finish(run, scores, [args.out, args.verdict, args.page, args.report, *figures])
     write_json(args.timings, watch.read())
-
-
-def _beside(file: Path, report: Path) -> Path:
-    return file.resolve().relative_to(report.resolve().parent)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parser.parse_args(argv)
     params = parameters.load(args.params)
     quiet()
-    from pipeline import comparison, report, tracking
+    from pipeline import report, standing, tracking
     from pipeline.records import digest, file_digest, read_json, write_json
 
     compared = read_json(args.comparison)
@@ -30,7 +30,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     folders = {name: args.models / name for name in sorted(compared["strategies"])}
     keys = {name: digest([file_digest(folder / f"model.{end}") for end in ("json", "safetensors")])
             for name, folder in folders.items()}  # fmt: skip
-    gain = comparison.gain_over_majority(compared, winner)
+    gain = standing.gain_over_majority(compared, winner)
     gate = {"gain_over_majority": gain, "min_gain": wanted.min_gain, "passed": gain >= wanted.min_gain}
     key = f"register-{digest([wanted, keys, compared])}"
     with tracker.stage(key, "register", {"stage": "register"}) as run:
