@@ -130,6 +130,7 @@ def test_a_clear_winner_is_recommended_whatever_it_costs(metric):
     assert chance(result["pairs"], "better", "guess", metric) == pytest.approx(1, abs=1e-3)
     assert chance(result["pairs"], "guess", "better", metric) == pytest.approx(0, abs=1e-3)
     assert result["pairs"][0]["better"] == "better"
+    assert result["pairs"][0][metric]["p_run_beats"] > 0.9
     assert "beats guess (P = 1.00)" in result["verdict"]
     assert "1000.0 times the training FLOPs of guess" in result["verdict"]
 
