@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from benchmarks.simulation import World, with_share
-from pipeline.bootstrap import difference_interval, estimate, score_interval
-from pipeline.influence import Table, tables_of
+from pipeline.evidence.bootstrap import difference_interval, estimate, score_interval
+from pipeline.evidence.influence import Table, tables_of
 from pipeline.metrics import METRICS
 
 WORLD = World(levels=(1.1, 1.1), shared=0.6, own=0.25, positives=0.3)  # 86 % right; two strategies that are equal

@@ -17,7 +17,7 @@ import numpy as np
 from scipy.special import ndtri
 
 from benchmarks.machine import machine
-from pipeline import curves
+from pipeline.evidence import curves
 
 ROOT = Path(__file__).resolve().parent.parent
 SIZES = np.array([157.0, 394.0, 787.0, 1575.0])

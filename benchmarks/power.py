@@ -8,9 +8,9 @@ import pandas as pd
 from scipy.stats import norm
 
 from benchmarks.simulation import World, entry, fitted, with_share
-from pipeline.bootstrap import estimate, holm
-from pipeline.comparison import compare
-from pipeline.influence import Table, mean_table
+from pipeline.evidence.bootstrap import estimate, holm
+from pipeline.evidence.comparison import compare
+from pipeline.evidence.influence import Table, mean_table
 from pipeline.metrics import METRICS
 
 IMAGES, SEEDS, CONFIDENCE = 650, 5, 0.95

@@ -8,7 +8,7 @@ from benchmarks.bench import Bench, clock
 
 from benchmarks.simulation import entry
 from pipeline import data
-from pipeline.comparison import compare
+from pipeline.evidence.comparison import compare
 from pipeline.experiment import unit
 from pipeline.metrics import METRICS
 from pipeline.recipe import Recipe

@@ -35,7 +35,7 @@ def block(comparison: dict[str, Any]) -> str:
 
 
 def _row(name: str, result: dict[str, Any]) -> str:
-    from pipeline.report import percent, quantity
+    from pipeline.report.markdown import percent, quantity
 
     test, cost = result["test"], result["cost"]
     low, high = test["accuracy"]["ci95"]

@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pipeline.comparison import Entry
 from pipeline.data import ImageSet
 from pipeline.errors import UserError
-from pipeline.influence import Scored
+from pipeline.evidence.comparison import Entry
+from pipeline.evidence.influence import Scored
 from pipeline.metrics import METRICS, score
 from pipeline.records import Outcome
 

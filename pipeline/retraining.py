@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from pipeline import experiment, transfer
+from pipeline import experiment
+from pipeline.evidence import transfer
 from pipeline.executor import Executor
 from pipeline.jobs import Job
 from pipeline.models import build

@@ -6,8 +6,8 @@ from statistics import NormalDist
 from typing import Any
 
 from pipeline.metrics import LOWER_IS_BETTER, METRICS
-from pipeline.projection import holm
-from pipeline.verdict import conclude
+from pipeline.verdict.advice import conclude
+from pipeline.verdict.projection import holm
 
 CLASSES = ("ash", "beech", "oak")
 TRANSFER = {"h_score": 0.9, "h_score_if_random": 0.2, "log_me": 0.3, "ridge_accuracy": 0.84, "pixels_h_score": 0.5,

@@ -25,9 +25,14 @@ def imported_names(file: Path) -> set[str]:
 
 
 def imported_files(file: Path) -> set[Path]:
-    """Return the project's files that a file imports directly; bare package markers do not count."""
+    """Return the project's files that a file imports directly; package markers, which hold a docstring, do not count."""
     found = {module_file(name) for name in imported_names(file) if name.split(".")[0] == "pipeline"}
-    return {p for p in found if p and p not in (PACKAGE / "__init__.py", PACKAGE / "stages" / "__init__.py")}
+    return {p for p in found if p and not is_marker(p)}
+
+
+def is_marker(file: Path) -> bool:
+    """Return whether a file is an `__init__.py` that holds a docstring alone."""
+    return file.name == "__init__.py" and len(ast.parse(file.read_text(encoding="utf-8")).body) == 1
 
 
 def closure(file: Path) -> set[Path]:

@@ -8,7 +8,7 @@ import pandas as pd
 
 from pipeline.data import ImageSet
 from pipeline.metrics import METRICS, score
-from pipeline.page import render
+from pipeline.report.page import render
 
 BINS = [{"low": 0.5, "high": 0.8, "share": 0.4, "confidence": 0.7, "accuracy": 0.6},
         {"low": 0.8, "high": 1.0, "share": 0.6, "confidence": 0.95, "accuracy": 0.9}]  # fmt: skip

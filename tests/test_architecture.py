@@ -17,27 +17,27 @@ import yaml
 
 from pipeline.params import Search
 from pipeline.recipe import Recipe
-from tests.imports import PACKAGE, ROOT, closure, imported_files, imported_names, relative
+from tests.imports import PACKAGE, ROOT, closure, imported_files, imported_names, is_marker, relative
 
 # A file imports from floors below its own alone.
 FLOORS: list[set[str]] = [
-    {"augment", "catalog", "convolution", "cost", "errors", "gallery", "influence", "laws", "meters", "metrics",
-     "plots", "provenance", "seeding", "serving", "settings", "sources/class_folders", "transfer", "wording"},
-    {"backbones", "bootstrap", "calibration", "cli", "connection", "curves", "devices", "executor", "latency",
-     "phrases", "recipe", "records", "serving_entry", "sources/elpv", "sources/labels_csv", "standing", "store",
-     "tables"},
-    {"comparison", "constraints", "data", "drawing", "manifest", "network", "projection", "registry",
-     "sources/__init__", "stem", "terminal", "tracking", "training", "trials"},
-    {"cases", "curve_figures", "decision", "features", "figures", "heads", "models", "outcomes", "params", "report",
-     "search_figures"},
-    {"cache", "changes", "claims", "page", "search", "workspace"},
-    {"experiment", "verdict"},
-    {"bulk", "evidence"},
+    {"augment", "catalog", "convolution", "cost", "errors", "evidence/influence", "evidence/laws",
+     "evidence/transfer", "meters", "metrics", "provenance", "report/gallery", "report/plots", "seeding", "serving",
+     "settings", "sources/class_folders", "wording"},
+    {"backbones", "cli", "connection", "constraints", "devices", "evidence/bootstrap", "evidence/calibration",
+     "evidence/curves", "executor", "latency", "recipe", "records", "report/tables", "serving_entry", "sources/elpv",
+     "sources/labels_csv", "store", "verdict/phrases", "verdict/standing"},
+    {"data", "evidence/comparison", "manifest", "network", "params", "registry", "report/drawing", "sources/__init__",
+     "stem", "terminal", "tracking", "training", "trials", "verdict/findings", "verdict/projection"},
+    {"cache", "features", "heads", "models", "outcomes", "report/curve_figures", "report/figures", "report/markdown",
+     "report/search_figures", "search", "verdict/cases", "verdict/decision"},
+    {"report/page", "verdict/changes", "verdict/claims", "workspace"},
+    {"experiment", "verdict/advice"},
+    {"bulk", "evidence/gather"},
     {"jobs"},
     {"retraining"},
     {f"stages/{name}" for name in ("download", "prepare", "tune", "train", "compare", "register")},
 ]  # fmt: skip
-MARKERS = {"__init__", "stages/__init__"}  # hold a docstring alone
 COMMANDS = {"cache"}  # run by hand, by no stage
 
 ONLY_IN = {"optuna": {"search"}, "mlflow": {"connection", "tracking", "registry", "serving_entry"}, "ray": set()}
@@ -45,12 +45,12 @@ HEAVY = ("torch", "torchvision", "timm", "mlflow", "optuna", "pandas", "sklearn"
 
 # Read without being imported: reports are made of templates, the model file of source text.
 READ = {
-    "prepare": {"pipeline/templates/data.md.j2"},
+    "prepare": {"pipeline/report/templates/data.md.j2"},
     "compare": {
-        "pipeline/templates/report.css.j2",
-        "pipeline/templates/report.html.j2",
-        "pipeline/templates/report.js.j2",
-        "pipeline/templates/report.md.j2",
+        "pipeline/report/templates/report.css.j2",
+        "pipeline/report/templates/report.html.j2",
+        "pipeline/report/templates/report.js.j2",
+        "pipeline/report/templates/report.md.j2",
     },
     "register": {"pipeline/serving.py", "pipeline/serving_entry.py"},
 }
@@ -69,9 +69,17 @@ TESTED_IN = {
     "serving_entry": "test_registry.py",
     "workspace": "test_experiment.py",
     "trials": "test_search.py",
-    "cases": "test_claims.py",
-    "changes": "test_verdict.py",
-    "decision": "test_verdict.py",
+    "constraints": "verdict/test_findings.py",
+    "verdict/cases": "verdict/test_claims.py",
+    "verdict/changes": "verdict/test_advice.py",
+    "verdict/decision": "verdict/test_advice.py",
+    "evidence/gather": "stages/test_compare.py",
+    "report/drawing": "report/test_figures.py",
+    "report/curve_figures": "report/test_figures.py",
+    "report/search_figures": "report/test_figures.py",
+    "report/tables": "report/test_page.py",
+    "report/plots": "stages/test_compare.py",
+    "wording": "report/test_markdown.py",
 }
 
 MOST_LINES, MOST_LINES_OF_A_FUNCTION = 260, 60
@@ -84,6 +92,7 @@ def module_of(file: Path) -> str:
 
 
 FILES = {module_of(file): file for file in sorted(PACKAGE.rglob("*.py"))}
+MARKERS = {name for name, file in FILES.items() if is_marker(file)}
 MODULES = {name: file for name, file in FILES.items() if name not in MARKERS}
 STAGES = {file.stem: file for name, file in MODULES.items() if name.startswith("stages/")}
 

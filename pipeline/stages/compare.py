@@ -23,8 +23,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     one_thread_pool(params.runtime.threads)
     import pandas as pd
 
-    from pipeline import claims, data, drawing, evidence, outcomes, page, plots, provenance, report, tracking, verdict
+    from pipeline import data, outcomes, provenance, tracking
+    from pipeline.evidence.gather import gather
     from pipeline.records import digest, read_json, write_csv, write_json, write_text
+    from pipeline.report import drawing, markdown, page, plots
+    from pipeline.verdict import claims
+    from pipeline.verdict.advice import advise
 
     watch, names, root = Stopwatch(), params.enabled, args.params.resolve().parent
     dataset = read_json(args.data)
@@ -32,11 +36,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     predictions = {name: pd.read_csv(args.trained / f"{name}.csv", dtype={"id": str}) for name in names}
     trials = {name: pd.read_csv(args.tuned / f"{name}.csv") for name in names}
     entries = {name: outcomes.entry(trained[name], predictions[name]) for name in names}
-    compared = evidence.gather(entries, trained, tuned, dataset, params.compare)
+    compared = gather(entries, trained, tuned, dataset, params.compare)
     write_json(args.out, compared)
-    timings = {n: {**read_json(args.times / "train" / f"{n}.json"), "tune": read_json(args.times / "tune" / f"{n}.json")}
-               for n in names}  # fmt: skip
-    advice = verdict.verdict(compared, params.constraints, timings) | {"claims": claims.claims(compared)}
+    tuning, training = ({n: read_json(args.times / stage / f"{n}.json") for n in names} for stage in ("tune", "train"))
+    timings = {name: {**training[name], "tune": tuning[name]} for name in names}
+    advice = advise(compared, params.constraints, timings) | {"claims": claims.claims(compared)}
     write_json(args.verdict, advice)
     write_json(args.metrics, plots.metrics(compared))
     for name, table in plots.tables(compared, trials).items():
@@ -45,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     chosen = [pictures[n] for n in ("accuracy_cost", "learning_curves", "pairs", "search") if n in pictures]
     figures = drawing.draw(chosen, args.figures)
     beside = {str(file.resolve().relative_to(args.report.resolve().parent)): words for file, words in figures.items()}
-    write_text(args.report, report.markdown(compared, advice, beside, args.page.name))
+    write_text(args.report, markdown.markdown(compared, advice, beside, args.page.name))
     whole = {name: table[table["fraction"] == 1] for name, table in predictions.items()}
     about = provenance.about(root, args.test / data.MANIFEST)
     write_text(args.page, page.render(compared, advice, timings, trials, whole, data.load(args.test), about))

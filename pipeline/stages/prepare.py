@@ -17,8 +17,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     params = parameters.load(args.params)
     quiet()
     one_thread_pool(params.runtime.threads)
-    from pipeline import data, manifest, report, sources
+    from pipeline import data, manifest, sources
     from pipeline.records import write_json
+    from pipeline.report import markdown
 
     watch, wanted = Stopwatch(), params.prepare
     root = args.params.resolve().parent / params.data.path
@@ -39,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             rows = table[chosen].reset_index(drop=True)
             digests[folder.name] = manifest.pack(root, rows, folder, wanted.image_size, classes, grey,
                                                  wanted.max_pixels, bar.step)  # fmt: skip
-    report.data_report(table, data.load(args.dev), params.data.name, digests, args.report)
+    markdown.data_report(table, data.load(args.dev), params.data.name, digests, args.report)
     write_json(args.timings, watch.read())
 
 

@@ -19,8 +19,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parser.parse_args(argv)
     params = parameters.load(args.params)
     quiet()
-    from pipeline import report, standing, tracking
+    from pipeline import tracking
     from pipeline.records import digest, file_digest, read_json, write_json
+    from pipeline.report import markdown
+    from pipeline.verdict import standing
 
     compared = read_json(args.comparison)
     wanted, dataset, winner = params.register_, compared["dataset"], compared["winner"]
@@ -41,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         write_json(args.out, {"model": wanted.model, "winner": winner, "gate": gate, "champion": champion,
                               "versions": _described(versions, keys, champion)})  # fmt: skip
         tracker.finish(run, {"gain_over_majority": gain}, [args.out])
-    print("\n" + report.summary(compared))
+    print("\n" + markdown.summary(compared))
     print(_closing(wanted.model, winner, gate, champion))
 
 

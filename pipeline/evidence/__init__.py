@@ -1,0 +1,1 @@
+"""What the measurements say: scores with intervals, differences, learning curves, calibration, transferability."""

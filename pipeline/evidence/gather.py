@@ -1,0 +1,57 @@
+"""All that is measured of the strategies, put together: what results/comparison.json holds."""
+
+from collections.abc import Mapping
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+
+from pipeline.evidence import calibration, comparison, curves
+from pipeline.evidence.comparison import Entry
+from pipeline.params import Compare
+from pipeline.verdict.advice import conclude
+
+FINEST = 60  # sizes at which a curve's law is drawn
+SEARCH = ("trials", "search_flops", "budget_flops", "ended_by")
+
+
+def gather(
+    entries: dict[str, Entry],
+    trained: Mapping[str, dict[str, Any]],
+    tuned: Mapping[str, dict[str, Any]],
+    dataset: dict[str, Any],
+    wanted: Compare,
+) -> dict[str, Any]:
+    """Return the comparison of strategies; `trained` and `tuned` hold what these stages write of each."""
+    found = comparison.compare(
+        entries, wanted.metric, wanted.resamples, wanted.confidence, wanted.seed, dataset["classes"]
+    )
+    found |= {"dataset": dataset, **_curves(entries, found, wanted)}
+    for name, strategy in found["strategies"].items():
+        valid, test = entries[name].valid, entries[name].test
+        strategy |= {
+            "search": {key: tuned[name][key] for key in SEARCH},
+            "transfer": trained[name]["transfer"],
+            "calibration": calibration.summarise(
+                (valid.labels, valid.probabilities), (test.labels, test.probabilities)
+            ),
+        }
+    return found | conclude(found)
+
+
+def _curves(entries: dict[str, Entry], found: dict[str, Any], wanted: Compare) -> dict[str, Any]:
+    """Return where the learning curves cross; add to each strategy the law of its own."""
+    drawn = comparison.curve_draws(entries, wanted.metric, wanted.resamples, wanted.seed)
+    draws = {name: np.stack(list(by_fraction.values()), 1) for name, by_fraction in drawn.items()}
+    # The same for all strategies: they share the splits.
+    sizes = np.array([point["images"] for point in next(iter(found["strategies"].values()))["curve"]], dtype=float)
+    for name, strategy in found["strategies"].items():
+        grid = np.geomspace(sizes[0], sizes[-1] * curves.REACH, FINEST)
+        band = curves.band(sizes, draws[name], grid, wanted.metric, wanted.confidence)
+        parts = dict(zip(("low", "middle", "high"), band)) if band else {}
+        strategy["law"] = {key: values.tolist() for key, values in {"images": grid, **parts}.items()} if band else None
+    crossovers = [
+        curves.crossover(a, b, sizes, draws[a], draws[b], wanted.metric, wanted.confidence)
+        for a, b in combinations(sorted(entries), 2)
+    ]
+    return {"crossovers": crossovers}

@@ -1,0 +1,1 @@
+"""What people look at: the page, figures, tables, and what DVC shows."""

@@ -1,0 +1,110 @@
+"""From a comparison to Markdown and a summary for the terminal; and what a prepared data set looks like."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
+from matplotlib.figure import Figure
+from PIL import Image
+
+from pipeline import wording
+from pipeline.data import ImageSet
+from pipeline.metrics import METRICS
+from pipeline.records import digest, write_json, write_text
+from pipeline.report import tables
+from pipeline.report.drawing import SERIES, save
+from pipeline.wording import percent, quantity
+
+
+def markdown(comparison: dict[str, Any], verdict: dict[str, Any], figures: dict[str, str], page: str) -> str:
+    """Render report.md; figures are {path: what it says}, paths and the page's being relative to it."""
+    comparison, verdict = tables.completed(comparison), tables.VERDICT | verdict
+    return _template("report.md.j2").render(
+        c=comparison,
+        v=verdict,
+        headline=tables.headline(comparison, verdict),
+        confidence=wording.confidence(comparison),
+        others=[m for m in METRICS if m != comparison["metric"]],
+        figures=figures,
+        page=page,
+    )
+
+
+def _template(name: str) -> Template:
+    folder = Path(__file__).parent / "templates"
+    environment = Environment(loader=FileSystemLoader(folder), undefined=StrictUndefined, trim_blocks=True,
+                              lstrip_blocks=True, autoescape=False)  # fmt: skip
+    environment.filters |= wording.FILTERS
+    return environment.get_template(name)
+
+
+def summary(comparison: dict[str, Any]) -> str:
+    """Return at most 15 lines: a table of the strategies and the verdict."""
+    rows = [("", "test accuracy", "95 % interval", "AUC", "log loss", "search", "train FLOPs")]
+    order = sorted(comparison["strategies"].items(), key=lambda item: -item[1]["test"]["accuracy"]["mean"])
+    for name, s in order[:8]:
+        test, price = s["test"], s["cost"]
+        low, high = test["accuracy"]["ci95"]
+        rows.append(
+            (
+                name,
+                percent(test["accuracy"]["mean"]),
+                f"{100 * low:.1f} to {100 * high:.1f}",
+                f"{test['roc_auc']['mean']:.3f}",
+                f"{test['log_loss']['mean']:.3f}",
+                quantity(price["search_flops"]),
+                quantity(price["train_flops"]),
+            )
+        )
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows]
+    return "\n".join([*lines, "", comparison["verdict"]])
+
+
+def contact_sheet(images: np.ndarray, labels: np.ndarray, classes: tuple[str, ...], path: Path) -> Path:
+    """Save a picture of a few images of each class: images uint8 (N, H, W, C), labels int (N,)."""
+    columns, shown = 10, classes[:12]
+    figure = Figure((columns, 1.05 * len(shown) + 0.2), dpi=110, layout="constrained")
+    grid = figure.subplots(len(shown), columns, squeeze=False)
+    for row, name in enumerate(shown):
+        chosen = np.flatnonzero(labels == classes.index(name))[:columns]
+        for column, axes in enumerate(grid[row]):
+            axes.set_axis_off()
+            if column < len(chosen):
+                axes.imshow(Image.fromarray(images[chosen[column]].squeeze()), cmap="gray", vmin=0, vmax=255)
+        grid[row][0].set_title(name, fontsize=9, loc="left")
+    return save(figure, path)
+
+
+def size_histogram(table: pd.DataFrame, path: Path) -> Path:
+    """Save a picture of the original image sizes: columns width and height, pixels."""
+    figure = Figure((6.4, 2.6), dpi=110, layout="constrained")
+    axes = figure.subplots()
+    axes.hist([table["width"], table["height"]], bins=30, label=["width", "height"], color=[SERIES[0][0], SERIES[1][0]])
+    axes.set(xlabel="pixels", ylabel="images")
+    axes.legend(frameon=False)
+    return save(figure, path)
+
+
+def data_report(table: pd.DataFrame, dev: ImageSet, name: str, digests: dict[str, str], folder: Path) -> None:
+    """Write summary.json, report.md and pictures of a prepared data set into a folder.
+
+    `table` is the manifest with its splits; the pictures show images of train and valid alone.
+    """
+    counts = pd.crosstab(table["split"], table["label"]).reindex(["train", "valid", "test"])
+    duplicates = int(table["id"].duplicated().sum())
+    summary = {
+        "name": name,
+        "digest": digest(digests),
+        "classes": list(dev.classes),
+        "counts": {split: {c: int(n) for c, n in row.items()} for split, row in counts.iterrows()},
+        "images": len(table),
+        "duplicates": duplicates,
+        "channels": dev.channels,
+    }
+    write_json(folder / "summary.json", summary)
+    contact_sheet(dev.images, dev.labels, dev.classes, folder / "contact_sheet.png")
+    size_histogram(table, folder / "sizes.png")
+    write_text(folder / "report.md", _template("data.md.j2").render(**summary))

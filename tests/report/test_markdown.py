@@ -1,0 +1,140 @@
+import json
+import re
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from pipeline import wording
+from pipeline.report import markdown
+from tests.reports import inputs
+
+
+@pytest.fixture(scope="module")
+def three():
+    return inputs()
+
+
+def rendered(given, figures=()):
+    return markdown.markdown(given.comparison, given.verdict, dict(figures), "report.html")
+
+
+def test_the_report_tells_verdict_strategies_pairs_and_claims(three):
+    text = rendered(three, {"figures/accuracy_cost.png": "Against [cost]"}.items())
+    assert text.startswith("# leaves: Use strategy-0\n\n**It costs least.** At 95 % confidence")
+    for name, s in three.comparison["strategies"].items():
+        row = next(line for line in text.splitlines() if line.startswith(f"| {name}") and "%" in line)
+        assert f"{100 * s['test']['accuracy']['mean']:.1f} %" in row
+    pairs = re.findall(r"^\| (\S+) \| (\S+) \| \S+ points", text, re.MULTILINE)
+    assert pairs == [(pair["a"], pair["b"]) for pair in three.comparison["pairs"]]
+    assert "strategy-0 (recommended)" in text
+    assert "strategy-2 is excluded by the constraints: too slow." in text
+    assert "- strategy-1 overtakes strategy-0 at about 50 images.\n" in text
+    assert "- With 4x the images: the other." in text
+    assert "2. Claim 2: **contradicted**. 2 %" in text
+    assert "The\n40 test images" in text
+    assert "![Against (cost)](figures/accuracy_cost.png)" in text
+    assert "[report.html](report.html)" in text
+    assert len(text.splitlines()) < 70
+
+
+@pytest.mark.parametrize("options", [{}, {"bare": True}, {"strategies": 1, "bare": True}, {"classes": ["a|b", "<i>"]}])
+def test_every_table_of_the_report_is_whole(options):
+    given = inputs(**options)
+    given.comparison["dataset"]["name"] = "a|b <script>"
+    text = rendered(given)
+    assert "<script>" not in text
+    lines = text.splitlines()
+    heads = [number for number, line in enumerate(lines) if line.startswith("|---")]
+    assert len(heads) == (1 if options.get("strategies") == 1 else 2)
+    for number in heads:
+        width, after = lines[number].count("|"), lines[number + 1]
+        assert lines[number - 1].count("|") == width
+        assert after.startswith("|")
+        for line in lines[number + 1 :]:
+            if not line.startswith("|"):
+                break
+            assert line.count("|") == width
+
+
+@pytest.mark.parametrize("count", [1, 3, 20])
+def test_the_summary_fits_on_a_screen(count):
+    comparison = inputs(strategies=count, bare=True).comparison
+    lines = markdown.summary(comparison).splitlines()
+    assert len(lines) <= 15
+    assert lines[-1] == comparison["verdict"]
+    accuracies = [float(line.split()[1]) for line in lines[1:-2]]
+    assert accuracies == sorted(accuracies, reverse=True)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (wording.score(0.8766, "accuracy"), "87.7 %"),
+        (wording.score(0.8766, "log_loss"), "0.877"),
+        (wording.span((0.8, 0.9), "balanced_accuracy"), "80.0 to 90.0 %"),
+        (wording.signed(-0.0123, "accuracy"), "\u22121.2"),
+        (wording.signed(0.0123, "roc_auc"), "+0.012"),
+        (wording.megabytes(13_514_280), "13.5 MB"),
+        (wording.megabytes(2.5e9), "2.5 GB"),
+        (wording.duration(45), "45 s"),
+        (wording.duration(200), "3.33 min"),
+        (wording.duration(9000), "2.5 h"),
+        (wording.p_value(0.0004), "< 0.001"),
+        (wording.listed(["a", "b", "c"]), "a, b and c"),
+        (wording.listed([]), ""),
+    ],
+)
+def test_numbers_read_as_people_write_them(text, words):
+    assert text == words
+
+
+@given(st.floats(1, 9e17))
+def test_a_quantity_has_a_prefix_and_three_digits(value):
+    number, _, prefix = wording.quantity(value).partition(" ")
+    scale = {"": 0, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15}[prefix]
+    assert float(number) * 10**scale == pytest.approx(value, rel=0.0051)
+    assert len(number.replace(".", "")) <= 3
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(1.234e12, "1.23 T"), (45e6, "45 M"), (12, "12 "), (999_999, "1 M"), (0, "0 ")]
+)
+def test_quantities_read_as_people_write_them(value, text):
+    assert wording.quantity(value) == text
+
+
+def test_percentages_have_one_decimal():
+    assert (wording.percent(0.98765), wording.percent(1)) == ("98.8 %", "100.0 %")
+
+
+def test_the_data_report_counts_every_image(prepared):
+    told = json.loads((prepared.report / "summary.json").read_text())
+    assert (told["name"], told["images"], told["duplicates"], told["channels"]) == ("tiny", 48, 0, 1)
+    assert told["classes"] == ["low", "top"]
+    assert {split: sum(counts.values()) for split, counts in told["counts"].items()} == {
+        "train": 28,
+        "valid": 8,
+        "test": 12,
+    }
+    text = (prepared.report / "report.md").read_text()
+    assert "| valid | 4 | 4 |" in text
+    assert told["digest"] in text
+
+
+def test_the_data_report_shows_images_and_their_sizes(prepared):
+    for name in ("contact_sheet.png", "sizes.png"):
+        with Image.open(prepared.report / name) as image:
+            assert image.format == "PNG"
+            assert len(np.unique(np.asarray(image.convert("L")))) > 20
+
+
+def test_the_contact_sheet_shows_images_in_colour(tmp_path):
+    red = np.zeros((4, 8, 8, 3), np.uint8)
+    red[..., 0] = 255
+    path = markdown.contact_sheet(red, np.array([0, 1, 0, 1]), ("a", "b"), tmp_path / "sheet.png")
+    with Image.open(path) as image:
+        pixels = np.asarray(image.convert("RGB")).reshape(-1, 3)
+    assert (pixels == [255, 0, 0]).all(1).sum() > 1000

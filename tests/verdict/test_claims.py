@@ -1,0 +1,191 @@
+import copy
+
+import pytest
+from hypothesis import given
+
+from pipeline.metrics import METRICS
+from pipeline.verdict.cases import CANNOT, CONTRADICTED, SUPPORTED, Case, kind
+from pipeline.verdict.claims import ABOUT, CLAIMS, claims
+from tests.example import TRANSFER, comparison, timings
+from tests.worlds import measured, worlds
+
+FROZEN = {"train_flops": 2e12}
+FINETUNE = {"cut": 5, "train_flops": 4e12}
+SCRATCH = {"weights": "random", "cut": "input", "train_flops": 5e12}
+COMPACT = SCRATCH | {"backbone": "compact", "predict_flops": 2e8, "model_bytes": 1.3e6}
+FAR = TRANSFER | {"ridge_accuracy": 0.5, "log_me": -0.3}
+MIXED = TRANSFER | {"log_me": -0.3}
+GOOD, FAIR, POOR = {"accuracy": 0.9}, {"accuracy": 0.85}, {"accuracy": 0.8}
+SLOW_A = timings(["b", "a", "c"])
+NEVER = {("a", "c"): {"outcome": "never", "leader": "a", "sentence": "c does not catch up with a"}}
+
+
+def said(number, a=None, b=None, c=None, timed=None, **kwargs):
+    """Return a claim: a is frozen, b fine-tuned, c from scratch; None leaves one out."""
+    starts = {"a": FROZEN, "b": FINETUNE, "c": SCRATCH}
+    given = {"a": a, "b": b, "c": c}
+    rows = {name: starts[name] | row for name, row in given.items() if row is not None}
+    found = claims(comparison(rows, **kwargs), timed)[number - 1]
+    assert found["number"] == number
+    return found
+
+
+@pytest.mark.parametrize(
+    ("number", "rows", "kwargs", "outcome"),
+    [
+        # 1: frozen is the quickest and cheapest
+        (1, [{}, {}, {}], {}, SUPPORTED),
+        (1, [{}, {}, {}], {"timed": timings("abc")}, SUPPORTED),
+        (1, [{}, {"train_flops": 2e12}, {}], {}, CONTRADICTED),
+        (1, [{}, None, {"train_flops": 1e12}], {}, CONTRADICTED),
+        (1, [{}, {}, {}], {"timed": SLOW_A}, CANNOT),
+        (1, [{}, {}, None], {}, CANNOT),
+        # 2: frozen suffers when the domains differ
+        (2, [{"transfer": FAR} | POOR, GOOD, None], {}, SUPPORTED),
+        (2, [{"transfer": FAR} | GOOD, POOR, None], {}, CONTRADICTED),
+        (2, [{"transfer": FAR}, {}, None], {}, CANNOT),
+        (2, [POOR, GOOD, None], {}, CANNOT),
+        (2, [{"transfer": MIXED} | POOR, GOOD, None], {}, CANNOT),
+        (2, [{"transfer": None} | POOR, {"transfer": None} | GOOD, None], {}, CANNOT),
+        # 3: scratch needs more computation
+        (3, [{}, {}, {}], {}, SUPPORTED),
+        (3, [{}, None, {}], {}, SUPPORTED),
+        (3, [{}, {}, {"train_flops": 1e12}], {}, CONTRADICTED),
+        (3, [{}, GOOD, {"train_flops": 1e12} | POOR], {}, CANNOT),
+        (3, [{}, {}, {"train_flops": 3e12}], {}, CANNOT),
+        # 4: with enough data, scratch beats frozen
+        (4, [POOR, None, GOOD], {}, SUPPORTED),
+        (4, [GOOD, None, POOR], {"crossings": NEVER}, CONTRADICTED),
+        (4, [GOOD, None, POOR], {}, CANNOT),
+        (4, [{}, None, {}], {"crossings": NEVER}, CANNOT),
+        # 5: fine-tuning costs more than frozen, and as much as scratch
+        (5, [{}, {}, {}], {}, SUPPORTED),
+        (5, [{}, {}, {"train_flops": 4e12 * ABOUT}], {}, SUPPORTED),
+        (5, [{}, {}, {"train_flops": 4.1e12 * ABOUT}], {}, CONTRADICTED),
+        (5, [{}, {}, {"train_flops": 3.9e12 / ABOUT}], {}, CONTRADICTED),
+        (5, [{}, {"train_flops": 2e12}, COMPACT], {}, CONTRADICTED),
+        (5, [{}, {}, COMPACT], {}, CANNOT),
+        (5, [{}, {}, {"image_size": 96}], {}, CANNOT),
+        # 6: fine-tuning is best when related
+        (6, [{}, GOOD, {}], {}, SUPPORTED),
+        (6, [GOOD, {}, POOR], {}, CONTRADICTED),
+        (6, [GOOD, {}, None], {}, CONTRADICTED),
+        (6, [{}, GOOD, None], {}, CANNOT),
+        (6, [{}, {}, {}], {}, CANNOT),
+        (6, [{"transfer": FAR}, {"transfer": FAR} | GOOD, {}], {}, CANNOT),
+        # 7: compact is smaller and faster
+        (7, [{}, None, COMPACT], {}, SUPPORTED),
+        (7, [{}, None, COMPACT], {"timed": timings("ca")}, SUPPORTED),
+        (7, [{}, None, COMPACT | {"model_bytes": 2e7}], {}, CONTRADICTED),
+        (7, [{}, None, COMPACT | {"predict_flops": 2e9}], {}, CONTRADICTED),
+        (7, [{}, None, COMPACT], {"timed": timings("ac")}, CANNOT),
+        (7, [{}, None, {}], {}, CANNOT),
+        # 8: the rule of thumb
+        (8, [{}, GOOD | {"slope": 0.03}, {"slope": 0.2}], {}, SUPPORTED),
+        (8, [{}, GOOD | {"slope": 0.0}, {}], {}, CONTRADICTED),
+        (8, [{}, GOOD | {"slope": 0.03, "train_flops": 1e12}, {}], {}, CONTRADICTED),
+        (8, [GOOD, POOR, POOR], {}, CONTRADICTED),
+        (8, [{"transfer": FAR}, GOOD | {"transfer": FAR, "slope": 0.03}, POOR], {}, CONTRADICTED),
+        (8, [{"transfer": FAR}, {"transfer": FAR}, GOOD | {"slope": 0.1}], {}, SUPPORTED),
+        (8, [{}, {}, GOOD | {"slope": 0.1}], {}, CANNOT),
+        (8, [{}, {}, {}], {}, CANNOT),
+    ],
+)
+@pytest.mark.parametrize("metric", METRICS)
+def test_each_claim_is_decided_by_its_rule(number, rows, kwargs, outcome, metric):
+    timed = kwargs.get("timed")
+    assert said(number, *rows, **kwargs | {"timed": timed}, metric=metric)["outcome"] == outcome
+
+
+def test_the_eight_claims_come_in_order_with_words_and_evidence():
+    found = claims(comparison(), timings(["frozen", "finetune", "scratch"]))
+    assert [claim["number"] for claim in found] == list(range(1, 9))
+    assert len({claim["claim"] for claim in found}) == len(CLAIMS)
+    for claim in found:
+        assert set(claim) == {"number", "claim", "outcome", "evidence"}
+        assert claim["claim"].endswith(".")
+        assert claim["evidence"].endswith(".")
+        assert any(character.isdigit() for character in claim["evidence"])
+
+
+@pytest.mark.parametrize(
+    ("number", "missing", "what"),
+    [(1, "a", "a frozen backbone"), (1, "b", "fine-tuning"), (2, "b", "fine-tuning"), (3, "c", "training from scratch"),
+     (4, "a", "a frozen backbone"), (5, "c", "training from scratch"), (6, "b", "fine-tuning"),
+     (7, "c", "training from scratch"), (8, "a", "a frozen backbone")],
+)  # fmt: skip
+def test_a_claim_that_lacks_a_strategy_says_what_to_enable(number, missing, what):
+    found = said(number, **{name: {} for name in "abc" if name != missing})
+    assert found["outcome"] == CANNOT
+    assert found["evidence"].startswith(f"Not compared: {what} (weights: ")
+    assert "`enabled` in params.yaml" in found["evidence"]
+
+
+@pytest.mark.parametrize(
+    ("weights", "cut", "found"),
+    [("pretrained", "head", "heads"), ("pretrained", 3, "tuned"), ("pretrained", 0, "tuned"),
+     ("pretrained", "input", "tuned"), ("random", "input", "fresh"), ("random", 0, "fresh"), ("random", "head", None),
+     ("random", 3, None)],
+)  # fmt: skip
+def test_a_strategy_is_known_by_its_recipe(weights, cut, found):
+    assert kind({"weights": weights, "cut": cut}) == found
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_of_several_of_a_kind_the_best_on_validation_speaks(metric):
+    rows = {"one": {"valid": 0.7}, "two": {"valid": 0.9, "accuracy": 0.6}, "control": {"weights": "random"}}
+    assert Case(comparison(rows, metric=metric), {}).names == {"heads": "two"}
+
+
+def test_evidence_has_the_numbers():
+    found = said(1, {}, {}, {}, timings("abc"))["evidence"]
+    assert found == (
+        "a takes 2 T FLOPs to train; b takes 4 T FLOPs (2.0 times as much), c takes 5 T FLOPs (2.5 times as much). "
+        "With features that are stored already it takes 20 G FLOPs. One training took 30 s, 60 s and 2 min in that "
+        "order."
+    )
+    found = said(2, {"transfer": FAR} | POOR, GOOD)["evidence"]
+    assert found == (
+        "b is 10.0 points ahead of a in accuracy (95 %: 8.2 to 11.8; corrected p < 0.001). Pretrained features "
+        "separate the classes no better than pixels do, so the source is far (leave-one-out accuracy 0.500 against "
+        "0.600 and LogME -0.300 against -0.100). One data set cannot show a trend over domains."
+    )
+    found = said(5, {}, {}, COMPACT)["evidence"]
+    assert found.endswith("In predictions of one image, training costs a 2,000, b 4,000 and c 25,000.")
+
+
+def test_without_learning_curves_the_rule_of_thumb_says_what_is_missing():
+    compared = comparison()
+    for strategy in compared["strategies"].values():
+        strategy["curve"] = []
+    compared["crossovers"] = []
+    found = claims(compared)
+    assert found[7]["outcome"] == CANNOT
+    assert "train.fractions" in found[7]["evidence"]
+    assert found[3]["evidence"].endswith("There are no learning curves.")
+
+
+@given(worlds())
+def test_claims_are_made_of_any_comparison_and_change_nothing_in_it(compared):
+    before = copy.deepcopy(compared)
+    for claim in claims(compared, measured(compared)):
+        assert claim["outcome"] in (SUPPORTED, CONTRADICTED, CANNOT)
+        assert claim["evidence"]
+    assert compared == before
+
+
+@given(worlds())
+def test_the_order_of_strategies_and_pairs_does_not_matter(compared):
+    turned = {**compared, "strategies": dict(reversed(compared["strategies"].items()))}
+    turned |= {key: list(reversed(compared[key])) for key in ("pairs", "crossovers")}
+    assert claims(turned) == claims(compared)
+
+
+@given(worlds())
+def test_supported_and_contradicted_rest_on_told_differences_or_on_cost(compared):
+    """With differences that nothing tells, claims about scores alone cannot be told."""
+    blurred = copy.deepcopy(compared)
+    for pair in blurred["pairs"]:
+        pair["better"] = None
+    outcomes = [claim["outcome"] for claim in claims(blurred)]
+    assert [outcomes[i] for i in (1, 3, 5)] == [CANNOT] * 3
