@@ -25,7 +25,7 @@ def imported_names(file: Path) -> set[str]:
 
 
 def imported_files(file: Path) -> set[Path]:
-    """Return the project's files that a file imports directly; package markers, which hold a docstring, do not count."""
+    """Return the project's files that a file imports directly; package markers do not count."""
     found = {module_file(name) for name in imported_names(file) if name.split(".")[0] == "pipeline"}
     return {p for p in found if p and not is_marker(p)}
 

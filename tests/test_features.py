@@ -195,6 +195,7 @@ DECIDED_ELSEWHERE = {
     "features": "which files, and when",
     "recipe": "settings, of which weights and structure come",
     "records": "hashes and names of files",
+    "seeding": "which images are trained on",
     "settings": "the form of settings",
     "store": "which files stay",
 }

@@ -40,8 +40,8 @@ def _template(name: str) -> Template:
     return environment.get_template(name)
 
 
-def summary(comparison: dict[str, Any]) -> str:
-    """Return at most 15 lines: a table of the strategies and the verdict."""
+def summary(comparison: dict[str, Any], verdict: dict[str, Any]) -> str:
+    """Return at most 15 lines: a table of the strategies, and the verdict, under constraints where there are any."""
     rows = [("", "test accuracy", "95 % interval", "AUC", "log loss", "search", "train FLOPs")]
     order = sorted(comparison["strategies"].items(), key=lambda item: -item[1]["test"]["accuracy"]["mean"])
     for name, s in order[:8]:
@@ -60,7 +60,8 @@ def summary(comparison: dict[str, Any]) -> str:
         )
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows]
-    return "\n".join([*lines, "", comparison["verdict"]])
+    asked = f"\nUnder your constraints: {verdict['reason']}" if verdict["constraints"] else ""
+    return "\n".join([*lines, "", comparison["verdict"] + asked])
 
 
 def contact_sheet(images: np.ndarray, labels: np.ndarray, classes: tuple[str, ...], path: Path) -> Path:

@@ -14,8 +14,8 @@ from pipeline.terminal import quiet
 @guarded
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the stage."""
-    parser = arguments(__doc__, comparison="the comparison", models="folder with a folder per strategy",
-                       out="file for what was registered")  # fmt: skip
+    parser = arguments(__doc__, comparison="the comparison", verdict="the verdict under constraints",
+                       models="folder with a folder per strategy", out="file for what was registered")  # fmt: skip
     args = parser.parse_args(argv)
     params = parameters.load(args.params)
     quiet()
@@ -43,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         write_json(args.out, {"model": wanted.model, "winner": winner, "gate": gate, "champion": champion,
                               "versions": _described(versions, keys, champion)})  # fmt: skip
         tracker.finish(run, {"gain_over_majority": gain}, [args.out])
-    print("\n" + markdown.summary(compared))
+    print("\n" + markdown.summary(compared, read_json(args.verdict)))
     print(_closing(wanted.model, winner, gate, champion))
 
 

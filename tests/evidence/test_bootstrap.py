@@ -162,7 +162,7 @@ def test_draws_follow_from_the_seed_whatever_is_drawn_beside(monkeypatch):
     together = draws({"one": one, "other": other}, 100, 0)
     assert together["one"] == pytest.approx(draws({"one": one}, 100, 0)["one"])
     assert (together["one"] != draws({"one": one}, 100, 1)["one"]).any()
-    monkeypatch.setattr("pipeline.bootstrap.MOST_WEIGHTS", 120)  # drawn in 50 parts of two
+    monkeypatch.setattr("pipeline.evidence.bootstrap.MOST_WEIGHTS", 120)  # drawn in 50 parts of two
     assert together["one"] == pytest.approx(draws({"one": one}, 100, 0)["one"])
 
 

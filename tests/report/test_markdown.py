@@ -62,8 +62,10 @@ def test_every_table_of_the_report_is_whole(options):
 @pytest.mark.parametrize("count", [1, 3, 20])
 def test_the_summary_fits_on_a_screen(count):
     comparison = inputs(strategies=count, bare=True).comparison
-    lines = markdown.summary(comparison).splitlines()
-    assert len(lines) <= 15
+    asked = markdown.summary(comparison, {"constraints": {"latency_ms": 5.0}, "reason": "No strategy is. Sorry."})
+    assert asked.splitlines()[-1] == "Under your constraints: No strategy is. Sorry."
+    assert len(asked.splitlines()) <= 15
+    lines = markdown.summary(comparison, {"constraints": {}, "reason": "As above."}).splitlines()
     assert lines[-1] == comparison["verdict"]
     accuracies = [float(line.split()[1]) for line in lines[1:-2]]
     assert accuracies == sorted(accuracies, reverse=True)

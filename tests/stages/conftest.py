@@ -44,10 +44,14 @@ class Chain:
             "train": {"dev": self.prepared.dev, "test": self.prepared.test, "work": root / "work",
                       "tuned": results / "tune" / f"{strategy}.json", "out": results / "train",
                       "model": root / "models" / strategy, "timings": timings},
-            "compare": {"tuned": results / "tune", "trained": results / "train",
-                        "data": self.prepared.report / "summary.json", "out": results / "comparison.json",
-                        "report": results / "report.md", "figures": results / "figures", "timings": timings},
-            "register": {"comparison": results / "comparison.json", "models": root / "models",
+            "compare": {"tuned": results / "tune", "trained": results / "train", "times": results / "timings",
+                        "data": self.prepared.report / "summary.json", "test": self.prepared.test,
+                        "out": results / "comparison.json", "verdict": results / "verdict.json",
+                        "page": results / "report.html", "report": results / "report.md",
+                        "figures": results / "figures", "metrics": results / "metrics.json",
+                        "plots": results / "plots", "timings": timings},
+            "register": {"comparison": results / "comparison.json", "verdict": results / "verdict.json",
+                         "models": root / "models",
                          "out": results / "registry.json"},
         }[stage]  # fmt: skip
         words = [str(word) for name, path in paths.items() for word in (f"--{name}", path)]
@@ -86,8 +90,8 @@ class Chain:
         return {name: run for name, run in runs.items() if run.data.tags.get("mlflow.parentRunId") == wanted}
 
     def results(self) -> dict[str, bytes]:
-        """Return what all files of results hold, but for timings."""
-        files = [path for path in (self.root / "results").rglob("*") if path.is_file()]
+        """Return what all files of results hold, but for timings and the page, which shows them."""
+        files = [path for path in (self.root / "results").rglob("*") if path.is_file() and path.name != "report.html"]
         return {str(p.relative_to(self.root)): p.read_bytes() for p in files if "timings" not in p.parts}
 
 

@@ -1,9 +1,17 @@
 import json
+import os
+import shutil
+from pathlib import Path
+from unittest.mock import patch
 
+import pandas as pd
 import pytest
+import yaml
 from PIL import Image
 
 from pipeline.metrics import METRICS
+from pipeline.stages.compare import main
+from tests.imports import ROOT
 
 STRATEGIES = ["finetune", "frozen"]
 
@@ -11,6 +19,11 @@ STRATEGIES = ["finetune", "frozen"]
 @pytest.fixture
 def compared(chain):
     return json.loads((chain.root / "results" / "comparison.json").read_text())
+
+
+@pytest.fixture
+def advice(chain):
+    return json.loads((chain.root / "results" / "verdict.json").read_text())
 
 
 def test_it_holds_a_recipe_scores_with_intervals_and_costs_of_each_strategy(compared):
@@ -64,9 +77,10 @@ def test_it_names_the_data_it_is_about(chain, compared):
     }  # fmt: skip
 
 
-def test_the_report_shows_the_verdict_and_figures_that_are_there(chain, compared):
+def test_the_report_in_short_shows_the_verdict_and_figures_that_are_there(chain, advice):
     report = (chain.root / "results" / "report.md").read_text()
-    assert compared["verdict"] in report
+    assert advice["reason"] in report
+    assert "(report.html)" in report
     figures = sorted((chain.root / "results" / "figures").iterdir())
     assert len(figures) >= 3
     for figure in figures:
@@ -79,9 +93,71 @@ def test_the_comparison_is_a_run_with_report_and_figures(chain, compared):
     run = chain.runs()["compare"]
     assert (run.info.status, run.data.tags["winner"]) == ("FINISHED", compared["winner"])
     files = {file.path for file in chain.client.list_artifacts(run.info.run_id)}
-    assert {"comparison.json", "report.md", "accuracy_cost.png"} <= files
+    assert {"comparison.json", "verdict.json", "report.html", "report.md", "accuracy_cost.png"} <= files
     mean = compared["strategies"]["frozen"]["test"]["accuracy"]["mean"]
-    assert run.data.metrics["frozen.test_accuracy"] == pytest.approx(mean)
+    assert run.data.metrics["frozen.accuracy"] == pytest.approx(mean)
+
+
+def test_learning_curves_calibration_and_transferability_are_part_of_it(compared):
+    assert compared["fractions"] == [0.5, 1]
+    for name, strategy in compared["strategies"].items():
+        half, whole = strategy["curve"]
+        assert (half["images"], whole["images"]) == (14, 28)
+        assert whole["accuracy"] == strategy["test"]["accuracy"]
+        assert half["train_flops"] < whole["train_flops"] == strategy["cost"]["train_flops"]
+        assert len(strategy["calibration"]["temperature"]) == 2
+        assert (strategy["transfer"] is None) == (strategy["recipe"]["weights"] == "random"), name
+    assert [(found["a"], found["b"]) for found in compared["crossovers"]] == [tuple(STRATEGIES)]
+
+
+def test_the_verdict_follows_from_the_comparison_and_answers_every_claim(compared, advice):
+    assert advice["recommended"] == compared["recommended"]
+    assert advice["constraints"] == {}
+    assert sorted(advice["admissible"]) == STRATEGIES
+    assert [claim["number"] for claim in advice["claims"]] == list(range(1, 9))
+
+
+def test_a_constraint_on_what_was_timed_is_held_against_the_timings(chain, small_params, write_params, tmp_path):
+    file = chain.root / "results" / "timings" / "train" / "frozen.json"
+    felt = json.loads(file.read_text())["latency_ms"]["1"]["p50"]
+    small_params |= {"enabled": STRATEGIES, "constraints": {"latency_ms": felt / 2}}
+    params = write_params(tmp_path, small_params)
+    words = chain.command("compare")
+    for name in ("out", "verdict", "page", "report", "figures", "metrics", "plots", "timings"):
+        at = words.index(f"--{name}") + 1
+        words[at] = str(tmp_path / Path(words[at]).name)
+    words[words.index("--params") + 1] = str(params)
+    with patch.dict(
+        os.environ, {"MLFLOW_TRACKING_URI": f"sqlite:///{shutil.copy(chain.root / 'mlflow.db', tmp_path)}"}
+    ):
+        assert main(words) == 0
+    found = json.loads((tmp_path / "verdict.json").read_text())
+    assert "frozen" in found["excluded"]
+    assert "latency" in found["excluded"]["frozen"][0]
+    same = [(folder / "comparison.json").read_bytes() for folder in (tmp_path, chain.root / "results")]
+    assert same[0] == same[1]
+
+
+def test_dvc_gets_numbers_and_tables(chain, compared):
+    numbers = json.loads((chain.root / "results" / "metrics.json").read_text())
+    assert numbers["frozen"]["accuracy"] == compared["strategies"]["frozen"]["test"]["accuracy"]["mean"]
+    tables = {path.stem: pd.read_csv(path) for path in (chain.root / "results" / "plots").iterdir()}
+    assert set(tables) == {"learning_curve", "search", "confusion", "reliability"}
+    for table in tables.values():
+        assert set(table["strategy"]) == set(STRATEGIES)
+    confusion = tables["confusion"].set_index(["strategy", "actual", "predicted"])["images"]
+    assert confusion["frozen", "low", "top"] == compared["strategies"]["frozen"]["confusion"][0][1]
+    for name, rows in tables["search"].groupby("strategy"):
+        assert rows["best"].is_monotonic_decreasing, name
+    for spec in dvc_plots():  # what dvc.yaml draws is there
+        (file, options), *_ = spec.items()
+        table = tables[Path(file).stem]
+        assert {options["x"], options["y"]} <= set(table)
+        assert (ROOT / ".dvc" / "plots" / f"{options['template']}.json").is_file()
+
+
+def dvc_plots():
+    return yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["plots"]
 
 
 def test_a_strategy_that_was_not_trained_is_asked_for(new_chain, capsys):

@@ -212,8 +212,8 @@ def test_sentences_take_their_costs_from_the_comparison(compared, constraints):
 
 
 def test_no_number_of_a_sentence_is_typed():
-    for name in ("changes", "verdict", "claims", "cases", "decision"):
-        tree = ast.parse((PACKAGE / f"{name}.py").read_text(encoding="utf-8"))
+    for name in ("changes", "advice", "claims", "cases", "decision"):
+        tree = ast.parse((PACKAGE / "verdict" / f"{name}.py").read_text(encoding="utf-8"))
         formats = [n.format_spec for n in ast.walk(tree) if isinstance(n, ast.FormattedValue)]
         told = [f for f in ast.walk(tree) if isinstance(f, ast.JoinedStr) and f not in formats]
         pieces = [n for f in told for n in f.values]
