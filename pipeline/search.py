@@ -72,8 +72,7 @@ def _affordable(tried: list[Tried], row: Strategy, search: Search) -> bool:
 
 def study_key(row: Strategy, search: Search, setting: dict[str, Any]) -> str:
     """Return a hash of all that the trials of a study follow from; how many processes train them is not part of it."""
-    order = list(row.space)  # values are drawn in it
-    return digest({"row": row, "order": order, "search": search.model_dump(exclude={"workers"}), **setting})
+    return digest({"row": row, "search": search.model_dump(exclude={"workers"}), **setting})
 
 
 def open_study(path: Path, name: str) -> optuna.Study:
@@ -120,8 +119,8 @@ def _generation(study: optuna.Study, search: Search, row: Strategy, first: int, 
             seed = derive("trial", search.seed, number)
             copy.sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=row.size(search))
             trial = copy.ask()
-            for key, axis in row.space.items():
-                _suggest(trial, key, axis)
+            for key in sorted(row.space):  # not as written: DVC takes another order for the same settings
+                _suggest(trial, key, row.space[key])
     return [*found, *copy.get_trials(deepcopy=False)[first + len(found) :]]
 
 
