@@ -5,9 +5,6 @@ images would score, some images harder than others for all, and the luck of a se
 Writes crossover.json.
 """
 
-import argparse
-import json
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +13,6 @@ from typing import Any
 import numpy as np
 from scipy.special import ndtri
 
-from benchmarks.machine import machine
 from pipeline.evidence import curves
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -239,22 +235,3 @@ def run(count: int, seed: int, scenarios: Sequence[Scenario] = SCENARIOS) -> dic
         "crossover_curves": len(every),
         "crossover_scenarios": {scenario.name: summary(each) for scenario, each in rows.items()},
     }
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Return 0 where at least 90 % of the intervals hold the truth."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--count", type=int, default=200, help="curves for each scenario (default: %(default)s)")
-    parser.add_argument("--seed", type=int, default=0, help="of the simulation (default: %(default)s)")
-    parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results", help="folder for what is found")
-    args = parser.parse_args(argv)
-    from pipeline.records import write_json
-
-    found = {**run(args.count, args.seed), "machine": machine("numpy", "scipy")}
-    write_json(args.out / "crossover.json", found)
-    print(json.dumps({key: value for key, value in found.items() if key != "crossover_scenarios"}, indent=1))
-    return int(found["crossover_coverage"] is None or found["crossover_coverage"] < 0.9)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

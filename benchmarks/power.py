@@ -24,7 +24,7 @@ def from_predictions(folder: Path) -> World:
     right, positives = [], 0.5
     for file in sorted(folder.glob("*.csv")):
         table = pd.read_csv(file)
-        table = table[table["split"] == "test"]
+        table = table[(table["split"] == "test") & (table["fraction"] == 1)]
         columns = [name for name in table if str(name).startswith("p_")]
         by_seed = [part for _, part in table.groupby("seed")]
         right.append(np.stack([p[columns].to_numpy().argmax(1) == p["label"].to_numpy() for p in by_seed]))

@@ -4,8 +4,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from benchmarks.bench import Bench, clock
 
+from benchmarks.demo import Demo, clock
 from benchmarks.simulation import entry
 from pipeline import data
 from pipeline.evidence.comparison import compare
@@ -20,10 +20,10 @@ FIRST = 1001  # seeds that nothing else uses
 RECIPE = Path(__file__).parents[1] / "docs" / "results" / "comparison.json"
 
 
-def measure(bench: Bench, test_folder: Path, strategy: str = "frozen") -> dict[str, Any]:
+def measure(demo: Demo, test_folder: Path, strategy: str = "frozen") -> dict[str, Any]:
     """Compare 50 times five seeds of a recipe with five others, drawn from 60 trainings without overlap in a pair."""
     recipe = Recipe(**read_json(RECIPE)["strategies"][strategy]["recipe"])
-    setting, test = bench.setting(), data.load(test_folder)
+    setting, test = demo.setting(), data.load(test_folder)
     runs = []
     with clock() as used, Progress("trainings", SEEDS, "training") as bar:
         for seed in range(FIRST, FIRST + SEEDS):

@@ -8,13 +8,11 @@ measured again.
 import argparse
 import sys
 from collections.abc import Callable, Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from benchmarks.bench import Bench, clock, single_thread
-
 from benchmarks.machine import machine, sentence
+from pipeline.terminal import one_thread_pool, quiet
 
 RESULTS = Path(__file__).parent / "results"
 PACKAGES = ("numpy", "scipy", "torch")
@@ -29,13 +27,13 @@ GOALS = {
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the parts asked for; return 0 where every goal measured so far is met, 1 otherwise."""
-    single_thread()
-    from benchmarks import coverage, power, same
+    one_thread_pool(1)
+    from benchmarks import coverage, crossover, power, same
+    from benchmarks.demo import Demo, clock
     from pipeline import params
     from pipeline.records import read_json, write_json, write_text
-    from pipeline.terminal import quiet
 
-    names = ("aa", "aa_real", "power", "coverage", *(["crossover"] if find_spec("benchmarks.crossover") else []))
+    names = ("aa", "aa_real", "power", "coverage", "crossover")
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--only", choices=names, nargs="+", default=list(names), help="parts (default: all)")
     parser.add_argument("--count", type=int, default=1000, help="simulations of each kind (default: %(default)s)")
@@ -45,13 +43,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, default=RESULTS, help="folder for the results (default: %(default)s)")
     args = parser.parse_args(argv)
     quiet()
-    bench = Bench(params.load(Path("params.yaml")), args.prepared, args.prepared / "dev", args.work)
+    demo = Demo(params.load(Path("params.yaml")), args.prepared, args.prepared / "dev", args.work)
     parts: dict[str, Callable[[], dict[str, Any]]] = {
         "aa": lambda: power.aa(power.from_predictions(args.predictions), args.count, 0),
-        "aa_real": lambda: same.measure(bench, args.prepared / "test"),
+        "aa_real": lambda: same.measure(demo, args.prepared / "test"),
         "power": lambda: power.power(power.from_predictions(args.predictions), args.count, 1),
         "coverage": lambda: coverage.run(4 * args.count, 2),
-        "crossover": lambda: _crossover(args.count),
+        "crossover": lambda: crossover.run(args.count * 3 // 20, 11),
     }
     file = args.out / "statistics.json"
     found: dict[str, Any] = read_json(file) if file.exists() else {"details": {}}
@@ -67,13 +65,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     return int(any(not low <= found.get(key, low) <= high for key, (low, high, _) in GOALS.items()))
 
 
-def _crossover(count: int) -> dict[str, Any]:
-    from benchmarks import crossover  # type: ignore[attr-defined, unused-ignore]
-
-    found: dict[str, Any] = crossover.run(count, 3)
-    return found
-
-
 def table(found: dict[str, Any]) -> str:
     """Return statistics.md."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -81,7 +72,8 @@ def table(found: dict[str, Any]) -> str:
     here = FileSystemLoader(Path(__file__).parent)
     template = Environment(loader=here, undefined=StrictUndefined, trim_blocks=True).get_template("statistics.md.j2")
     goals = [(text, found[key], low, high) for key, (low, high, text) in GOALS.items() if key in found]
-    return template.render(goals=goals, details=found["details"], machine=sentence(found["machine"])) + "\n"
+    described = sentence(found["machine"])
+    return template.render(goals=goals, found=found, details=found["details"], machine=described) + "\n"
 
 
 if __name__ == "__main__":

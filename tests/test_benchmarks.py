@@ -2,12 +2,12 @@
 
 import pytest
 
-from benchmarks import kills, memory, search
+from benchmarks import kills, memory, search, statistics
 from pipeline.records import read_json
 from tests.imports import ROOT
 
 RESULTS = ROOT / "benchmarks" / "results"
-TABLES = {"search": search.table, "memory": memory.table, "kills": kills.show}
+TABLES = {"search": search.table, "memory": memory.table, "kills": kills.show, "statistics": statistics.table}
 
 
 @pytest.mark.parametrize("name", TABLES)
