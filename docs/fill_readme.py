@@ -28,14 +28,14 @@ def block(comparison: dict[str, Any]) -> str:
     tested = sum(dataset["counts"]["test"].values())
     measured = (
         f"{dataset['name']}: {dataset['images']} images, {tested} of them for test; means over {comparison['seeds']} "
-        "seeds; intervals from a bootstrap over seeds and images."
+        "seeds; intervals for new seeds and new images."
     )
     head = [f"| strategy | {' | '.join(COLUMNS)} |", "|---|" + "---:|" * len(COLUMNS)]
     return "\n".join([*head, *rows, "", measured, "", f"**Verdict:** {comparison['verdict']}"])
 
 
 def _row(name: str, result: dict[str, Any]) -> str:
-    from pipeline.report.markdown import percent, quantity
+    from pipeline.wording import percent, quantity
 
     test, cost = result["test"], result["cost"]
     low, high = test["accuracy"]["ci95"]

@@ -2,6 +2,7 @@
 
 import argparse
 import functools
+import json
 import re
 import shlex
 import shutil
@@ -20,7 +21,7 @@ from tests.smoke import main as make_small
 from tests.smoke import shrink
 from tests.test_architecture import FLOORS
 
-DOCUMENTS = ("README.md", "CONTRIBUTING.md", "docs/how-it-works.md")
+DOCUMENTS = ("README.md", "CONTRIBUTING.md", "docs/how-it-works.md", "docs/statistics.md")
 RAW: dict[str, Any] = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
 DVC: dict[str, Any] = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -198,6 +199,15 @@ def test_own_images_take_five_settings_that_are_valid():
     assert len(snippet) == 5
     assert parameters.Params(**merge(RAW, snippet)).data.path == snippet["data.path"]
     assert f"dvc add {snippet['data.path']}" in read("README.md")
+
+
+def test_the_constraints_shown_are_all_there_are_and_name_a_class_of_the_demo():
+    shown = yaml.safe_load(blocks(read("README.md"), "yaml")[1])["constraints"]
+    assert set(shown) == set(parameters.Constraints.model_fields)
+    assert parameters.Params(**(RAW | {"constraints": shown}))
+    assert set(shown["min_recall"]) <= set(
+        json.loads(fill_readme.COMPARISON.read_text(encoding="utf-8"))["dataset"]["classes"]
+    )
 
 
 def test_the_strategy_to_add_is_valid():
