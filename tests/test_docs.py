@@ -194,15 +194,20 @@ def test_mlproject_has_no_other_entry_point_and_its_environment_is_there():
 # Settings
 
 
+def snippets() -> list[dict[str, Any]]:
+    """Return the settings shown in the README."""
+    return [yaml.safe_load(block) for block in blocks(read("README.md"), "yaml")]
+
+
 def test_own_images_take_five_settings_that_are_valid():
-    snippet = yaml.safe_load(blocks(read("README.md"), "yaml")[0])
+    snippet = next(found for found in snippets() if "data.path" in found)
     assert len(snippet) == 5
     assert parameters.Params(**merge(RAW, snippet)).data.path == snippet["data.path"]
     assert f"dvc add {snippet['data.path']}" in read("README.md")
 
 
 def test_the_constraints_shown_are_all_there_are_and_name_a_class_of_the_demo():
-    shown = yaml.safe_load(blocks(read("README.md"), "yaml")[1])["constraints"]
+    shown = next(found for found in snippets() if "constraints" in found)["constraints"]
     assert set(shown) == set(parameters.Constraints.model_fields)
     assert parameters.Params(**(RAW | {"constraints": shown}))
     assert set(shown["min_recall"]) <= set(
@@ -219,8 +224,9 @@ def test_the_strategy_to_add_is_valid():
 def test_every_setting_that_is_named_exists(document):
     sections = "|".join(key for key, value in RAW.items() if isinstance(value, dict))
     text = " ".join(FENCE.sub("", read(document)).split())
+    optional = {"constraints": dict.fromkeys(parameters.Constraints.model_fields)}
     for key in re.findall(rf"`((?:{sections})\.[\w.<>-]+)`", text):
-        tree = functools.reduce(dict.__getitem__, key.replace("<name>", "frozen").split(".")[:-1], RAW)
+        tree = functools.reduce(dict.__getitem__, key.replace("<name>", "frozen").split(".")[:-1], RAW | optional)
         assert key.split(".")[-1] in tree, key
 
 
