@@ -1,6 +1,8 @@
 """From the outcomes of one recipe, under several seeds and shares of the images, to what train writes, and back."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,7 +13,7 @@ from pipeline.errors import UserError
 from pipeline.evidence.comparison import Entry
 from pipeline.evidence.influence import Scored
 from pipeline.metrics import METRICS, score
-from pipeline.records import Outcome
+from pipeline.records import Outcome, read_csv, read_json
 
 SPLITS = ("valid", "test")
 Scores = dict[str, dict[int, dict[str, float]]]  # by split, seed and metric
@@ -110,6 +112,33 @@ def document(
         "transfer": transfer,
         **{split: list(by_seed.values()) for split, by_seed in scores.items()},
     }
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What tune and train have written, by strategy."""
+
+    trained: dict[str, dict[str, Any]]
+    tuned: dict[str, dict[str, Any]]
+    predictions: dict[str, pd.DataFrame]
+    trials: dict[str, pd.DataFrame]
+    timings: dict[str, dict[str, Any]]  # train's, with tune's under `tune`
+
+    def entries(self) -> dict[str, Entry]:
+        """Return the strategies as they enter the comparison."""
+        return {name: entry(result, self.predictions[name]) for name, result in self.trained.items()}
+
+
+def measured(names: Sequence[str], trained: Path, tuned: Path, times: Path) -> Measured:
+    """Read what tune and train wrote of these strategies; raise UserError where a file is missing."""
+    training, tuning = ({n: read_json(times / stage / f"{n}.json") for n in names} for stage in ("train", "tune"))
+    return Measured(
+        trained={name: read_json(trained / f"{name}.json") for name in names},
+        tuned={name: read_json(tuned / f"{name}.json") for name in names},
+        predictions={name: read_csv(trained / f"{name}.csv", {"id": str}) for name in names},
+        trials={name: read_csv(tuned / f"{name}.csv") for name in names},
+        timings={name: {**training[name], "tune": tuning[name]} for name in names},
+    )
 
 
 def entry(result: dict[str, Any], table: pd.DataFrame) -> Entry:

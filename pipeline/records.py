@@ -137,6 +137,18 @@ def write_csv(path: Path, table: "pd.DataFrame") -> None:
         table.to_csv(temporary, index=False, float_format="%.12g", lineterminator="\n")
 
 
+def read_csv(path: Path, types: dict[str, type] | None = None) -> "pd.DataFrame":
+    """Read a table, columns of these types; raise UserError where it is missing or damaged."""
+    import pandas as pd
+
+    try:
+        return pd.read_csv(path, dtype=types)
+    except FileNotFoundError:
+        raise UserError(f"{path}: not there; run the stage that makes it: dvc repro") from None
+    except ValueError as error:  # pandas' errors of parsing among them
+        raise UserError(f"{path}: not a valid table ({error}); delete it and run dvc repro") from None
+
+
 def write_text(path: Path, text: str) -> None:
     """Write a text file whole or not at all."""
     with atomic(path) as temporary:

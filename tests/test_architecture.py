@@ -32,7 +32,7 @@ FLOORS: list[set[str]] = [
     {"cache", "features", "heads", "models", "outcomes", "report/curve_figures", "report/figures", "report/markdown",
      "report/search_figures", "search", "verdict/cases", "verdict/decision"},
     {"report/page", "verdict/changes", "verdict/claims", "workspace"},
-    {"experiment", "verdict/advice"},
+    {"experiment", "report/publish", "verdict/advice"},
     {"bulk", "evidence/gather"},
     {"jobs"},
     {"retraining"},
@@ -79,6 +79,7 @@ TESTED_IN = {
     "report/search_figures": "report/test_figures.py",
     "report/tables": "report/test_page.py",
     "report/plots": "stages/test_compare.py",
+    "report/publish": "stages/test_compare.py",
     "wording": "report/test_markdown.py",
 }
 

@@ -19,6 +19,7 @@ from pipeline.records import (
     digest,
     file_digest,
     once,
+    read_csv,
     read_json,
     source_digest,
     write_csv,
@@ -222,3 +223,15 @@ def test_a_digest_of_named_modules_changes_with_these_alone(copy):
     assert digest_now(("serving", "network")) == before
     (folder / "network.py").write_text("")
     assert digest_now(("serving", "network")) != before
+
+
+def test_a_table_that_is_missing_or_damaged_is_named(tmp_path):
+    (tmp_path / "empty.csv").write_text("")
+    (tmp_path / "ragged.csv").write_text("a,b\n1,2\n1,2,3,4\n")
+    with pytest.raises(UserError, match=r"none\.csv: not there; run the stage that makes it"):
+        read_csv(tmp_path / "none.csv")
+    for name in ("empty", "ragged"):
+        with pytest.raises(UserError, match=rf"{name}\.csv: not a valid table"):
+            read_csv(tmp_path / f"{name}.csv")
+    (tmp_path / "ids.csv").write_text("id,x\n007,1\n")
+    assert read_csv(tmp_path / "ids.csv", {"id": str})["id"].tolist() == ["007"]

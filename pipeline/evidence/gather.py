@@ -1,6 +1,5 @@
 """All that is measured of the strategies, put together: what results/comparison.json holds."""
 
-from collections.abc import Mapping
 from itertools import combinations
 from typing import Any
 
@@ -8,6 +7,7 @@ import numpy as np
 
 from pipeline.evidence import calibration, comparison, curves
 from pipeline.evidence.comparison import Entry
+from pipeline.outcomes import Measured
 from pipeline.params import Compare
 from pipeline.verdict.advice import conclude
 
@@ -15,14 +15,9 @@ FINEST = 60  # sizes at which a curve's law is drawn
 SEARCH = ("trials", "search_flops", "budget_flops", "ended_by")
 
 
-def gather(
-    entries: dict[str, Entry],
-    trained: Mapping[str, dict[str, Any]],
-    tuned: Mapping[str, dict[str, Any]],
-    dataset: dict[str, Any],
-    wanted: Compare,
-) -> dict[str, Any]:
-    """Return the comparison of strategies; `trained` and `tuned` hold what these stages write of each."""
+def gather(measured: Measured, dataset: dict[str, Any], wanted: Compare) -> dict[str, Any]:
+    """Return the comparison of the strategies measured on a data set."""
+    entries = measured.entries()
     found = comparison.compare(
         entries, wanted.metric, wanted.resamples, wanted.confidence, wanted.seed, dataset["classes"]
     )
@@ -30,8 +25,8 @@ def gather(
     for name, strategy in found["strategies"].items():
         valid, test = entries[name].valid, entries[name].test
         strategy |= {
-            "search": {key: tuned[name][key] for key in SEARCH},
-            "transfer": trained[name]["transfer"],
+            "search": {key: measured.tuned[name][key] for key in SEARCH},
+            "transfer": measured.trained[name]["transfer"],
             "calibration": calibration.summarise(
                 (valid.labels, valid.probabilities), (test.labels, test.probabilities)
             ),

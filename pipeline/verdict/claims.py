@@ -55,8 +55,6 @@ def _cheapest(case: Case) -> Finding:
     quickest = len(known) < len(seconds) or known[0] == min(known)
     if len(known) == len(seconds):
         evidence += f" One training took {listed([duration(s) for s in known])} in that order."
-    else:
-        evidence += " Seconds were not measured."
     if any(case.train(kind) <= own for kind in others):
         return CONTRADICTED, evidence
     case.need(TUNED, FRESH)

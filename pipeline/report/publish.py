@@ -1,0 +1,46 @@
+"""Write all that people and DVC look at."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipeline.data import ImageSet
+from pipeline.outcomes import Measured
+from pipeline.records import write_csv, write_json, write_text
+from pipeline.report import drawing, markdown, page, plots
+from pipeline.verdict.claims import claims
+
+SHOWN = ("accuracy_cost", "learning_curves", "pairs", "search")  # figures of the short form
+
+
+@dataclass(frozen=True)
+class Places:
+    """Say where to write."""
+
+    page: Path  # report.html
+    report: Path  # report.md
+    figures: Path  # a folder
+    metrics: Path
+    plots: Path  # a folder
+
+
+def publish(
+    comparison: dict[str, Any],
+    verdict: dict[str, Any],
+    measured: Measured,
+    test: ImageSet,
+    about: dict[str, Any],
+    to: Places,
+) -> list[Path]:
+    """Write the report, its short form with figures, DVC's metrics and plots; return the files to keep in MLflow."""
+    write_json(to.metrics, plots.metrics(comparison))
+    for name, table in plots.tables(comparison, measured.trials).items():
+        write_csv(to.plots / f"{name}.csv", table)
+    pictures = page.pictures(comparison, measured.trials)
+    figures = drawing.draw([pictures[name] for name in SHOWN if name in pictures], to.figures)
+    beside = {str(file.resolve().relative_to(to.report.resolve().parent)): words for file, words in figures.items()}
+    write_text(to.report, markdown.markdown(comparison, verdict, beside, to.page.name))
+    felt = verdict | {"claims": claims(comparison, measured.timings)}  # the page alone shows times
+    whole = {name: table[table["fraction"] == 1] for name, table in measured.predictions.items()}
+    write_text(to.page, page.render(comparison, felt, measured.timings, measured.trials, whole, test, about))
+    return [to.page, to.report, *figures]
