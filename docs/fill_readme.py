@@ -1,7 +1,13 @@
-"""Write the results of docs/results/comparison.json into README.md; with `--check`, only say whether they are there."""
+"""Write the results of docs/results/comparison.json into README.md; with `--check`, only say whether they are there.
+
+With `--results results`, first take a run's comparison, its figure and, by Chromium, a picture of its verdict.
+"""
 
 import argparse
+import base64
+import shutil
 import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -59,14 +65,44 @@ def fill(readme: str, comparison: dict[str, Any]) -> str:
     return f"{before}{START}\n{block(comparison)}\n{END}{after}"
 
 
+def take(results: Path) -> None:
+    """Copy a run's comparison and its figure of accuracy against cost, and take a picture of its verdict."""
+    shutil.copyfile(results / "comparison.json", COMPARISON)
+    shutil.copyfile(results / "figures" / "accuracy_cost.png", ROOT / "docs" / "report.png")
+    (ROOT / "docs" / "verdict.png").write_bytes(picture(results / "report.html", "verdict"))
+
+
+def picture(page: Path, section: str) -> bytes:
+    """Return a PNG of a section of a page; raise SystemExit without Chromium."""
+    from tests.browser import Browser, found
+
+    program = found()
+    if program is None:
+        sys.exit("no Chromium or Chrome is installed: it takes the picture of the verdict")
+    with tempfile.TemporaryDirectory() as profile:
+        browser = Browser(program, Path(profile))
+        try:
+            browser.show(1040)
+            browser.open(page.resolve().as_uri())
+            box = browser.run(f"(({{x, y, width, height}}) => ({{x, y, width, height}}))"
+                              f"(document.getElementById({section!r}).getBoundingClientRect())")  # fmt: skip
+            shot = browser.call("Page.captureScreenshot", clip={**box, "scale": 1}, captureBeyondViewport=True)
+        finally:
+            browser.close()
+    return base64.b64decode(shot["data"])
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Return 0 where README.md is up to date (now), 1 where `--check` finds that it is not."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--results", type=Path, help="a run's folder of results to take over first")
     parser.add_argument("--check", action="store_true", help="change nothing; exit with 1 if README.md is out of date")
     args = parser.parse_args(argv)
     sys.path.insert(0, str(ROOT))  # so that it runs as a script too, not only as a module
     from pipeline.records import read_json
 
+    if args.results:
+        take(args.results)
     old = README.read_text(encoding="utf-8")
     new = fill(old, read_json(COMPARISON))
     if new != old and args.check:

@@ -1,5 +1,6 @@
 """The whole pipeline as a user runs it: `dvc repro` in a clone, with small params."""
 
+import html
 import json
 import os
 import re
@@ -91,6 +92,31 @@ def test_a_second_run_runs_nothing_and_logs_nothing(clone):
     assert stages == []
     assert "up to date" in said
     assert (clone.runs(), clone.results()) == before
+
+
+def test_dvc_shows_metrics_and_plots(clone, tmp_path):
+    shown = json.loads(clone._run(sys.executable, "-m", "dvc", "metrics", "show", "--json"))
+    numbers = shown[""]["data"]["results/metrics.json"]["data"]
+    assert {"accuracy", "log_loss", "calibration_error", "train_flops"} <= set(numbers["frozen"])
+    clone._run(sys.executable, "-m", "dvc", "metrics", "diff")
+    clone._run(sys.executable, "-m", "dvc", "plots", "show", "--out", str(tmp_path))
+    page = (tmp_path / "index.html").read_text()
+    for title in (
+        "Accuracy by number of training images",
+        "Best log loss so far",
+        "Confusion on test",
+        "confidence of 0.9",
+    ):
+        assert title in page
+    assert "<DVC_METRIC" not in page
+
+
+def test_the_page_opens_without_a_network(clone):
+    page = (clone.root / "results" / "report.html").read_text()
+    assert len(page) < 3_000_000
+    assert json.loads((clone.root / "results" / "verdict.json").read_text())["reason"].split(":")[0] in html.unescape(
+        page
+    )
 
 
 def test_editing_one_key_of_a_strategy_reruns_that_strategy_and_what_depends_on_it(clone):
