@@ -55,14 +55,16 @@ def tracked(
         yield Unit(f"seed-{job.seed}-{job.fraction:g}", name, shown, outcome.epochs, measures, marks)
 
 
-def seconds(planned: Sequence[Job], setting: Setting) -> dict[str, float]:
-    """Return what one of the retrainings on all images took on average, its scoring included."""
-    whole = [job for job in planned if job.fraction == 1]
-    folders = [unit_folder(job.recipes[0], setting, job.seed) for job in whole]
-    taken = [read_json(folder / experiment.TIMING) for folder in folders]
+def felt(planned: Sequence[Job], trained: Mapping[float, Mapping[int, Outcome]], setting: Setting) -> dict[str, float]:
+    """Return what the retrainings took, whichever process did them: CPU-seconds of all, and of one on all images."""
+    taken = [read_json(unit_folder(job.recipes[0], setting, job.seed, fraction=job.fraction) / experiment.TIMING)
+             for job in planned]  # fmt: skip
+    whole = [each["seconds"] for job, each in zip(planned, taken) if job.fraction == 1]
+    seen = [outcome.images * len(outcome.epochs) for outcome in trained[1.0].values()]
     return {
-        "seconds_per_training": sum(each["seconds"] for each in taken) / len(taken),
-        "cpu_seconds_per_training": sum(each["cpu_seconds"] for each in taken) / len(taken),
+        "cpu_seconds": sum(each["cpu_seconds"] for each in taken),
+        "seconds_per_training": sum(whole) / len(whole),  # its scoring included
+        "images_per_second": sum(seen) / sum(whole),
     }
 
 

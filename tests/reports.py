@@ -65,7 +65,9 @@ def inputs(
         "claims": [{"number": n, "claim": f"Claim {n}", "outcome": o, "evidence": f"{n} %"}
                    for n, o in enumerate(claims, 1)],
     }  # fmt: skip
-    timings = {name: {"cpu_seconds": 90.0, "latency_ms": {"1": {"p50": 3.21, "p95": 4.0}}} for name in names[:-1]}
+    timings = {
+        name: {"train": {"cpu_seconds": 90.0}, "latency_ms": {"1": {"p50": 3.21, "p95": 4.0}}} for name in names[:-1]
+    }
     pixels = rng.integers(0, 256, (len(labels), 24, 24, 3), dtype=np.uint8)
     ids = _ids(len(labels))
     test = ImageSet(pixels, labels, np.array(known, dtype=object)[labels], ids, tuple(known), "d")

@@ -31,9 +31,10 @@ def test_a_retraining_is_planned_for_each_seed_and_share_the_longest_first(make_
     whole, quarter = (trained[share][1] for share in (1.0, 0.25))
     assert quarter.images == round(whole.images / 4)
     assert [len(outcome.epochs) for outcome in (whole, quarter)] == [2, 4]
-    taken = retraining.seconds(planned, make_context().setting)
-    assert 0 < taken["cpu_seconds_per_training"] < 60
+    taken = retraining.felt(planned, trained, make_context().setting)
+    assert 0 < taken["cpu_seconds"] < 60
     assert 0 < taken["seconds_per_training"] < 600
+    assert taken["images_per_second"] == pytest.approx(2 * whole.images / taken["seconds_per_training"])
 
 
 def test_the_features_of_pretrained_weights_are_held_against_pixels(make_context):

@@ -71,8 +71,7 @@ def felt_rows(comparison: Comparison, timings: dict[str, Any]) -> tuple[list[tup
 
 _FELT: list[tuple[str, tuple[str, ...], Any]] = [
     ("CPU time of the search", ("tune", "cpu_seconds"), duration),
-    ("CPU time of all trainings", ("cpu_seconds",), duration),
-    ("elapsed time of all trainings", ("wall_seconds",), duration),
+    ("CPU time of all trainings", ("train", "cpu_seconds"), duration),
     ("time of one training", ("train", "seconds_per_training"), duration),
     ("images trained on per second", ("train", "images_per_second"), lambda v: f"{v:,.3g}"),
     ("latency, 1 image: p50", ("latency_ms", "1", "p50"), lambda v: f"{v:.3g} ms"),

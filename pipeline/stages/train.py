@@ -58,7 +58,9 @@ def main(argv: Sequence[str] | None = None) -> None:
                        outcomes.document(result, trained, points, tuned, size, known))  # fmt: skip
             tracker.finish(parent, outcomes.means(result), [])
     felt = latency.measure(args.model, images.images, params.runtime.threads)
-    write_json(args.timings, {**watch.read(), **energy.read(), "train": retraining.seconds(planned, setting), **felt})
+    write_json(
+        args.timings, {**watch.read(), **energy.read(), "train": retraining.felt(planned, trained, setting), **felt}
+    )
 
 
 if __name__ == "__main__":
