@@ -86,7 +86,17 @@ def listed(names: Sequence[str]) -> str:
     return " and ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else "".join(names)
 
 
+def begun(sentence: str) -> str:
+    """Return a sentence with a capital where it begins with a word of ours; strategies keep their names."""
+    return sentence[0].upper() + sentence[1:] if sentence.startswith(("where ", "whether ")) else sentence
+
+
+def decimals(value: float | None) -> str:
+    """Return three decimals, or a dash where there is no number."""
+    return "–" if value is None else f"{value:.3f}".replace("-", "\N{MINUS SIGN}")  # noqa: RUF001
+
+
 FILTERS = {
     "quantity": quantity, "percent": percent, "score": score, "span": span, "signed": signed, "unit": unit,
-    "called": called, "p": p_value, "listed": listed,
+    "called": called, "p": p_value, "listed": listed, "begun": begun, "decimals": decimals,
 }  # fmt: skip

@@ -48,7 +48,7 @@ def _curves(axes: Axes, comparison: Comparison, curves: dict[str, Any], crossing
         axes.fill_between(images, low, high, color=look.colour, alpha=0.14, lw=0)
         axes.plot(images, means, color=look.colour, marker=look.marker, ls=look.dashes, zorder=3)
         if law := comparison["strategies"][name].get("law"):
-            _law(axes, law, size, look)
+            _law(axes, law, size, look, images[-1])
         ends.append((name, images[-1], means[-1]))
     axes.set(xscale="log", xlabel="training images", ylabel=axis_label(metric))
     shown = [c for c in crossings if c["images"]]
@@ -67,11 +67,13 @@ def _curves(axes: Axes, comparison: Comparison, curves: dict[str, Any], crossing
         _crossing(axes, crossing, 0.035 + 0.09 * number)
 
 
-def _law(axes: Axes, law: dict[str, list[float]], size: float, look: Look) -> None:
-    """Draw the fitted law, and its band, thin: it goes on where nothing was measured."""
-    low, middle, high = ([size * value for value in law[key]] for key in ("low", "middle", "high"))
-    axes.plot(law["images"], middle, color=look.colour, lw=0.9, zorder=2)
-    axes.fill_between(law["images"], low, high, facecolor=look.colour, alpha=0.07, lw=0)
+def _law(axes: Axes, law: dict[str, list[float]], size: float, look: Look, full: float) -> None:
+    """Draw the fitted law, and its band, thin, from all images on: where nothing was measured."""
+    images = np.array(law["images"])
+    at = np.append(full, images[images > full])
+    low, middle, high = (size * np.interp(np.log(at), np.log(images), law[key]) for key in ("low", "middle", "high"))
+    axes.plot(at, middle, color=look.colour, lw=0.9, zorder=2)
+    axes.fill_between(at, low, high, facecolor=look.colour, alpha=0.07, lw=0)
 
 
 def _crossing(axes: Axes, crossing: dict[str, Any], height: float) -> None:

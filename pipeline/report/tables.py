@@ -89,6 +89,26 @@ def _found(tree: Any, keys: tuple[str, ...]) -> float | None:
     return tree if isinstance(tree, int | float) and not isinstance(tree, bool) else None
 
 
+_TRANSFER = {
+    "ridge_accuracy": "leave-one-out accuracy of a linear classifier",
+    "log_me": "LogME",
+    "h_score": "H-score",
+    "h_score_if_random": "H-score with labels at random",
+}
+
+
+def transfer_rows(comparison: Comparison) -> list[tuple[str, dict[str, float | None], float | None]]:
+    """Return a row for each measure of how far features separate the classes: title, by strategy, of raw pixels."""
+    found = {name: s["transfer"] for name, s in comparison["strategies"].items() if s.get("transfer")}
+    rows = []
+    for key, title in _TRANSFER.items():
+        values = {name: scores.get(key) for name, scores in found.items()}
+        pixels = next((scores.get(f"pixels_{key}") for scores in found.values()), None)
+        if any(value is not None for value in values.values()):
+            rows.append((title, values, pixels))
+    return rows
+
+
 def shares(confusion: list[list[int]]) -> np.ndarray:
     """Return a confusion matrix (true, predicted) with rows that sum to 1, or to 0 of a class without images."""
     counts = np.array(confusion, dtype=float)

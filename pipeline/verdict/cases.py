@@ -7,7 +7,7 @@ from typing import Any
 from pipeline.verdict.phrases import corrected, flops, gap, gap_interval, times
 from pipeline.verdict.projection import at_images, sizes
 from pipeline.verdict.standing import Comparison, Lead, crossing, lead, ranked
-from pipeline.wording import called, listed
+from pipeline.wording import called, decimals, listed
 
 SUPPORTED, CONTRADICTED, CANNOT = "supported", "contradicted", "cannot be told here"
 Finding = tuple[str, str]  # outcome, evidence
@@ -158,7 +158,7 @@ class Case:
         """Say how far the source is from these images."""
         if not self.transfer:
             return "How far the source is was not measured."
-        shown = listed([f"{name} {of_features:.3f} against {of_pixels:.3f}"
+        shown = listed([f"{name} {decimals(of_features)} against {decimals(of_pixels)}"
                         for name, of_features, of_pixels in self.transfer])  # fmt: skip
         near = {True: "better than pixels do, so the source is near", None: "better than pixels by one measure alone",
                 False: "no better than pixels do, so the source is far"}[self.related()]  # fmt: skip

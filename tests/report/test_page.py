@@ -1,5 +1,6 @@
 import base64
 import hashlib
+import html
 import re
 from html.parser import HTMLParser
 
@@ -178,3 +179,13 @@ def test_of_many_classes_the_worst_come_first():
 def test_settings_that_differ_come_first():
     rows = tables.recipe_rows(inputs().comparison)
     assert [(key, differ) for key, _, differ in rows] == [("backbone", True), ("cut", False), ("learning_rate", False)]
+
+
+def test_pretrained_features_are_shown_beside_raw_pixels():
+    made = inputs()
+    rows = {title: (values, pixels) for title, values, pixels in tables.transfer_rows(made.comparison)}
+    assert rows["LogME"] == ({"strategy-1": -0.38, "strategy-2": -0.38}, None)
+    page = html.unescape(made.page())
+    assert "leave-one-out accuracy of a linear classifier" in page
+    assert '<td class="num">0.851</td><td class="num">0.781</td>' in page
+    assert '<td class="num">\u22120.380</td><td class="num">\u2013</td>' in page
