@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import re
 from pathlib import Path
 from typing import Any
 
@@ -90,8 +91,9 @@ def _written(context: Tree) -> str:
     script = environment.get_template("report.js.j2").render()
     token = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     style = Markup(environment.get_template("report.css.j2").render())
-    return environment.get_template("report.html.j2").render(
+    page = environment.get_template("report.html.j2").render(
         **context, script=Markup(script), token=token, style=style)  # fmt: skip
+    return re.sub(r"(?<=\d) (?=%)", "\N{NO-BREAK SPACE}", page)  # no line ends between a number and its sign
 
 
 def _setting(value: Any) -> str:

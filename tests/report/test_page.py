@@ -105,7 +105,7 @@ def test_what_is_not_known_has_no_section():
 
 def test_the_page_tells_what_the_verdict_says(usual):
     for words in ("It costs least.", "With 4x the images: the other.", "Excluded: too slow",
-                  "one training within 1 TFLOPs", "recall of class-000 at least 50 %", "✓ supported",
+                  "one training within 1 TFLOPs", "recall of class-000 at least 50\N{NO-BREAK SPACE}%", "✓ supported",
                   "✗ contradicted", "? cannot be told here",
                   "c0ffee", "uv run dvc repro", "d1g35t"):  # fmt: skip
         assert words in usual, words

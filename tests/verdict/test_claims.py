@@ -148,7 +148,7 @@ def test_evidence_has_the_numbers():
     assert found == (
         "b is 10.0 points ahead of a in accuracy (95 %: 8.2 to 11.8; corrected p < 0.001). Pretrained features "
         "separate the classes no better than pixels do, so the source is far (leave-one-out accuracy 0.500 against "
-        "0.600 and LogME -0.300 against -0.100). One data set cannot show a trend over domains."
+        "0.600 and LogME \u22120.300 against \u22120.100). One data set cannot show a trend over domains."
     )
     found = said(5, {}, {}, COMPACT)["evidence"]
     assert found.endswith("In predictions of one image, training costs a 2,000, b 4,000 and c 25,000.")
