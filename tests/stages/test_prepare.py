@@ -124,7 +124,7 @@ def test_folders_of_colour_images_of_any_size_are_prepared_too(run, tmp_path):
 
 def test_columns_of_the_users_may_be_called_what_ours_are(run, lay_out, tmp_path):
     table = pd.read_csv((data := lay_out()) / "labels.csv")
-    table.assign(split="theirs", stratum="theirs", id="theirs").to_csv(data / "labels.csv", index=False)
+    table.assign(stratum="theirs", id="theirs").to_csv(data / "labels.csv", index=False)
     assert run(data)[0] == 0
     assert set(load(tmp_path / "out" / "dev").strata) == {"low/a", "low/b", "top/a", "top/b"}
 
