@@ -7,7 +7,7 @@ from scipy.sparse.csgraph import connected_components
 
 from pipeline.seeding import derive
 
-MOVES = 100  # groups that change sides, at most, to come nearer to the shares
+MOVES = 100  # groups that change sides at most, beside one for each stratum, to come nearer to the shares
 
 
 def joined(contents: np.ndarray, groups: np.ndarray) -> np.ndarray:
@@ -69,7 +69,7 @@ def _moved(counts: csr_matrix, held: np.ndarray, share: float) -> np.ndarray:
     weight, worst = 1 / totals, totals.sum() + 1  # a stratum that misses a side outweighs every distance
     square = counts.power(2) @ weight
     rows, columns = np.repeat(np.arange(len(held)), np.diff(counts.indptr)), counts.indices
-    for _ in range(MOVES):
+    for _ in range(MOVES + counts.shape[1]):
         inside = counts.T @ held
         here, there = inside[columns], (totals - inside)[columns]
         leaves, joins = np.where(held[rows], here, there), np.where(held[rows], there, here)
