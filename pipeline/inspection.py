@@ -54,8 +54,11 @@ def inspect(root: Path, base: Path, wanted: Prepare, progress: Callable[[int], C
     found.problems += manifest.column_problems(root, table, label, (), manifest.SHOWN)
     known = _read(root, table, wanted.max_pixels, progress(len(table)), found)
     if label in table:
-        _describe(root, known, label, found)
+        _describe(known, label, found)
         _try(known, label, wanted, found)
+    unused = sorted({p.relative_to(root).as_posix() for p in images(root, "**/*")} - set(table["path"]))
+    if unused:
+        found.facts.append(f"not used: {len(unused):,} image file(s) that are no part of it, such as {unused[0]}")
     found.settings = _settings(root, base, label)
     return found
 
@@ -98,8 +101,8 @@ def _read(
     return pd.concat([rows, sizes], axis=1)
 
 
-def _describe(root: Path, known: pd.DataFrame, label: str, found: Finding) -> None:
-    """Note classes, sizes, colour, copies, groups, splits, and image files that are left out."""
+def _describe(known: pd.DataFrame, label: str, found: Finding) -> None:
+    """Note classes, sizes, colour, copies, groups and splits."""
     if known.empty:
         return
     counts = known[label].value_counts(sort=False).sort_index()
@@ -118,10 +121,6 @@ def _describe(root: Path, known: pd.DataFrame, label: str, found: Finding) -> No
     sides: dict[Any, int] = dict(known["split"].value_counts()) if "split" in known else {}
     named = ", ".join(f"{name} {sides.get(name, 0):,}" for name in ("train", "valid", "test"))
     found.facts.append(f"split: yours: {named}" if sides else "split: drawn by prepare")
-    others = sorted({p.relative_to(root).as_posix() for p in images(root, "**/*")} - set(known["path"]))
-    bad = len([path for path in others if path in "".join(found.problems)])
-    if len(others) > bad:
-        found.facts.append(f"not used: {len(others):,} image file(s) that are no part of it, such as {others[0]}")
 
 
 def _try(known: pd.DataFrame, label: str, wanted: Prepare, found: Finding) -> None:

@@ -178,8 +178,8 @@ def test_an_image_over_the_limit_is_named_and_nothing_is_left(image_folder, tmp_
 
 def sided(rows):
     """A manifest of content, side and group; two labels, so many that none is too few."""
-    rows = [(f"{label}{n}", side, f"{label}{n}", label) for label in "ab" for side in ("train", "test")
-            for n in range(20 * (side == "test"), 20 + 20 * (side == "test"))] + [(*row, "a") for row in rows]  # fmt: skip
+    known = [(f"{label}{n}", ("train", "test")[n // 20], f"{label}{n}", label) for label in "ab" for n in range(40)]
+    rows = known + [(*row, "a") for row in rows]
     table = pd.DataFrame(rows, columns=["id", "split", "group", "label"])
     return table.assign(path=[f"{side}/{n}.png" for n, side in enumerate(table["split"])])
 
@@ -189,8 +189,8 @@ def test_a_sound_split_of_the_users_is_taken():
 
 
 @pytest.mark.parametrize(("extra", "said"), [
-    (("a3", "test", "new"), r"the same image is on both sides of your split: test/80\.png \(test\), train/3\.png \(train\); 1 such image"),
-    (("new", "test", "a3"), r"the same group is on both sides of your split: test/80\.png \(test\), train/3\.png \(train\); 1 such group"),
+    (("a3", "test", "new"), r"same image is on both.*: test/80\.png \(test\), train/3\.png \(train\); 1 such image"),
+    (("new", "test", "a3"), r"same group is on both.*: test/80\.png \(test\), train/3\.png \(train\); 1 such group"),
     (("b25", "valid", "new"), r"different labels: test/65\.png \(b\), valid/80\.png \(a\)"),
 ])  # fmt: skip
 def test_what_is_on_both_sides_of_the_users_split_is_named_with_both_files(extra, said):

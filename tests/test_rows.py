@@ -148,7 +148,7 @@ def test_each_row_is_an_image_with_its_own_id_and_is_packed_as_it_is(tmp_path, k
 
 def test_the_id_is_the_same_in_every_form_and_another_for_another_shape(tmp_path):
     ids = set()
-    for number, kind in enumerate(["npy", "npz", "packed"]):
+    for kind in ("npy", "npz", "packed"):
         (tmp_path / kind).mkdir()
         _, root = written(tmp_path / kind, kind)
         ids |= {tuple(index(root, sources.read(root), "label", (), lambda count: None)["id"])}

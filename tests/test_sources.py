@@ -169,13 +169,17 @@ def test_images_beside_the_splits_are_named(tmp_path, stray):
 
 
 def test_a_column_split_is_read_in_any_case(tmp_path):
-    table = read(write_table(tmp_path, "path,label,split\na.png,x,Train\nb.png,x, VAL\nc.png,y,Validation\nd.png,y,TEST\n"))
+    table = read(
+        write_table(tmp_path, "path,label,split\na.png,x,Train\nb.png,x, VAL\nc.png,y,Validation\nd.png,y,TEST\n")
+    )
     assert table["split"].tolist() == ["train", "valid", "valid", "test"]
 
 
 @pytest.mark.parametrize("value", ["dev", "", "tests"])
 def test_any_other_split_is_refused_naming_the_row(tmp_path, value):
-    with pytest.raises(UserError, match=rf"one of train, valid, val, validation, test; found b\.png \('{value}'\) \(1 such"):
+    with pytest.raises(
+        UserError, match=rf"one of train, valid, val, validation, test; found b\.png \('{value}'\) \(1 such"
+    ):
         read(write_table(tmp_path, f"path,label,split\na.png,x,train\nb.png,x,{value}\nc.png,y,test\n"))
 
 
@@ -199,7 +203,9 @@ def test_parquet_says_what_csv_says(tmp_path, same):
 
 
 def test_whole_numbers_with_gaps_stay_whole_in_parquet_and_a_named_index_is_a_column(tmp_path):
-    table = pd.DataFrame({"path": ["a.png", "b.png"], "label": [True, False], "batch": pd.array([1, None], dtype="Int64")})
+    table = pd.DataFrame(
+        {"path": ["a.png", "b.png"], "label": [True, False], "batch": pd.array([1, None], dtype="Int64")}
+    )
     table.set_index("path").to_parquet(tmp_path / "labels.parquet")
     assert read(tmp_path).to_dict("list") == {
         "path": ["a.png", "b.png"], "label": ["True", "False"], "batch": ["1", ""]}  # fmt: skip
