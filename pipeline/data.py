@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from sklearn.model_selection import StratifiedShuffleSplit
 
+from pipeline import grouping
 from pipeline.errors import UserError
 from pipeline.records import read_json
 from pipeline.seeding import derive
@@ -62,7 +63,8 @@ class ImageSet:
     strata: np.ndarray  # str or object (N,): label and the columns stratified by
     ids: np.ndarray  # str (N,): content hashes of the files
     classes: tuple[str, ...]
-    digest: str  # of everything above
+    digest: str  # of everything above and below
+    groups: np.ndarray | None = None  # int64 (N,): images of one number are never parted; None where all may be
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -81,8 +83,8 @@ class ImageSet:
 def load(folder: Path) -> ImageSet:
     """Open what `prepare` wrote into a folder; images stay on disk until they are used."""
     about = read_json(folder / ABOUT)
-    columns = ["id", "label", "stratum"]
-    manifest = pd.read_csv(folder / MANIFEST, dtype=str, keep_default_na=False, usecols=columns)
+    columns = {"id", "label", "stratum", "group"}
+    manifest = pd.read_csv(folder / MANIFEST, dtype=str, keep_default_na=False, usecols=columns.__contains__)
     index = {name: i for i, name in enumerate(about["classes"])}
     return ImageSet(
         images=mapped(folder / IMAGES),
@@ -91,7 +93,12 @@ def load(folder: Path) -> ImageSet:
         ids=manifest["id"].to_numpy(dtype=str),
         classes=tuple(about["classes"]),
         digest=about["digest"],
+        groups=_groups(manifest),
     )
+
+
+def _groups(manifest: pd.DataFrame) -> np.ndarray | None:
+    return pd.factorize(manifest["group"])[0] if "group" in manifest else None
 
 
 def _shared(texts: pd.Series) -> np.ndarray:
@@ -100,17 +107,23 @@ def _shared(texts: pd.Series) -> np.ndarray:
     return np.array(names, dtype=object)[codes]
 
 
-def stratified_split(ids: np.ndarray, strata: np.ndarray, held_out: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def stratified_split(
+    ids: np.ndarray, strata: np.ndarray, held_out: float, seed: int, groups: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """Return positions (rest, held out), ascending, with a share of each stratum held out.
 
     `held_out` is that share, in (0, 1), or an int: the number of different images.
 
-    Images of one id, that is of one content, stay on one side. Strata of a single content join the commonest
-    stratum for the draw. Raise UserError where there are too few images to hold any out.
+    Images of one id, that is of one content, stay on one side, and so do those of one group, where there are any:
+    then shares are as near as whole groups allow. Strata of a single content join the commonest stratum for the draw.
+    Raise UserError where there are too few images to hold any out.
     """
     # As bytes, ids take a quarter of the memory and sort in the same order: they are ASCII.
     unique, first, inverse = np.unique(ids.astype(bytes), return_index=True, return_inverse=True)
-    pools = _merge_single(strata[first])
+    if groups is not None:
+        mask = _held_groups(inverse, strata[first], groups, held_out, seed)[inverse]
+        return np.flatnonzero(~mask), np.flatnonzero(mask)
+    pools = grouping.merge_single(strata[first])
     try:
         splitter = StratifiedShuffleSplit(1, test_size=held_out, random_state=seed)
         _, held = next(splitter.split(np.zeros(len(unique)), pools))
@@ -124,11 +137,19 @@ def stratified_split(ids: np.ndarray, strata: np.ndarray, held_out: float, seed:
     return np.flatnonzero(~mask), np.flatnonzero(mask)
 
 
-def _merge_single(strata: np.ndarray) -> np.ndarray:
-    codes, names = pd.factorize(strata, sort=True)
-    counts = np.bincount(codes)
-    target = np.where(counts < 2, counts.argmax(), np.arange(len(names)))
-    return target[codes]
+def _held_groups(
+    contents: np.ndarray, strata: np.ndarray, groups: np.ndarray, held_out: float, seed: int
+) -> np.ndarray:
+    """Return a mask over the contents."""
+    units = grouping.joined(contents, groups)
+    share = held_out / len(units) if isinstance(held_out, int) else held_out
+    held = grouping.hold_out(units, strata, share, seed)
+    if held.all() or not held.any():
+        raise UserError(
+            f"{len(held)} group(s) that share no image are too few to hold out {held_out:g} of their images; "
+            "add groups, or drop the column group if its images may be parted"
+        )
+    return held[units]
 
 
 def train_valid(images: ImageSet, fraction: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -136,15 +157,16 @@ def train_valid(images: ImageSet, fraction: float, seed: int) -> tuple[np.ndarra
 
     Raise UserError where a class has no image in one of them.
     """
-    parts = stratified_split(images.ids, images.strata, fraction, seed)
+    parts = stratified_split(images.ids, images.strata, fraction, seed, images.groups)
+    grouped = "" if images.groups is None else " of other groups"
     for name, rows in zip(("train", "valid"), parts):
         missing = np.flatnonzero(np.bincount(images.labels[rows], minlength=len(images.classes)) == 0)
         if len(missing):
             count = int((images.labels == missing[0]).sum())
             raise UserError(
                 f"label {images.classes[missing[0]]!r} ({count} images beside those for test) has none in the {name} "
-                f"split of seed {seed}; add images of it, name fewer columns in prepare.stratify, or change that seed "
-                "(search.seed, train.seeds)"
+                f"split of seed {seed}; add images of it{grouped}, name fewer columns in prepare.stratify, or change "
+                "that seed (search.seed, train.seeds)"
             )
     return parts
 
@@ -164,19 +186,27 @@ def nested(rows: np.ndarray, labels: np.ndarray, fraction: float, seed: int) -> 
 
 
 def three_way(manifest: pd.DataFrame, test_fraction: float, valid_fraction: float, seed: int) -> np.ndarray:
-    """Return `train`, `valid` or `test` for each row of a manifest; raise UserError where a label misses one."""
-    ids, strata = manifest["id"].to_numpy(dtype=bytes), _shared(manifest["stratum"])
-    rest, test = stratified_split(ids, strata, test_fraction, seed)
-    _, valid = stratified_split(ids[rest], strata[rest], valid_fraction, seed)
+    """Return `train`, `valid` or `test` for each row of a manifest; raise UserError where a label misses one.
+
+    Where the manifest has a column `split`, its test images are those, and all others are train or valid.
+    """
+    ids, strata, groups = manifest["id"].to_numpy(dtype=bytes), _shared(manifest["stratum"]), _groups(manifest)
+    if "split" in manifest:
+        mask = (manifest["split"] == "test").to_numpy()
+        rest, test = np.flatnonzero(~mask), np.flatnonzero(mask)
+    else:
+        rest, test = stratified_split(ids, strata, test_fraction, seed, groups)
+    within = None if groups is None else groups[rest]
+    _, valid = stratified_split(ids[rest], strata[rest], valid_fraction, seed, within)
     split = np.full(len(manifest), "train", dtype=object)
     split[test] = "test"
     split[rest[valid]] = "valid"
-    counts = pd.crosstab(manifest["label"], split)
+    counts, grouped = pd.crosstab(manifest["label"], split), "" if groups is None else " of other groups"
     for label, row in counts.iterrows():
         for name in ("train", "valid", "test"):
             if not row.get(name):
                 raise UserError(
                     f"label {label!r} ({row.sum()} images) has none in the {name} split; "
-                    "add images of it, or name fewer columns in prepare.stratify"
+                    f"add images of it{grouped}, or name fewer columns in prepare.stratify"
                 )
     return split

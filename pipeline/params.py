@@ -101,7 +101,7 @@ class Data(Section):
     """Name the labelled images."""
 
     name: Name
-    path: str  # a folder with labels.csv (columns path, label, ...)
+    path: str  # a folder, or a .npz file; README: Your own images
     label: str = "label"  # the column to learn
 
 
@@ -111,7 +111,7 @@ class Prepare(Section):
     image_size: int = Field(ge=8, le=4096)
     test_fraction: Fraction
     valid_fraction: Fraction  # of what is not test
-    stratify: tuple[str, ...] = ()  # columns of labels.csv, beside the label
+    stratify: tuple[str, ...] = ()  # columns of the source, beside the label
     seed: int = Field(ge=0)
     limit: int | None = Field(None, ge=1)  # look at this many images only (stratified)
     max_pixels: int = Field(50_000_000, ge=1)  # larger images are refused: decompression bombs

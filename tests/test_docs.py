@@ -12,10 +12,12 @@ from typing import Any
 import click
 import pytest
 import yaml
+from PIL import Image
 
 from docs import fill_readme
 from pipeline import params as parameters
 from pipeline.cli import Guarded
+from pipeline.inspection import inspect
 from tests.imports import ROOT
 from tests.smoke import main as make_small
 from tests.smoke import shrink
@@ -204,6 +206,18 @@ def test_own_images_take_five_settings_that_are_valid():
     assert len(snippet) == 5
     assert parameters.Params(**merge(RAW, snippet)).data.path == snippet["data.path"]
     assert f"dvc add {snippet['data.path']}" in read("README.md")
+
+
+def test_a_check_prints_the_settings_that_are_shown(tmp_path):
+    snippet = next(found for found in snippets() if "data.path" in found)
+    for number in range(20):
+        file = tmp_path / snippet["data.path"] / "ab"[number % 2] / f"{number}.png"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("L", (number + 1, 1)).save(file)
+    prepare = parameters.Params(**RAW).prepare
+    found = inspect(tmp_path / snippet["data.path"], tmp_path, prepare, lambda count: lambda step: None)
+    assert yaml.safe_load("\n".join(found.settings)) == snippet
+    assert f"uv run python -m pipeline.stages.prepare --check {snippet['data.path']}" in commands(read("README.md"))
 
 
 def test_the_constraints_shown_are_all_there_are_and_name_a_class_of_the_demo():

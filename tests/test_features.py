@@ -194,6 +194,7 @@ DECIDED_ELSEWHERE = {
     "errors": "text",
     "features": "which files, and when",
     "recipe": "settings, of which weights and structure come",
+    "grouping": "which images are trained on",
     "records": "hashes and names of files",
     "seeding": "which images are trained on",
     "settings": "the form of settings",

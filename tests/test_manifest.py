@@ -12,7 +12,7 @@ from PIL import Image
 from pipeline import sources
 from pipeline.data import load
 from pipeline.errors import UserError
-from pipeline.manifest import assemble, check_labels, index, pack
+from pipeline.manifest import assemble, check_labels, index, label_problems, pack
 
 text = st.text(st.characters(codec="utf-8"), max_size=5)
 
@@ -174,3 +174,63 @@ def test_an_image_over_the_limit_is_named_and_nothing_is_left(image_folder, tmp_
     with pytest.raises(UserError, match=r"000\.png: 24x24 pixels are over the limit of 500"):
         packed(image_folder, indexed(image_folder), tmp_path, max_pixels=500)
     assert list(tmp_path.iterdir()) == []
+
+
+def sided(rows):
+    """A manifest of content, side and group; two labels, so many that none is too few."""
+    known = [(f"{label}{n}", ("train", "test")[n // 20], f"{label}{n}", label) for label in "ab" for n in range(40)]
+    rows = known + [(*row, "a") for row in rows]
+    table = pd.DataFrame(rows, columns=["id", "split", "group", "label"])
+    return table.assign(path=[f"{side}/{n}.png" for n, side in enumerate(table["split"])])
+
+
+def test_a_sound_split_of_the_users_is_taken():
+    check_labels(sided([("new", "valid", "g"), ("new", "train", "g")]), 0.25, 0.2)  # both are drawn anew
+
+
+@pytest.mark.parametrize(("extra", "said"), [
+    (("a3", "test", "new"), r"same image is on both.*: test/80\.png \(test\), train/3\.png \(train\); 1 such image"),
+    (("new", "test", "a3"), r"same group is on both.*: test/80\.png \(test\), train/3\.png \(train\); 1 such group"),
+    (("b25", "valid", "new"), r"different labels: test/65\.png \(b\), valid/80\.png \(a\)"),
+])  # fmt: skip
+def test_what_is_on_both_sides_of_the_users_split_is_named_with_both_files(extra, said):
+    with pytest.raises(UserError, match=said):
+        check_labels(sided([extra]), 0.25, 0.2)
+
+
+def test_all_problems_are_found_with_as_many_examples_as_are_wanted():
+    extra = [(f"a{n}", "test", "new") for n in range(12)] + [("b0", "train", "new")]
+    found = list(label_problems(sided(extra), 0.25, 0.02, shown=10))
+    assert [text.split(":")[0] for text in found] == [
+        "the same image has different labels", "the same image is on both sides of your split",
+        "the same group is on both sides of your split", "too few different images for train and valid",
+    ]  # fmt: skip
+    assert found[1].count("(test)") == 10
+    assert "12 such image(s)" in found[1]
+    assert "needs 50" in found[3]
+
+
+def test_of_a_split_that_is_given_only_train_and_valid_must_be_large_enough():
+    table = sided([])
+    with pytest.raises(UserError, match=r"train and valid: 'b' \(4\); with prepare\.valid_fraction 0\.2 each.*needs 5"):
+        check_labels(table[~((table["label"] == "b") & table["id"].isin([f"b{n}" for n in range(16)]))], 0.01, 0.2)
+
+
+def test_groups_cannot_be_stratified_by(image_folder):
+    table = sources.read(image_folder).assign(group="g")
+    with pytest.raises(UserError, match=r"prepare\.stratify names the column group"):
+        index(image_folder, table, "label", ("group",), nothing)
+
+
+def test_a_group_that_is_learned_is_parted(image_folder):
+    table = sources.read(image_folder).rename(columns={"camera": "group"})
+    assert "group" not in index(image_folder, table, "group", (), nothing)
+    assert "group" in index(image_folder, table, "label", (), nothing)
+
+
+def test_groups_change_the_digest(image_folder, tmp_path):
+    table = indexed(image_folder)
+    found = {packed(image_folder, each, tmp_path / "out")
+             for each in (table, table.assign(group="g"), table.assign(group="h"))}  # fmt: skip
+    assert len(found) == 3
+    assert load(tmp_path / "out").groups.tolist() == [0] * 48

@@ -125,3 +125,110 @@ def test_the_installed_demo_has_the_images_and_classes_its_authors_name():
     table = pd.read_csv(f"{package}/data/labels.csv", sep=r"\s+", names=["path", "probability", "cell_type"])
     assert len(table) == 2624
     assert table["probability"].ge(0.5).sum() == 821
+
+
+def touch(root, *names):
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(b"")
+    return root
+
+
+@pytest.mark.parametrize("valid", ["valid", "val", "validation", "Val"])
+def test_folders_that_are_split_keep_their_splits(tmp_path, valid):
+    touch(tmp_path, "Train/cat/a.png", "train.txt", f"{valid}/cat/b.png", "test/dog/c.png", "test/dog/deep/d.png")
+    assert read(tmp_path).to_dict("list") == {
+        "path": sorted(["Train/cat/a.png", f"{valid}/cat/b.png", "test/dog/c.png"]),
+        "label": [{"T": "cat", "v": "cat", "V": "cat", "t": "dog"}[n] for n in sorted(["T", valid[0], "t"])],
+        "split": [{"T": "train", "t": "test"}.get(n, "valid") for n in sorted(["T", valid[0], "t"])],
+    }
+
+
+def test_folders_may_be_split_without_valid(tmp_path):
+    assert read(touch(tmp_path, "train/a/x.png", "test/a/y.png"))["split"].tolist() == ["test", "train"]
+
+
+def test_classes_may_be_called_train_and_test(tmp_path):
+    table = read(touch(tmp_path, "train/a.png", "test/b.png"))
+    assert table["label"].tolist() == ["test", "train"]
+    assert "split" not in table
+
+
+@pytest.mark.parametrize("side", ["train", "test"])
+def test_a_split_without_train_or_test_is_refused_saying_what_to_do(tmp_path, side):
+    other = {"train": "test", "test": "train"}[side]
+    with pytest.raises(UserError, match=rf"no {side} images, only {other} and valid.*one folder per class"):
+        read(touch(tmp_path, f"{other}/a/x.png", "val/a/y.png"))
+
+
+@pytest.mark.parametrize("stray", ["top.png", "train/x.png", "more/x.png", "more/a/x.png"])
+def test_images_beside_the_splits_are_named(tmp_path, stray):
+    touch(tmp_path, "train/a/x.png", "test/a/y.png", stray, "notes/read.txt")
+    with pytest.raises(UserError, match=rf"test, train hold folders of classes, and 1 image.*such as {stray}"):
+        read(tmp_path)
+
+
+def test_a_column_split_is_read_in_any_case(tmp_path):
+    table = read(
+        write_table(tmp_path, "path,label,split\na.png,x,Train\nb.png,x, VAL\nc.png,y,Validation\nd.png,y,TEST\n")
+    )
+    assert table["split"].tolist() == ["train", "valid", "valid", "test"]
+
+
+@pytest.mark.parametrize("value", ["dev", "", "tests"])
+def test_any_other_split_is_refused_naming_the_row(tmp_path, value):
+    with pytest.raises(
+        UserError, match=rf"one of train, valid, val, validation, test; found b\.png \('{value}'\) \(1 such"
+    ):
+        read(write_table(tmp_path, f"path,label,split\na.png,x,train\nb.png,x,{value}\nc.png,y,test\n"))
+
+
+def test_an_image_without_a_group_is_named(tmp_path):
+    with pytest.raises(UserError, match=r"no group for b\.png \(2 such rows\); give an image"):
+        read(write_table(tmp_path, "path,label,group\na.png,x,1\nb.png,x,\nc.png,y, \n"))
+
+
+@pytest.fixture
+def same():
+    return pd.DataFrame({"path": ["b.png", "a.png"], "label": ["1", "NA"], "group": ["7", "8"], "score": ["0.5", ""]})
+
+
+def test_parquet_says_what_csv_says(tmp_path, same):
+    for name in ("csv", "parquet"):
+        (tmp_path / name).mkdir()
+    same.to_csv(tmp_path / "csv/labels.csv", index=False)
+    typed = same.assign(score=[0.5, None], group=pd.array([7, 8], dtype="Int64"), label=pd.Categorical(same["label"]))
+    typed.to_parquet(tmp_path / "parquet/labels.parquet")
+    pd.testing.assert_frame_equal(read(tmp_path / "csv"), read(tmp_path / "parquet"), check_dtype=False)
+
+
+def test_whole_numbers_with_gaps_stay_whole_in_parquet_and_a_named_index_is_a_column(tmp_path):
+    table = pd.DataFrame(
+        {"path": ["a.png", "b.png"], "label": [True, False], "batch": pd.array([1, None], dtype="Int64")}
+    )
+    table.set_index("path").to_parquet(tmp_path / "labels.parquet")
+    assert read(tmp_path).to_dict("list") == {
+        "path": ["a.png", "b.png"], "label": ["True", "False"], "batch": ["1", ""]}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [
+        ({"file": ["a.png"], "label": ["x"]}, "expected a column `path`.*found columns file, label"),
+        ({"path": [], "label": []}, "a row per image"),
+        ({"path": ["a.png"] * 2, "label": ["x", "y"]}, r"a\.png is listed more than once"),
+    ],
+)
+def test_a_parquet_table_that_cannot_be_used_is_named(tmp_path, table, said):
+    pd.DataFrame(table).to_parquet(tmp_path / "labels.parquet")
+    with pytest.raises(UserError, match=said) as caught:
+        read(tmp_path)
+    assert str(tmp_path / "labels.parquet") in str(caught.value)
+
+
+def test_no_parquet_at_all_or_two_tables_are_refused(tmp_path):
+    (tmp_path / "labels.parquet").write_text("path,label\n")
+    with pytest.raises(UserError, match=r"labels\.parquet: not a readable table"):
+        read(tmp_path)
+    with pytest.raises(UserError, match=r"both labels\.csv and labels\.parquet; keep one"):
+        read(write_table(tmp_path, "path,label\na.png,x\n"))

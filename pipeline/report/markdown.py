@@ -1,5 +1,6 @@
 """From a comparison to Markdown and a summary for the terminal; and what a prepared data set looks like."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -89,10 +90,18 @@ def size_histogram(table: pd.DataFrame, path: Path) -> Path:
     return save(figure, path)
 
 
-def data_report(table: pd.DataFrame, dev: ImageSet, name: str, digests: dict[str, str], folder: Path) -> None:
+def data_report(
+    table: pd.DataFrame,
+    dev: ImageSet,
+    name: str,
+    digests: dict[str, str],
+    folder: Path,
+    notes: Sequence[str] = (),
+) -> None:
     """Write summary.json, report.md and pictures of a prepared data set into a folder.
 
-    `table` is the manifest with its splits; the pictures show images of train and valid alone.
+    `table` is the manifest with its splits; the pictures show images of train and valid alone. `notes` are sentences
+    on how the splits came about.
     """
     counts = pd.crosstab(table["split"], table["label"]).reindex(["train", "valid", "test"])
     duplicates = int(table["id"].duplicated().sum())
@@ -108,4 +117,4 @@ def data_report(table: pd.DataFrame, dev: ImageSet, name: str, digests: dict[str
     write_json(folder / "summary.json", summary)
     contact_sheet(dev.images, dev.labels, dev.classes, folder / "contact_sheet.png")
     size_histogram(table, folder / "sizes.png")
-    write_text(folder / "report.md", _template("data.md.j2").render(**summary))
+    write_text(folder / "report.md", _template("data.md.j2").render(**summary, notes=notes))

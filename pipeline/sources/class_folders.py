@@ -5,19 +5,21 @@ from pathlib import Path
 
 import pandas as pd
 
+KIND = "a folder of images per class"
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm"})
 
 
 def matches(root: Path) -> bool:
     """Say whether the folder is of this kind."""
-    return any(True for _ in _images(root))
+    return any(True for _ in images(root))
 
 
 def read(root: Path) -> pd.DataFrame:
     """Return path and label of every image."""
-    found = ((f"{p.parent.name}/{p.name}", p.parent.name) for p in _images(root))
+    found = ((f"{p.parent.name}/{p.name}", p.parent.name) for p in images(root))
     return pd.DataFrame(found, columns=["path", "label"])
 
 
-def _images(root: Path) -> Iterator[Path]:
-    return (p for p in root.glob("*/*") if p.suffix.lower() in SUFFIXES and not p.name.startswith("."))
+def images(root: Path, pattern: str = "*/*") -> Iterator[Path]:
+    """Yield the image files, by their names, that a glob finds in a folder."""
+    return (p for p in root.glob(pattern) if p.suffix.lower() in SUFFIXES and not p.name.startswith("."))

@@ -1,11 +1,29 @@
-"""Pack a folder of labelled images into arrays, split them, and report on them."""
+"""Pack labelled images into arrays, split them, and report on them; or check a folder of images with --check."""
 
+import argparse
 from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from pipeline import params as parameters
 from pipeline.cli import arguments, guarded, leave
+from pipeline.errors import UserError
 from pipeline.meters import Stopwatch
 from pipeline.terminal import Progress, one_thread_pool, quiet
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class _InPlaceOfAll(argparse.Action):
+    """An option without which all others are required."""
+
+    def __call__(self, parser: argparse.ArgumentParser, namespace: Any, values: Any, option: str | None = None) -> None:
+        """Take the value, and let the others be left out."""
+        setattr(namespace, self.dest, values)
+        for other in parser._actions:
+            other.required = False
 
 
 @guarded
@@ -13,10 +31,31 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Run the stage."""
     parser = arguments(__doc__, dev="folder for train and valid", test="folder for test", report="folder for the data "
                        "report", timings="file for timings")  # fmt: skip
+    parser.add_argument("--check", type=Path, metavar="PATH", action=_InPlaceOfAll, help="say what a folder or .npz "
+                        "file of images holds, what is wrong with it, and how to use it; write nothing")  # fmt: skip
     args = parser.parse_args(argv)
     params = parameters.load(args.params)
     quiet()
     one_thread_pool(params.runtime.threads)
+    if args.check:
+        check(args.check, args.params.resolve().parent, params.prepare)
+    else:
+        prepare(args, params)
+
+
+def check(root: Path, base: Path, wanted: parameters.Prepare) -> None:
+    """Print what a folder holds; raise UserError where it cannot be used."""
+    from pipeline.inspection import inspect
+
+    with ExitStack() as bars:
+        found = inspect(root, base, wanted, lambda count: bars.enter_context(Progress("checking", count, "image")).step)
+    print(found.text())
+    if found.problems:
+        raise UserError(f"{root}: cannot be used yet; mend the {len(found.problems)} problem(s) above")
+
+
+def prepare(args: argparse.Namespace, params: parameters.Params) -> None:
+    """Write the packed splits and the data report; raise UserError for images or labels that cannot be used."""
     from pipeline import data, manifest, sources
     from pipeline.records import write_json
     from pipeline.report import markdown
@@ -27,11 +66,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     with Progress("reading", len(found), "image") as bar:
         table = manifest.index(root, found, params.data.label, wanted.stratify, bar.step)
     if wanted.limit and wanted.limit < len(table):
-        ids, strata = table["id"].to_numpy(dtype=str), table["stratum"].to_numpy(dtype=str)
+        ids, strata = table["id"].to_numpy(dtype=str), _kinds(table).to_numpy(dtype=str)
         kept, _ = data.stratified_split(ids, strata, len(table) - wanted.limit, wanted.seed)
         table = table.iloc[kept].reset_index(drop=True)
     manifest.check_labels(table, wanted.test_fraction, wanted.valid_fraction)
     parts = data.three_way(table, wanted.test_fraction, wanted.valid_fraction, wanted.seed)
+    notes = _notes(table, parts == "test", parts == "valid")
+    table = table.drop(columns="split", errors="ignore")
     table.insert(1, "split", parts)
     classes, grey = sorted(table["label"].unique()), bool(table["grey"].all())
     digests = {}
@@ -40,8 +81,31 @@ def main(argv: Sequence[str] | None = None) -> None:
             rows = table[chosen].reset_index(drop=True)
             digests[folder.name] = manifest.pack(root, rows, folder, wanted.image_size, classes, grey,
                                                  wanted.max_pixels, bar.step)  # fmt: skip
-    markdown.data_report(table, data.load(args.dev), params.data.name, digests, args.report)
+    markdown.data_report(table, data.load(args.dev), params.data.name, digests, args.report, notes)
     write_json(args.timings, watch.read())
+    print("".join(f"{note}\n" for note in notes), end="")
+
+
+def _kinds(table: "pd.DataFrame") -> "pd.Series":
+    """Return what a limit keeps the shares of: strata, on each side of the user's split where there is one."""
+    return table["stratum"] + "/" + (table["split"] == "test").astype(str) if "split" in table else table["stratum"]
+
+
+def _notes(table: "pd.DataFrame", test: Any, valid: Any) -> list[str]:
+    """Return what is to be said of a split that is the user's, or that keeps groups whole."""
+    notes = []
+    if "split" in table:
+        counts = table["split"].value_counts()
+        notes.append(
+            f"The {test.sum()} test images are those of your split. Its {counts.get('train', 0)} train and "
+            f"{counts.get('valid', 0)} valid images are pooled: train and valid are drawn anew for each seed."
+        )
+    if "group" in table:
+        notes.append(
+            f"None of {table['group'].nunique()} groups is in two splits: test has {test.mean():.1%} of the images, "
+            f"valid {valid.sum() / (~test).sum():.1%} of the rest."
+        )
+    return notes
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from pipeline.data import load
+from pipeline.data import load, train_valid
 from pipeline.stages.prepare import main
 
 FILES = {"images.npy", "manifest.csv", "about.json"}
@@ -124,7 +124,7 @@ def test_folders_of_colour_images_of_any_size_are_prepared_too(run, tmp_path):
 
 def test_columns_of_the_users_may_be_called_what_ours_are(run, lay_out, tmp_path):
     table = pd.read_csv((data := lay_out()) / "labels.csv")
-    table.assign(split="theirs", stratum="theirs", id="theirs").to_csv(data / "labels.csv", index=False)
+    table.assign(stratum="theirs", id="theirs").to_csv(data / "labels.csv", index=False)
     assert run(data)[0] == 0
     assert set(load(tmp_path / "out" / "dev").strata) == {"low/a", "low/b", "top/a", "top/b"}
 
@@ -235,3 +235,129 @@ def test_a_missing_option_shows_the_usage(capsys):
     with pytest.raises(SystemExit):
         main(["--dev", "x"])
     assert "--test" in capsys.readouterr().err
+
+
+def sides(tmp_path):
+    """What was prepared: each row of both manifests."""
+    return pd.concat(pd.read_csv(tmp_path / "out" / part / "manifest.csv", dtype=str).assign(part=part)
+                     for part in ("dev", "test"))  # fmt: skip
+
+
+def with_column(data, **columns):
+    table = pd.read_csv(data / "labels.csv", dtype=str)
+    table.assign(**columns).to_csv(data / "labels.csv", index=False)
+    return data
+
+
+SPLIT = ["train", "train", "val", "TEST"] * 12  # of every four rows, which are two of each class
+
+
+def test_the_users_test_images_stay_test_images_and_train_and_valid_are_drawn_anew(
+    run, lay_out, tmp_path, small_params
+):
+    data = with_column(lay_out(), split=[SPLIT[(n * 7 + n // 2) % 48] for n in range(48)])
+    theirs = pd.read_csv(data / "labels.csv").set_index("path")["split"]
+    assert run(data, stratify=[])[0] == 0
+    made = sides(tmp_path).set_index("path")
+    assert set(made.index[made["part"] == "test"]) == set(theirs.index[theirs == "TEST"])
+    assert set(made["split"][made["part"] == "test"]) == {"test"}
+    drawn = made["split"] == "valid"
+    assert set(made.index[drawn]) != set(theirs.index[theirs == "val"])
+    assert drawn.sum() == np.ceil(0.2 * (theirs != "TEST").sum())
+    report = (tmp_path / "out" / "report" / "report.md").read_text()
+    said = (
+        f"The {(theirs == 'TEST').sum()} test images are those of your split. Its {(theirs == 'train').sum()} train and"
+    )
+    assert said in report
+
+
+def test_what_is_made_of_a_split_is_printed(lay_out, run, tmp_path, capsys, write_params, small_params):
+    data = with_column(
+        lay_out(), split=[SPLIT[(n * 7 + n // 2) % 48] for n in range(48)], group=[f"{n // 2}" for n in range(48)]
+    )
+    theirs = pd.read_csv(data / "labels.csv")
+    theirs["split"] = theirs.groupby("group")["split"].transform("first")
+    theirs.to_csv(data / "labels.csv", index=False)
+    small_params["data"]["path"] = str(data)
+    small_params["prepare"] |= {"stratify": []}
+    paths = {"params": write_params(tmp_path, small_params), "timings": tmp_path / "out/t.json"}
+    paths |= {part: tmp_path / "out" / part for part in ("dev", "test", "report")}
+    assert main([str(word) for part, path in paths.items() for word in (f"--{part}", path)]) == 0
+    printed = capsys.readouterr().out.splitlines()
+    assert "pooled: train and valid are drawn anew for each seed" in printed[0]
+    assert printed[1].startswith("None of 24 groups is in two splits: test has ")
+    assert all(line in (tmp_path / "out/report/report.md").read_text() for line in printed)
+
+
+def test_no_group_is_in_two_splits_nor_on_two_sides_of_any_seed(run, lay_out, tmp_path):
+    assert run(with_column(lay_out(), group=[f"p{n // 3}" for n in range(48)]), stratify=[])[0] == 0
+    made = sides(tmp_path)
+    assert (made.groupby("group")["split"].nunique() == 1).all()
+    assert abs((made["part"] == "test").mean() - 0.25) < 0.07
+    dev = load(tmp_path / "out" / "dev")
+    names = made[made["part"] == "dev"]["group"].to_numpy()
+    for seed in range(5):
+        train, valid = train_valid(dev, 0.2, seed)
+        assert not set(names[train]) & set(names[valid])
+
+
+def test_a_split_by_folders_is_kept_too(run, tmp_path):
+    rng = np.random.default_rng(0)
+    for number in range(60):
+        side = ("train", "train", "test")[number % 3]
+        path = tmp_path / "raw" / side / "ab"[number // 3 % 2] / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(rng.integers(0, 256, (8, 8), dtype=np.uint8)).save(path)
+    assert run(tmp_path / "raw", stratify=[])[0] == 0
+    made = sides(tmp_path)
+    assert (made["path"].str.startswith("test/") == (made["part"] == "test")).all()
+    assert len(made) == 60
+
+
+def test_a_copy_on_both_sides_of_the_users_split_stops_the_run(run, lay_out, tmp_path):
+    data = with_column(lay_out(), split=["train"] * 24 + ["test"] * 24)
+    shutil.copy(data / "000.png", data / "024.png")
+    code, text = run(data, stratify=[])
+    assert code == 2
+    assert "000.png (train), 024.png (test)" in text
+    assert not (tmp_path / "out" / "dev").exists()
+
+
+def test_a_limit_keeps_some_of_each_side_of_the_users_split(run, lay_out, tmp_path):
+    data = with_column(lay_out(), split=(["train"] * 6 + ["test"] * 2) * 6)
+    assert run(data, stratify=[], limit=40)[0] == 0
+    assert sides(tmp_path)["part"].value_counts().to_dict() == {"dev": 30, "test": 10}
+
+
+@pytest.mark.parametrize("kind", ["folder", "file"])
+def test_packed_arrays_are_prepared(run, tmp_path, kind):
+    images = np.random.default_rng(0).integers(0, 256, (40, 32, 32), dtype=np.uint8)
+    labels = np.array(["cat", "dog"] * 20)
+    (raw := tmp_path / "raw").mkdir()
+    if kind == "file":
+        np.savez(raw / "photos.npz", images=images, labels=labels)
+        raw /= "photos.npz"
+    else:
+        np.save(raw / "images.npy", images)
+        np.save(raw / "labels.npy", labels)
+    assert run(raw, stratify=[])[0] == 0
+    for part in ("dev", "test"):
+        made = sides(tmp_path)
+        rows = made[made["part"] == part]["path"].str[-7:].astype(int)
+        packed = load(tmp_path / "out" / part)
+        assert (packed.images[..., 0] == images[rows]).all()
+        assert [packed.classes[label] for label in packed.labels] == labels[rows].tolist()
+
+
+def test_a_check_needs_no_other_option_and_writes_nothing(lay_out, tmp_path, small_params, write_params, capsys):
+    data, params = lay_out(), write_params(tmp_path, small_params)
+    before = contents(tmp_path)
+    assert main(["--params", str(params), "--check", str(data)]) == 0
+    assert "no problem(s)" in capsys.readouterr().out
+    (data / "000.png").write_text("no image")
+    before[(data / "000.png").relative_to(tmp_path)] = b"no image"
+    assert main(["--check", str(data), "--params", str(params)]) == 2
+    said = capsys.readouterr()
+    assert "000.png: not a readable image" in said.out
+    assert "mend the 1 problem(s) above" in said.err
+    assert contents(tmp_path) == before
