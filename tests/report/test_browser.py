@@ -12,6 +12,8 @@ PAGES = {
     "eight": {"strategies": 8, "classes": 120, "images": 240},
     "evil": {"classes": EVIL},
 }
+LARGE = ("bare", "eight")  # take long to make
+EACH = [pytest.param(name, marks=pytest.mark.slow if name in LARGE else ()) for name in PAGES]
 FIGURES = """[...document.querySelectorAll("svg")].filter(svg => svg.getBoundingClientRect().width > 0).map(svg => ({
   role: svg.getAttribute("role"), name: document.getElementById(svg.getAttribute("aria-labelledby"))?.textContent,
   text: document.getElementById(svg.getAttribute("aria-describedby"))?.textContent,
@@ -29,15 +31,21 @@ def tab(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory):
+    """A function that makes a page where it is not yet there, and returns its file."""
     folder = tmp_path_factory.mktemp("pages")
-    for name, options in PAGES.items():
-        (folder / f"{name}.html").write_text(inputs(**options).page(), encoding="utf-8")
-    return folder
+
+    def page(name):
+        file = folder / f"{name}.html"
+        if not file.exists():
+            file.write_text(inputs(**PAGES[name]).page(), encoding="utf-8")
+        return file
+
+    return page
 
 
 def opened(tab, pages, name, width, theme="light", media=""):
     tab.show(width, theme, media)
-    tab.open((pages / f"{name}.html").as_uri())
+    tab.open(pages(name).as_uri())
     return tab
 
 
@@ -47,18 +55,18 @@ def complaints(tab):
     return errors + tab.heard("Log.entryAdded") + tab.heard("Runtime.consoleAPICalled")
 
 
-@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize("name", EACH)
 @pytest.mark.parametrize(("width", "theme"), [(390, "light"), (1280, "dark")])
 def test_a_page_opens_without_a_word_in_the_console_or_on_the_network(tab, pages, name, width, theme):
     opened(tab, pages, name, width, theme)
     assert complaints(tab) == []
     asked = [e["request"]["url"] for e in tab.heard("Network.requestWillBeSent")]
-    assert [url for url in asked if not url.startswith("data:")] == [(pages / f"{name}.html").as_uri()]
+    assert [url for url in asked if not url.startswith("data:")] == [pages(name).as_uri()]
     assert tab.run("document.querySelector('h1').textContent") == "Use strategy-0."
     assert tab.run("document.title").startswith("Use strategy-0.")
 
 
-@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize("name", EACH)
 @pytest.mark.parametrize(("width", "media"), [(390, ""), (1280, ""), (800, "print")])
 def test_nothing_is_wider_than_the_screen(tab, pages, name, width, media):
     if name == "eight" and media:
@@ -139,6 +147,7 @@ def test_anchors_lead_somewhere(tab, pages):
 LOADED = "performance.getEntriesByType('navigation')[0].loadEventEnd"
 
 
+@pytest.mark.slow
 def test_the_largest_page_is_shown_in_time(tab, pages):
     """Two seconds is what the report promises; it takes about a fifth of that here."""
     ends = [opened(tab, pages, "eight", 1280).run(LOADED) for _ in range(3)]

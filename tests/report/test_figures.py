@@ -85,6 +85,7 @@ def test_tick_labels_are_not_cut_short():
     assert ">0.00023<" in drawing.svg(search_figures.parallel("a", table, look))
 
 
+@pytest.mark.slow
 def test_figures_are_the_same_to_the_byte(three, pictures, tmp_path):
     again = page.pictures(three.comparison, three.trials)
     assert [drawing.svg(p) for p in again.values()] == [drawing.svg(p) for p in pictures.values()]

@@ -47,7 +47,7 @@ SIZES = [
     {"strategies": 1, "classes": 2, "seeds": 1},
     {"strategies": 1, "bare": True},
     {"strategies": 2, "bare": True},
-    {"strategies": 3, "classes": 120, "images": 260},
+    pytest.param({"strategies": 3, "classes": 120, "images": 260}, marks=pytest.mark.slow),
     {"strategies": 3, "classes": EVIL},
 ]
 
