@@ -45,13 +45,20 @@ def _are_rows(index: Any, count: int) -> bool:
 
 
 def mapped(file: Path) -> Packed:
-    """Open an array (N, ...) of two axes or more in a .npy file, read-only."""
-    packed: Packed = np.load(file, mmap_mode="r").view(Packed)
+    """Open an array (N, ...) of two axes or more in a .npy file, read-only; raise UserError for a damaged file."""
+    try:
+        packed: Packed = np.load(file, mmap_mode="r", allow_pickle=False).view(Packed)
+    except (OSError, EOFError, ValueError) as error:
+        raise _damaged(file, f"not a whole array ({error})") from None
     assert packed.ndim > 1
     assert packed.flags.c_contiguous
     packed._descriptor = os.open(file, os.O_RDONLY)
     weakref.finalize(packed, os.close, packed._descriptor)
     return packed
+
+
+def _damaged(file: Path, why: str) -> UserError:
+    return UserError(f"{file}: {why}; delete it and run: uv run dvc repro")
 
 
 @dataclass(frozen=True)
@@ -81,13 +88,17 @@ class ImageSet:
 
 
 def load(folder: Path) -> ImageSet:
-    """Open what `prepare` wrote into a folder; images stay on disk until they are used."""
+    """Open what `prepare` wrote into a folder; images stay on disk until they are used.
+
+    Raise UserError where a file is missing or damaged.
+    """
     about = read_json(folder / ABOUT)
-    columns = {"id", "label", "stratum", "group"}
-    manifest = pd.read_csv(folder / MANIFEST, dtype=str, keep_default_na=False, usecols=columns.__contains__)
+    manifest, images = _manifest(folder / MANIFEST), mapped(folder / IMAGES)
+    if not len(manifest) == len(images) == about["images"]:
+        raise _damaged(folder / MANIFEST, f"{len(manifest)} rows for {len(images)} of {about['images']} images")
     index = {name: i for i, name in enumerate(about["classes"])}
     return ImageSet(
-        images=mapped(folder / IMAGES),
+        images=images,
         labels=manifest["label"].map(index).to_numpy(dtype=np.int64),
         strata=_shared(manifest["stratum"]),
         ids=manifest["id"].to_numpy(dtype=str),
@@ -95,6 +106,17 @@ def load(folder: Path) -> ImageSet:
         digest=about["digest"],
         groups=_groups(manifest),
     )
+
+
+def _manifest(file: Path) -> pd.DataFrame:
+    columns = {"id", "label", "stratum"}
+    try:
+        table = pd.read_csv(file, dtype=str, keep_default_na=False, usecols=(columns | {"group"}).__contains__)
+    except (OSError, ValueError) as error:
+        raise _damaged(file, f"not a readable table ({error})") from None
+    if not columns <= set(table):
+        raise _damaged(file, f"has no column {', '.join(sorted(columns - set(table)))}")
+    return table
 
 
 def _groups(manifest: pd.DataFrame) -> np.ndarray | None:

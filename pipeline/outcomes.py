@@ -132,13 +132,28 @@ class Measured:
 def measured(names: Sequence[str], trained: Path, tuned: Path, times: Path) -> Measured:
     """Read what tune and train wrote of these strategies; raise UserError where a file is missing."""
     training, tuning = ({n: read_json(times / stage / f"{n}.json") for n in names} for stage in ("train", "tune"))
+    results = {name: read_json(trained / f"{name}.json") for name in names}
     return Measured(
-        trained={name: read_json(trained / f"{name}.json") for name in names},
+        trained=results,
         tuned={name: read_json(tuned / f"{name}.json") for name in names},
-        predictions={name: read_csv(trained / f"{name}.csv", {"id": str}) for name in names},
+        predictions={name: _predicted(trained / f"{name}.csv", result) for name, result in results.items()},
         trials={name: read_csv(tuned / f"{name}.csv") for name in names},
         timings={name: {**training[name], "tune": tuning[name]} for name in names},
     )
+
+
+def _predicted(path: Path, result: dict[str, Any]) -> pd.DataFrame:
+    """Read a strategy's predictions; raise UserError where some are missing."""
+    table = read_csv(path, {"id": str})
+    keys = ["split", "fraction", "seed"]
+    wanted = {("test", point["fraction"]) for point in result["curve"]} | {("valid", 1.0)}
+    known = set(keys) <= set(table) and not table.isna().any(axis=None)
+    counts = table.groupby(keys).size().to_dict() if known else {}
+    parts = {(split, fraction, seed) for split, fraction in wanted for seed in result["seeds"]}
+    tested = {count for (split, *_), count in counts.items() if split == "test"}
+    if not (parts <= set(counts) and len(tested) == 1):
+        raise UserError(f"{path}: some predictions are missing; delete it and run dvc repro")
+    return table
 
 
 def entry(result: dict[str, Any], table: pd.DataFrame) -> Entry:

@@ -156,8 +156,11 @@ def write_text(path: Path, text: str) -> None:
 
 
 def file_digest(path: Path) -> str:
-    """Return a hash of a file's content."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+    """Return a hash of a file's content; raise UserError where it is missing."""
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+    except FileNotFoundError:
+        raise UserError(f"{path}: not there; run the stage that makes it: dvc repro") from None
 
 
 def _rounded(value: Any) -> Any:
