@@ -149,8 +149,8 @@ def _predicted(path: Path, result: dict[str, Any]) -> pd.DataFrame:
     wanted = {("test", point["fraction"]) for point in result["curve"]} | {("valid", 1.0)}
     known = set(keys) <= set(table) and not table.isna().any(axis=None)
     counts = table.groupby(keys).size().to_dict() if known else {}
-    parts = {(split, fraction, seed) for split, fraction in wanted for seed in result["seeds"]}
-    tested = {count for (split, *_), count in counts.items() if split == "test"}
+    parts = {(*part, seed) for part in wanted for seed in result["seeds"]}
+    tested = {count for part, count in counts.items() if part[0] == "test"}
     if not (parts <= set(counts) and len(tested) == 1):
         raise UserError(f"{path}: some predictions are missing; delete it and run dvc repro")
     return table

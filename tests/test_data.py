@@ -256,10 +256,9 @@ def test_loading_and_splitting_take_few_bytes_for_each_image(tmp_path):
     table = hashed_manifest(count)
     table["stratum"] += "/" + "a long name of a camera" * 9
     table.to_csv(tmp_path / "manifest.csv", index=False)
-    np.save(tmp_path / "images.npy", np.zeros((1, 1), np.uint8))
-    (tmp_path / "about.json").write_text(
-        json.dumps({"classes": sorted(set(table["label"])), "digest": "", "images": len(table)})
-    )
+    np.save(tmp_path / "images.npy", np.zeros((count, 1), np.uint8))
+    about = {"classes": sorted(set(table["label"])), "digest": "", "images": count}
+    (tmp_path / "about.json").write_text(json.dumps(about))
     assert peak_per_row(lambda: three_way(table, 0.25, 0.2, 0), count) < 300
     assert peak_per_row(lambda: train_valid(load(tmp_path), 0.2, 0), count) < 450
 
