@@ -148,7 +148,7 @@ def _predicted(path: Path, result: dict[str, Any]) -> pd.DataFrame:
     keys = ["split", "fraction", "seed"]
     wanted = {("test", point["fraction"]) for point in result["curve"]} | {("valid", 1.0)}
     known = set(keys) <= set(table) and not table.isna().any(axis=None)
-    counts = table.groupby(keys).size().to_dict() if known else {}
+    counts: dict[Any, int] = table.groupby(keys).size().to_dict() if known else {}
     parts = {(*part, seed) for part in wanted for seed in result["seeds"]}
     tested = {count for part, count in counts.items() if part[0] == "test"}
     if not (parts <= set(counts) and len(tested) == 1):
