@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from pipeline import cost
-from pipeline.catalog import BACKBONES
+from pipeline.catalog import resolve
 from pipeline.data import ImageSet
 from pipeline.devices import Precision, keep_memory
 from pipeline.errors import UserError
@@ -26,9 +26,10 @@ from pipeline.stem import Pixels
 from pipeline.training import Inputs, first_view, resident
 
 # The modules that can change a unit's result: a test compares them with what `bulk` and `experiment` import.
-CODE = ("augment", "backbones", "bulk", "catalog", "constraints", "convolution", "cost", "data", "devices", "errors",
-        "experiment", "features", "grouping", "heads", "metrics", "models", "network", "params", "recipe", "records",
-        "seeding", "serving", "settings", "stem", "store", "training", "workspace")  # fmt: skip
+CODE = ("architectures", "augment", "backbones", "bulk", "catalog", "constraints", "convolution", "cost", "data",
+        "devices", "errors", "experiment", "features", "grouping", "heads", "metrics", "models", "network", "params",
+        "recipe", "records", "seeding", "serving", "settings", "stages_of", "stem", "store", "tracing", "training",
+        "workspace")  # fmt: skip
 
 OnEpoch = Callable[[Epoch], object]
 OnImages = Callable[[int], object]
@@ -183,7 +184,7 @@ class Bench:
 
     def spec(self) -> dict[str, Any]:
         """Return what the network is rebuilt from where it is served."""
-        images, backbone = self.setting.dev, BACKBONES[self.recipe.backbone]
+        images, backbone = self.setting.dev, resolve(self.recipe.backbone)
         return describe(self.recipe, backbone, images.classes, images.size, images.channels, self.setting.scored)
 
     def _pixel(self) -> Any:

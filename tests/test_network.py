@@ -71,7 +71,7 @@ def test_an_architecture_without_known_stages_is_refused_by_name():
 def test_a_saved_network_is_rebuilt_from_its_spec_with_the_same_outputs(backbone, head, tmp_path):
     made = spec(backbone, head=head, dropout=0.5)
     network = Network(made)
-    network.head[0].measure(torch.rand(5, network.backbone.num_features))
+    network.head[0].measure(torch.rand(5, network.features))
     network.train()(images().float())  # which moves BatchNorm's statistics
     save_model(network, made, tmp_path)
     rebuilt = Classifier(tmp_path).network
