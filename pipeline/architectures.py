@@ -10,8 +10,8 @@ from torch import nn
 from pipeline.errors import UserError
 from pipeline.serving import make_backbone
 
+OF_SIZE = ("img_size", "image_size", "input_size")  # options that say how large images are
 SIZES = (32, 48, 64, 75, 80, 96, 112, 128, 160, 192, 224, 240, 256, 288, 299, 320, 384, 448, 512)
-_OF_SIZE = ("img_size", "image_size", "input_size")  # options that say how large images are
 
 
 def fitted(library: str, architecture: str, options: dict[str, Any], size: int) -> dict[str, Any]:
@@ -27,6 +27,19 @@ def fitted(library: str, architecture: str, options: dict[str, Any], size: int) 
     return {**own, **options}
 
 
+def unfitted(options: dict[str, Any]) -> dict[str, Any]:
+    """Return the options without an image size."""
+    return {key: value for key, value in options.items() if key not in OF_SIZE}
+
+
+def nominal(library: str, architecture: str) -> int:
+    """Return the size of the images that an architecture was made for."""
+    if library == "timm":
+        config = timm.models.get_pretrained_cfg(architecture)
+        return int(config.input_size[-1]) if config is not None else 224
+    return 299 if architecture == "inception_v3" else 224
+
+
 def blueprint(library: str, architecture: str, options: dict[str, Any], size: int) -> nn.Module:
     """Return a backbone on the meta device that takes images of `size` pixels, in eval mode.
 
@@ -36,7 +49,7 @@ def blueprint(library: str, architecture: str, options: dict[str, Any], size: in
         return _tried(library, architecture, options, size)
     except Exception as error:  # whatever the library stumbles over
         why = (str(error).strip() or type(error).__name__).splitlines()[0][:160]
-    plain = {key: value for key, value in options.items() if key not in _OF_SIZE}
+    plain = unfitted(options)
     others = list(_working(library, architecture, plain, size))
     if not others:
         raise UserError(f"backbone {library}/{architecture} with options {plain} cannot be used: {why}")

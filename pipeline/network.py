@@ -7,12 +7,12 @@ from typing import Any
 
 from torch import nn
 
-from pipeline.architectures import blueprint, fitted
+from pipeline.architectures import blueprint, fitted, nominal, unfitted
 from pipeline.catalog import Backbone
 from pipeline.errors import UserError
 from pipeline.recipe import Recipe, position
 from pipeline.serving import Network
-from pipeline.stages_of import Segment, Stage, plan
+from pipeline.stages_of import Segment, Stage, begins, plan
 from pipeline.tracing import UntraceableError
 
 
@@ -48,13 +48,13 @@ def check(spec: dict[str, Any]) -> None:
 
 
 def count_stages(backbone: Backbone, image_size: int | None = None) -> int:
-    """Return how many stages a backbone has, without its weights; raise UserError where it cannot take that size.
+    """Return how many stages a backbone has, without its weights.
 
-    The size is, if not given, that of its weights.
+    Raise UserError where it cannot take images of that size; by default, of the one it was made for.
     """
     if backbone.stages is not None:
         return backbone.stages
-    size = image_size or backbone.size or 224
+    size = image_size or backbone.size or nominal(backbone.library, backbone.architecture)
     options = fitted(backbone.library, backbone.architecture, backbone.options, size)
     return _planned(backbone.library, backbone.architecture, json.dumps(options), size)[0]
 
@@ -105,10 +105,19 @@ def _planned(library: str, architecture: str, options: str, size: int) -> tuple[
     if known is not None:
         return len(known(backbone)), ()
     try:
-        planned = tuple(plan(backbone, size))
+        names = _begins(library, architecture, json.dumps(unfitted(json.loads(options))))
+        planned = tuple(plan(backbone, size, names))
     except UntraceableError:
         return 1, ()
     return len(planned), planned
+
+
+@lru_cache(maxsize=64)
+def _begins(library: str, architecture: str, options: str) -> tuple[str, ...]:
+    """Return where the stages of a backbone begin, whatever the size of the images."""
+    size = nominal(library, architecture)
+    made = blueprint(library, architecture, fitted(library, architecture, json.loads(options), size), size)
+    return tuple(begins(made, size))
 
 
 def _efficientnet(backbone: Any) -> list[nn.Module]:

@@ -29,23 +29,48 @@ class Stage:
     gives: str
 
 
-def plan(backbone: nn.Module, size: int) -> list[Stage]:
-    """Return the stages of a backbone on the meta device, for images of `size` pixels: one at least.
+def begins(backbone: nn.Module, size: int) -> list[str]:
+    """Return the steps with which the stages after the first begin, of a backbone on the meta device.
 
-    Raise UntraceableError where its steps cannot be told.
+    `size` is that of the images the architecture was made for: where maps are so small that they hardly shrink any
+    more, resolutions tell nothing. Raise UntraceableError where the steps cannot be told.
     """
-    steps = trace(backbone, size)
-    given = steps[-1].args[0]
-    assert isinstance(given, Ref), "a network gives one tensor"
-    steps = _needed(steps[:-1])
-    moving = _moving(steps)
-    crossings = _crossings(backbone, steps, moving)
-    starts = [0, *sorted(crossings)]
-    units = [_unit(steps[a:b], a, size) for a, b in zip(starts, [*starts[1:], len(steps)])]
-    begins = [group[0].start for group in _grouped(units)]
-    names = [steps[0].name, *(crossings[at] for at in begins[1:]), given.name]
-    ends = [*begins[1:], len(steps)]
-    return [Stage(names[k], _part(steps, moving, a, b, names[k]), names[k + 1]) for k, (a, b) in enumerate(zip(begins, ends))]
+    row = _Row(backbone, size)
+    starts = [0, *sorted(row.crossings)]
+    units = [_unit(row.steps[a:b], a, size) for a, b in zip(starts, [*starts[1:], len(row.steps)])]
+    return [row.steps[group[0].start].name for group in _grouped(units)[1:]]
+
+
+def plan(backbone: nn.Module, size: int, names: Sequence[str]) -> list[Stage]:
+    """Return the stages of a backbone on the meta device, for images of `size` pixels; `names` are from `begins`.
+
+    Raise UntraceableError where the steps cannot be told.
+    """
+    row = _Row(backbone, size)
+    starts = [at for at in sorted(row.crossings) if row.steps[at].name in names]
+    tensors = [row.steps[0].name, *(row.crossings[at] for at in starts), row.given]
+    ends = zip([0, *starts], [*starts, len(row.steps)])
+    return [Stage(tensors[k], row.part(a, b, tensors[k]), tensors[k + 1]) for k, (a, b) in enumerate(ends)]
+
+
+class _Row:
+    """The steps of a backbone, and where one can cut between them."""
+
+    def __init__(self, backbone: nn.Module, size: int) -> None:
+        steps = trace(backbone, size)
+        given = steps[-1].args[0]
+        assert isinstance(given, Ref), "a network gives one tensor"
+        self.given, self.steps = given.name, _needed(steps[:-1])
+        self.moving = _moving(self.steps)
+        self.crossings = _crossings(backbone, self.steps, self.moving)
+
+    def part(self, start: int, end: int, takes: str) -> tuple[Step, ...]:
+        """Return the steps of a stage, with those that depend on no image and that it needs."""
+        own = {step.name for step in self.steps[start:end] if step.name in self.moving} - {takes}
+        for step in reversed(self.steps[:end]):
+            if step.name in own:
+                own |= step.needs() - self.moving
+        return tuple(step for step in self.steps if step.name in own)
 
 
 def _needed(steps: Sequence[Step]) -> list[Step]:
@@ -121,7 +146,7 @@ def _side(shape: tuple[int, ...]) -> float:
     if len(shape) == 4:
         height, width = shape[1:3] if shape[1] == shape[2] != shape[3] else shape[2:4]
         return math.sqrt(height * width)
-    return math.sqrt(shape[1]) if len(shape) == 3 else 1.0
+    return math.isqrt(shape[1]) if len(shape) == 3 else 1.0  # a class token or two beside the map's
 
 
 def _grouped(units: Sequence[_Unit]) -> list[list[_Unit]]:
@@ -154,15 +179,6 @@ def _evenly(units: Sequence[_Unit], most: int) -> list[list[_Unit]]:
         parts.setdefault(at, []).append(unit)
         before += unit.layers
     return list(parts.values())
-
-
-def _part(steps: Sequence[Step], moving: set[str], start: int, end: int, takes: str) -> tuple[Step, ...]:
-    """Return the steps of a stage, with those that depend on no image and that it needs."""
-    own = {step.name for step in steps[start:end] if step.name in moving} - {takes}
-    for step in reversed(steps[:end]):
-        if step.name in own:
-            own |= step.needs() - moving
-    return tuple(step for step in steps if step.name in own)
 
 
 class Segment(nn.Module):
