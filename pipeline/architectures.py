@@ -20,11 +20,10 @@ def fitted(library: str, architecture: str, options: dict[str, Any], size: int) 
         config = timm.models.get_pretrained_cfg(architecture)
         own = {"img_size": size} if config is not None and config.fixed_input_size else {}
         own = {} if options.get("dynamic_img_size") else own
-    elif architecture.startswith("vit_"):
-        own = {"image_size": size}
-    else:
-        own = {"input_size": [size, size]} if architecture.startswith("maxvit") else {}
-    return {**own, **options}
+        return {**own, **options}
+    if architecture.startswith("vit_"):
+        return {"image_size": size, **options}
+    return {**({"input_size": [size, size]} if architecture.startswith("maxvit") else {}), **options}
 
 
 def unfitted(options: dict[str, Any]) -> dict[str, Any]:
@@ -55,14 +54,14 @@ def blueprint(library: str, architecture: str, options: dict[str, Any], size: in
         raise UserError(f"backbone {library}/{architecture} with options {plain} cannot be used: {why}")
     raise UserError(
         f"image_size: backbone {library}/{architecture} cannot take images of {size} pixels ({why}); "
-        f"{' and '.join(map(str, sorted(others)))} are sizes that work"
+        f"sizes that work: {', '.join(map(str, sorted(others)))}"
     )
 
 
 def _working(library: str, architecture: str, options: dict[str, Any], size: int) -> Iterator[int]:
     """Yield up to two sizes that work, near the one that does not."""
     found = 0
-    for other in sorted(set(SIZES) - {size}, key=lambda each: abs(each - size)):
+    for other in sorted({*SIZES, nominal(library, architecture)} - {size}, key=lambda each: abs(each - size)):
         try:
             _tried(library, architecture, fitted(library, architecture, options, other), other)
         except Exception:

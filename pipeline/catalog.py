@@ -9,7 +9,7 @@ class Backbone:
     """Describe an architecture, where its pretrained weights are, and how its input is made."""
 
     architecture: str  # a model name of its library
-    stages: int | None = None  # where it can be cut: 0 (before the first) to this (before the head); None: to be counted
+    stages: int | None = None  # it can be cut at 0 (before the first) to this (before the head); None: to be counted
     library: str = "timm"  # or "torchvision"
     options: dict[str, Any] = field(default_factory=dict)  # keyword arguments of timm.create_model or of get_model
     package: str | None = None  # Python package that holds a state dict; None: no pretrained weights

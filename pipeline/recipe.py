@@ -8,7 +8,6 @@ from pydantic import Field, field_validator, model_validator
 from pipeline.catalog import resolve
 from pipeline.settings import Section
 
-
 SHARES = {"early": 0.25, "middle": 0.5, "late": 0.75}  # of a backbone's stages that stay as they are
 
 

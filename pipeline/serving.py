@@ -8,6 +8,7 @@ functions, so that what is served is what was measured.
 import base64
 import io
 import json
+from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
@@ -134,9 +135,7 @@ class Network(nn.Module):
         self.spec = spec
         interpolation = spec.get("interpolation", "bilinear")
         self.preprocess = Preprocess(spec["image_size"], spec["mean"], spec["std"], interpolation)
-        self.backbone, self.features = make_backbone(
-            spec.get("library", "timm"), spec["architecture"], spec["options"]
-        )
+        self.backbone, self.features = make_backbone(spec.get("library", "timm"), spec["architecture"], spec["options"])
         self.head = make_head(spec["head"], self.features, spec["hidden"], len(spec["classes"]), spec["dropout"])
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
@@ -167,6 +166,16 @@ def _behead(backbone: nn.Module) -> int:
     return last.in_channels if isinstance(last, nn.Conv2d) else last.in_features
 
 
+def load_tensors(module: nn.Module, tensors: dict[str, torch.Tensor]) -> None:
+    """Load all tensors of a module of this version of the libraries; raise RuntimeError where they do not fit.
+
+    Some modules ask for the version that PyTorch keeps beside tensors in its own files.
+    """
+    state = OrderedDict(tensors)
+    state._metadata = module.state_dict()._metadata  # type: ignore[attr-defined]
+    module.load_state_dict(state)
+
+
 def make_head(kind: str, features: int, hidden: int, classes: int, dropout: float) -> nn.Sequential:
     """Make a `linear` head, or an `mlp` one with a hidden layer: features (N, D) to logits (N, classes)."""
     if kind == "linear":
@@ -182,7 +191,7 @@ class Classifier:
         """Load `model.json` and `model.safetensors` from a folder."""
         self.spec: dict[str, Any] = json.loads((folder / "model.json").read_text(encoding="utf-8"))
         self.network = Network(self.spec)
-        self.network.load_state_dict(load_file(folder / "model.safetensors"))
+        load_tensors(self.network, load_file(folder / "model.safetensors"))
         self.network.eval()
 
     def predict(self, images: Any) -> pd.DataFrame:

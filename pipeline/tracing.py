@@ -1,8 +1,8 @@
 """What a network does to its input, written down as steps between which it can be cut.
 
 `torch.fx` records the calls; here every call is also made, on the meta device, where tensors have a shape and no
-content. So sizes are numbers while tracing, and only what depends on the number of images stays open. Blocks are recorded
-as one step each: what happens inside them, in training or in evaluation, is their own affair.
+content. So sizes are numbers while tracing, and only what depends on the number of images stays open. Blocks are
+recorded as one step each: what happens inside them, in training or in evaluation, is their own affair.
 """
 
 from collections.abc import Callable, Iterator
@@ -140,7 +140,7 @@ class _Tracer(Tracer):
 
     def call_module(self, m: nn.Module, forward: Callable[..., Any], args: Any, kwargs: Any) -> Any:
         """Record a step, or what happens inside; remember where an error came from."""
-        if self.evaluating:
+        if self.evaluating or m not in self.submodule_paths:  # a slice of a row of blocks is no module of the network
             return forward(*args, **kwargs)
         path = self.path_of_module(m)
         self.inside.append(path)
