@@ -20,7 +20,8 @@ from pipeline.stem import HalfOverflowError, Pixels, Progress, fill, shapes, sto
 from pipeline.store import Store, reserve, shown
 
 # The modules that can change a feature's value.
-CODE = ("architectures", "convolution", "devices", "network", "serving", "stages_of", "stem", "tracing")
+CODE = ("architectures", "convolution", "devices", "network", "serving", "stages_of", "stem", "steps",
+        "tracing")  # fmt: skip
 
 
 class Cached:

@@ -12,7 +12,8 @@ from pipeline.catalog import Backbone
 from pipeline.errors import UserError
 from pipeline.recipe import Recipe, position
 from pipeline.serving import Network
-from pipeline.stages_of import Segment, Stage, begins, plan
+from pipeline.stages_of import begins, plan
+from pipeline.steps import Segment, Stage
 from pipeline.tracing import UntraceableError
 
 

@@ -9,24 +9,14 @@ stages of their own, joined evenly so that there are at most `MOST`.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
-import torch
 from torch import nn
 
-from pipeline.tracing import IMAGES, Images, Modal, Ref, Step, mapped, trace
+from pipeline.steps import IMAGES, Ref, Stage, Step
+from pipeline.tracing import trace
 
 MOST = 12  # stages
 FEWEST = 4  # stages that a network with enough units is cut into
-
-
-@dataclass(frozen=True)
-class Stage:
-    """Steps from one tensor to the next."""
-
-    takes: str
-    steps: tuple[Step, ...]
-    gives: str
 
 
 def begins(backbone: nn.Module, size: int) -> list[str]:
@@ -179,79 +169,3 @@ def _evenly(units: Sequence[_Unit], most: int) -> list[list[_Unit]]:
         parts.setdefault(at, []).append(unit)
         before += unit.layers
     return list(parts.values())
-
-
-class Segment(nn.Module):
-    """One stage of a backbone, which shares the backbone's modules and parameters."""
-
-    def __init__(self, backbone: nn.Module, stage: Stage) -> None:
-        super().__init__()
-        self.stage, self.last = stage, _last_uses(stage)
-        self.owners: list[tuple[nn.Module, str, str]] = []  # in a list, so that they are not modules of this one
-        for step in stage.steps:
-            if step.op == "call_module":
-                self.add_module(_slug(step.target), backbone.get_submodule(step.target))
-            elif step.op == "get_attr":
-                self._share(backbone, step.target)
-
-    def _share(self, backbone: nn.Module, target: str) -> None:
-        path, _, name = target.rpartition(".")
-        owner = backbone.get_submodule(path)
-        tensor = getattr(owner, name)
-        if isinstance(tensor, nn.Parameter):
-            self.register_parameter(_slug(target), tensor)
-        else:
-            self.register_buffer(_slug(target), tensor, persistent=False)
-            self.owners.append((owner, name, _slug(target)))
-
-    def _apply(self, *args: Any, **kwargs: Any) -> Any:
-        """Move to another device; buffers are replaced there, so the backbone is given the new ones too."""
-        super()._apply(*args, **kwargs)
-        for owner, name, own in self.owners:
-            setattr(owner, name, getattr(self, own))
-        return self
-
-    def extra_repr(self) -> str:
-        """Show the steps, so that other ways through the same modules differ in their text too."""
-        return "\n".join(map(str, self.stage.steps))
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return what the next stage takes."""
-        values: dict[str, Any] = {self.stage.takes: x}
-        images = len(x)
-
-        def real(argument: Any) -> Any:
-            if isinstance(argument, Ref):
-                return values[argument.name]
-            if isinstance(argument, Modal):
-                return argument.training if self.training else argument.evaluation
-            return images if isinstance(argument, Images) else argument
-
-        for step, done in zip(self.stage.steps, self.last):
-            args, kwargs = mapped(step.args, real), mapped(step.kwargs, real)
-            values[step.name] = self._call(step, args, kwargs)
-            for name in done:
-                del values[name]
-        return values[self.stage.gives]
-
-    def _call(self, step: Step, args: Any, kwargs: Any) -> Any:
-        if step.op == "call_module":
-            return self._modules[_slug(step.target)](*args, **kwargs)
-        if step.op == "get_attr":
-            return getattr(self, _slug(step.target))
-        if step.op == "call_method":
-            return getattr(args[0], step.target)(*args[1:], **kwargs)
-        return step.target(*args, **kwargs)
-
-
-def _slug(target: str) -> str:
-    return target.replace(".", "/")
-
-
-def _last_uses(stage: Stage) -> list[set[str]]:
-    """Return which results nobody needs any more after each step."""
-    seen, last = {stage.gives}, []
-    for step in reversed(stage.steps):
-        last.append(({*step.needs()} | {step.name}) - seen)
-        seen |= {*step.needs(), step.name}
-    return last[::-1]

@@ -6,7 +6,6 @@ recorded as one step each: what happens inside them, in training or in evaluatio
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -14,70 +13,11 @@ from timm.layers import get_notrace_functions, get_notrace_modules
 from torch import nn
 from torch.fx import Node, Proxy, Tracer
 
-IMAGES = 4999  # in the example batch: a prime, so that sizes that depend on it are known by it
-
-
-@dataclass(frozen=True)
-class Ref:
-    """Stand for the result of an earlier step."""
-
-    name: str
-
-
-@dataclass(frozen=True)
-class Images:
-    """Stand for the number of images."""
-
-
-@dataclass(frozen=True)
-class Modal:
-    """Stand for a value that is one thing in training and another in evaluation."""
-
-    training: Any
-    evaluation: Any
-
-
-@dataclass(frozen=True)
-class Step:
-    """One call: `op` is one of torch.fx's, arguments hold `Ref`, `Images` and `Modal` where they stand for a value."""
-
-    name: str
-    op: str
-    target: Any
-    args: tuple[Any, ...]
-    kwargs: dict[str, Any]
-    shape: tuple[int, ...] | None  # of a result that is a tensor; IMAGES stands for the number of images
-    whole: bool  # no later step writes into the result
-    layers: int = 0  # weights with two dimensions or more in the module that is called
-
-    def needs(self) -> set[str]:
-        """Return the names of the steps whose results this one takes."""
-        found: set[str] = set()
-        mapped((self.args, self.kwargs), lambda a: found.add(a.name) if isinstance(a, Ref) else None)
-        return found
-
-    def __str__(self) -> str:
-        return f"{self.name} = {self.op} {getattr(self.target, '__name__', self.target)} {self.args} {self.kwargs}"
-
-
-def mapped(argument: Any, change: Callable[[Any], Any]) -> Any:
-    """Return an argument with `change` made to all that stands in it, in plain lists, tuples, dicts and slices."""
-    if isinstance(argument, dict):
-        return {key: mapped(value, change) for key, value in argument.items()}
-    if isinstance(argument, (tuple, list)):
-        return (tuple if isinstance(argument, tuple) else list)(mapped(value, change) for value in argument)
-    if isinstance(argument, slice):
-        return slice(*(mapped(value, change) for value in (argument.start, argument.stop, argument.step)))
-    return change(argument)
+from pipeline.steps import IMAGES, Images, Modal, Ref, Step, layers_of, mapped
 
 
 class UntraceableError(Exception):
     """The steps of a network cannot be told."""
-
-
-def layers_of(module: nn.Module) -> int:
-    """Return how many weights with two dimensions or more a module has, as convolutions and products have."""
-    return sum(p.ndim > 1 for p in module.parameters())
 
 
 def trace(backbone: nn.Module, size: int) -> list[Step]:

@@ -11,8 +11,8 @@ from pipeline.models import build, save_model
 from pipeline.network import count_stages, describe, place, split, stages
 from pipeline.recipe import SHARES, Recipe, position
 from pipeline.serving import Classifier, Network
-from pipeline.stages_of import Segment
 from pipeline.stem import weights_digest
+from pipeline.steps import Segment
 
 every_backbone = pytest.mark.parametrize("backbone", sorted(BACKBONES))
 EVERY_CUT = [(name, cut) for name, row in BACKBONES.items() for cut in range(row.stages + 1)]

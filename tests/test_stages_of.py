@@ -5,8 +5,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from pipeline.stages_of import MOST, Segment, begins, plan
-from pipeline.tracing import layers_of
+from pipeline.stages_of import MOST, begins, plan
+from pipeline.steps import Segment, layers_of
 
 
 def convolution(into: int, out: int, stride: int = 1) -> nn.Sequential:

@@ -3,7 +3,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from pipeline.tracing import IMAGES, Images, Modal, Ref, Step, UntraceableError, mapped, trace
+from pipeline.steps import IMAGES, Images, Modal, Ref, Step, mapped
+from pipeline.tracing import UntraceableError, trace
 
 
 class Block(nn.Module):
