@@ -79,7 +79,7 @@ def _trunk(asked: _Asked) -> _Trunk:
     inputs = bench.inputs("head")
     example = first_view(inputs, train[:1]).to(setting.device)
     flops = epochs_flops(network.head, example, 1, len(train), len(valid))
-    return _Trunk(inputs, network.backbone.num_features, train, valid, bench.price(network.head, 0), flops)
+    return _Trunk(inputs, network.features, train, valid, bench.price(network.head, 0), flops)
 
 
 class _Stack:

@@ -9,9 +9,9 @@ from safetensors.torch import save
 from torch import nn
 
 from pipeline.backbones import load_pretrained
-from pipeline.catalog import BACKBONES
+from pipeline.catalog import resolve
 from pipeline.data import ImageSet
-from pipeline.network import describe
+from pipeline.network import check, describe
 from pipeline.recipe import Recipe
 from pipeline.records import atomic, write_json
 from pipeline.seeding import derive
@@ -19,12 +19,17 @@ from pipeline.serving import Network, make_head
 
 
 def build(recipe: Recipe, images: ImageSet, seed: int) -> Network:
-    """Make a recipe's network: random weights from the seed, then the pretrained ones where the recipe says so."""
-    backbone = BACKBONES[recipe.backbone]
+    """Make a recipe's network: random weights from the seed, then the pretrained ones where the recipe says so.
+
+    Raise UserError where the architecture cannot take images of the recipe's size.
+    """
+    backbone = resolve(recipe.backbone)
     spec = describe(recipe, backbone, images.classes, images.size, images.channels, ("identity",))
+    if backbone.stages is None:
+        check(spec)
     torch.manual_seed(derive("init", seed))
     network = Network(spec)
-    network.head = new_head(recipe, images, seed, network.backbone.num_features)
+    network.head = new_head(recipe, images, seed, network.features)
     if recipe.weights == "pretrained":
         load_pretrained(network.backbone, backbone)
     return network.to(memory_format=torch.channels_last) if backbone.channels_last else network

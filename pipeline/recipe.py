@@ -5,8 +5,22 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from pipeline.catalog import BACKBONES
+from pipeline.catalog import resolve
 from pipeline.settings import Section
+
+SHARES = {"early": 0.25, "middle": 0.5, "late": 0.75}  # of a backbone's stages that stay as they are
+
+
+def position(cut: int | str, stages: int) -> int:
+    """Return how many of a backbone's stages come before a cut; an int past the end is returned as it is.
+
+    `early`, `middle` and `late` leave at least one stage before them, and one behind them where there are two.
+    """
+    if isinstance(cut, int):
+        return cut
+    if cut in SHARES:
+        return max(1, min(stages - 1, int(stages * SHARES[cut] + 0.5)))
+    return {"input": 0, "head": stages}[cut]
 
 
 class Recipe(Section):
@@ -15,8 +29,9 @@ class Recipe(Section):
     backbone: str
     weights: Literal["pretrained", "random"]
     # Where the gradient stops: `head` trains the head alone, `input` trains all,
-    # k trains the stages from number k on (0 is the same as `input`).
-    cut: Literal["head", "input"] | Annotated[int, Field(ge=0)]
+    # k trains the stages from number k on (0 is the same as `input`); `early`, `middle` and `late` are
+    # a quarter, half and three quarters of the stages, of any backbone.
+    cut: Literal["head", "input", "early", "middle", "late"] | Annotated[int, Field(ge=0)]
     head: Literal["linear", "mlp"] = "linear"
     hidden: int = Field(256, ge=1)  # width of the mlp head
     # Epochs for which the head alone is fitted on cached features first (LP-FT); 0 starts from a fresh head.
@@ -43,19 +58,18 @@ class Recipe(Section):
     @field_validator("backbone")
     @classmethod
     def _known(cls, name: str) -> str:
-        if name not in BACKBONES:
-            raise ValueError(f"no such backbone; choose one of {', '.join(sorted(BACKBONES))}")
+        resolve(name)
         return name
 
     @model_validator(mode="after")
     def _has_that_stage(self) -> "Recipe":
-        stages = BACKBONES[self.backbone].stages
-        if isinstance(self.cut, int) and self.cut > stages:
+        stages = resolve(self.backbone).stages  # None: counted when the weights are brought in
+        if isinstance(self.cut, int) and stages is not None and self.cut > stages:
             raise ValueError(f"cut: {self.backbone} has {stages} stages; use 0 to {stages}, `input` or `head`")
         return self
 
     @model_validator(mode="after")
     def _has_weights(self) -> "Recipe":
-        if self.weights == "pretrained" and BACKBONES[self.backbone].package is None:
+        if self.weights == "pretrained" and resolve(self.backbone).package is None:
             raise ValueError(f"backbone {self.backbone!r} has no pretrained weights; use `weights: random`")
         return self

@@ -71,7 +71,7 @@ BAD = [
     (f"{ROW}.recipe", [1], [f"{ROW}.recipe", "dictionary"]),
     (f"{ROW}.recipe.backbone", "vgg", [ROW, "backbone", "vgg", *BACKBONES]),
     (f"{ROW}.recipe.backbone", "compact", [ROW, "'compact' has no pretrained weights", "random"]),
-    (f"{ROW}.recipe.cut", "stem", [ROW, "cut", "'head' or 'input'", "stem"]),
+    (f"{ROW}.recipe.cut", "stem", [ROW, "cut", "'head', 'input', 'early', 'middle' or 'late'", "stem"]),
     (f"{ROW}.recipe.cut", -1, [ROW, "cut", "greater than or equal to 0"]),
     (f"{ROW}.recipe.cut", 8, [ROW, "cut", "efficientnet_lite0 has 7 stages"]),
     (f"{ROW}.recipe.batch_size", 1, [ROW, "batch_size", "greater than or equal to 2"]),
