@@ -70,6 +70,8 @@ TESTED_IN = {
     "sources/labels_table": "test_sources.py",
     "sources/split_folders": "test_sources.py",
     "sources/arrays": "test_rows.py",
+    "sources/sets": "sources/test_torchvision_sets.py",
+    "sources/torchvision_table": "sources/test_torchvision_sets.py",
     "serving_entry": "test_registry.py",
     "workspace": "test_experiment.py",
     "trials": "test_search.py",

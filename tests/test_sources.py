@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from pipeline.errors import UserError
-from pipeline.sources import DEMOS, class_folders, read
+from pipeline.sources import class_folders, elpv, read
 
 
 def write_table(folder, text):
@@ -102,13 +102,16 @@ def packaged(tmp_path, monkeypatch):
 
 
 def test_the_demo_is_laid_out_as_a_user_would_bring_it(packaged, tmp_path):
-    out = tmp_path / "out"
-    assert DEMOS["elpv"](out) == 3
+    out, told = tmp_path / "out", []
+    out.mkdir()
+    assert elpv.lay_out(out, tmp_path, lambda count: told.append(count) or told.append) == 3
+    assert told == [3, 1, 1, 1]
     assert read(out).to_dict("list") == {
         "path": [f"images/cell{n:04}.png" for n in range(3)],
         "label": ["intact", "intact", "defective"],
         "probability": ["0.0", "0.3333333333333333", "0.6666666666666666"],
         "cell_type": ["mono", "poly", "mono"],
+        "grade": ["intact", "possibly", "likely"],
     }
     assert (out / "images/cell0001.png").read_bytes() == (packaged / "images/cell0001.png").read_bytes()
     assert "non-commercial" in (out / "LICENCE.txt").read_text()
@@ -117,7 +120,7 @@ def test_the_demo_is_laid_out_as_a_user_would_bring_it(packaged, tmp_path):
 def test_the_demo_without_its_package_says_how_to_get_it(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "elpv_dataset", None)
     with pytest.raises(UserError, match="uv sync --group demo"):
-        DEMOS["elpv"](tmp_path)
+        elpv.lay_out(tmp_path, tmp_path, lambda count: lambda step: None)
 
 
 def test_the_installed_demo_has_the_images_and_classes_its_authors_name():
