@@ -38,7 +38,9 @@ def fresh(out: Path) -> Iterator[Path]:
         yield part
         part.replace(out)
     except OSError as error:
-        raise UserError(f"{error.filename or out}: {error.strerror}; free space or rights, then run again") from error
+        raise UserError(
+            f"{error.filename or out}: {error.strerror or error}; free space or rights, then run again"
+        ) from error
     finally:
         shutil.rmtree(part, ignore_errors=True)
 

@@ -10,6 +10,7 @@ from typing import Any
 from urllib.request import BaseHandler, Request, build_opener, install_opener
 
 import numpy as np
+from PIL import UnidentifiedImageError
 
 from pipeline.errors import UserError
 from pipeline.sources.cifar import Batches
@@ -37,7 +38,7 @@ def lay_out(name: str, out: Path, downloads: Path, steps: Steps) -> int:
         if row.images in ("arrays", "pickles"):
             return as_arrays(out, items, step)
         return as_files(out, root, items, step)
-    except (FileNotFoundError, ValueError, LookupError) as error:
+    except (FileNotFoundError, UnidentifiedImageError, ValueError, LookupError) as error:
         raise _damaged(name, root, error) from error
 
 

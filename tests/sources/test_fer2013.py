@@ -118,6 +118,7 @@ def small(params):
     params = little(params)
     params["data"] |= {"name": "FER2013", "path": "data/raw/FER2013"}
     params["prepare"] |= {"stratify": [], "limit": None}
+    params["register"] |= {"model": "headstart-FER2013"}
     params["train"] |= {"seeds": [1, 2]}
     for name in params["enabled"]:
         params["strategies"][name] |= {"trials": 2}
@@ -144,5 +145,5 @@ def test_the_whole_pipeline_learns_expressions_from_the_file_that_a_user_brings(
     test = pd.read_csv(site.root / "data/prepared/test/manifest.csv")
     assert (len(test), set(test["split"])) == (28, {"test"})
     registry = json.loads((site.root / "results/registry.json").read_text())
-    assert registry
-    print(registry)
+    assert registry["champion"]["strategy"] == registry["winner"]
+    assert registry["model"] == "headstart-FER2013"

@@ -246,6 +246,14 @@ def test_files_that_are_missing_from_an_unpacked_set_are_an_error(archive, tmp_p
     assert not (tmp_path / "out").exists()
 
 
+def test_a_file_that_is_no_image_where_torchvision_opens_it_is_named(tmp_path):
+    vision.caltech256(tmp_path / "downloads/Caltech256")
+    bad = tmp_path / "downloads/Caltech256/caltech256/256_ObjectCategories/001.ak47/001_0001.jpg"
+    bad.write_bytes(b"no image")
+    with pytest.raises(UserError, match=r"Caltech256 cannot be read: .*001_0001\.jpg"):
+        lay_out("Caltech256", tmp_path / "out", tmp_path / "downloads", quiet)
+
+
 # Names
 
 
