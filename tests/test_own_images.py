@@ -2,6 +2,7 @@
 
 import json
 import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import yaml
 from PIL import Image
 
 from tests.conftest import CLASSES, draw_image
+from tests.sources.test_fer2013 import faces, write
 from tests.test_docs import blocks, commands, merge, read
 from tests.test_pipeline import Clone
 
@@ -148,6 +150,20 @@ def test_changed_images_are_prepared_again_and_old_ones_come_back(clone):
     dvc(clone, "checkout", "mine.dvc", "prepare")
     assert len([*root.glob("*/*.png")]) == COUNT
     assert (clone.root / "data/prepared/dev/about.json").read_text() == first
+
+
+def test_a_data_set_is_laid_out_by_name_once_its_file_is_there(clone):
+    clone.edit(lambda params: merge(params, {"download": ["FER2013"], "data.path": "data/raw/FER2013"}))
+    folder = clone.root / ".headstart/downloads/FER2013"
+    command = [sys.executable, "-m", "dvc", "repro", "download@FER2013"]
+    done = subprocess.run(command, cwd=clone.root, env=clone.environment, capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    assert f"\n  {folder}\n" in done.stdout + done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+    write(folder, "fer2013.csv", faces((1, 1, 1)))
+    for words in (command[3:], [*command[3:], "--force"]):
+        assert "FER2013: 21 images in data/raw/FER2013" in dvc(clone, *words)
+    assert "data/raw" not in clone._run("git", "status", "--porcelain", "--untracked-files=all")
 
 
 def test_the_readme_says_so():

@@ -35,4 +35,4 @@ def _unknown(name: str) -> str:
         return f"{name} is not taken: {REFUSED[name]}"
     near = get_close_matches(name.lower(), [known.lower() for known in SETS], 1)
     meant = next((f"; did you mean {known}?" for known in SETS if near == [known.lower()]), "")
-    return f"there is no data set {name!r}{meant}; there are {', '.join(SETS)}. Lay others out yourself: README"
+    return f"there is no data set {name!r}{meant or '.'} There are {', '.join(SETS)}. Lay others out yourself: README"

@@ -139,8 +139,8 @@ def _unfetched(name: str, downloads: Path, asked: list[str], error: Exception) -
     there = " (the one there is not what was published: its checksum differs)" if (downloads / file).exists() else ""
     return UserError(
         f"{name} could not be fetched: {_said(error)}\nfrom\n  " + "\n  ".join(mirrors) + "\nRun again with a network: "
-        f"dvc repro. Or fetch {file} elsewhere, put it as it is, not unpacked, into\n  {downloads}\nand run "
-        f"again{there}. The data set is described at {ROWS[name].page}"
+        f"dvc repro. Or fetch {file} elsewhere, put it as it is, not unpacked, into\n  {downloads}\nand run again{there};"
+        f" if there are more files, they are named in turn. What the data set is: {ROWS[name].page}"
     )
 
 

@@ -1,5 +1,9 @@
 import csv
 import json
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -111,6 +115,25 @@ def test_a_file_that_is_no_such_table_is_refused(tmp_path, content):
     (tmp_path / "downloads/FER2013/fer2013.csv").write_bytes(content)
     with pytest.raises(UserError, match=r"fer2013\.csv: .*fetch it again"):
         lay_out("FER2013", tmp_path / "out", tmp_path / "downloads", quiet)
+
+
+DIES = """
+import os, signal, sys
+from pathlib import Path
+from pipeline.sources.sets import lay_out
+lay_out("FER2013", Path("out"), Path("downloads"), lambda count: lambda step: os.kill(os.getpid(), signal.SIGKILL))
+"""
+
+
+def test_a_run_that_is_killed_leaves_nothing_that_looks_whole_and_the_next_is_whole(tmp_path):
+    rows = faces((1, 1, 1))
+    write(tmp_path / "downloads/FER2013", "fer2013.csv", rows)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    dead = subprocess.run([sys.executable, "-c", DIES], cwd=tmp_path, env=environment, check=False)
+    assert dead.returncode == -signal.SIGKILL
+    assert {path.name for path in tmp_path.iterdir()} == {"downloads", ".out.part"}
+    assert lay_out("FER2013", tmp_path / "out", tmp_path / "downloads", quiet) == len(rows)
+    assert {path.name for path in tmp_path.iterdir()} == {"downloads", "out"}
 
 
 def small(params):

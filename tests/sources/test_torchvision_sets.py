@@ -3,7 +3,9 @@ import inspect
 import re
 import shutil
 import tarfile
+import threading
 from collections import Counter
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -181,6 +183,62 @@ def test_a_package_that_is_missing_is_named(tmp_path):
         pytest.skip("h5py and gdown are installed")
     with pytest.raises(UserError, match="uv run --with h5py --with gdown dvc repro"):
         lay_out("PCAM", tmp_path / "out", tmp_path / "downloads", quiet)
+
+
+# With one
+
+
+@pytest.fixture
+def server(tmp_path, monkeypatch):
+    """A proxy that answers every request with the file of that name in tmp_path/served; what it was asked for."""
+    asked = []
+
+    class Answer(BaseHTTPRequestHandler):
+        def do_GET(self):
+            asked.append(self.path)
+            content = (tmp_path / "served" / self.path.rpartition("/")[2]).read_bytes()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, *words):
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Answer) as running:
+        for name in ("http_proxy", "HTTP_PROXY"):
+            monkeypatch.setenv(name, f"http://127.0.0.1:{running.server_port}")
+        threading.Thread(target=running.serve_forever, daemon=True).start()
+        yield asked
+        running.shutdown()
+
+
+def test_a_set_is_fetched_once(server, tmp_path, trusting):
+    made = vision.svhn(tmp_path / "served")
+    trusting(tmp_path / "served")
+    check_laid_out("SVHN", made, tmp_path)
+    assert {url.rpartition("/")[2] for url in server} == {"train_32x32.mat", "test_32x32.mat"}
+    server.clear()
+    shutil.rmtree(tmp_path / "raw")
+    check_laid_out("SVHN", made, tmp_path)
+    assert server == []
+
+
+def test_a_file_with_another_checksum_is_not_kept_as_fetched(server, tmp_path, trusting):
+    made = vision.svhn(tmp_path / "served")
+    trusting(tmp_path / "served")
+    test = tmp_path / "served/test_32x32.mat"
+    whole = test.read_bytes()
+    test.write_bytes(whole[:-9])
+    with pytest.raises(UserError, match="SVHN could not be fetched: RuntimeError: File not found or corrupted"):
+        lay_out("SVHN", tmp_path / "raw/SVHN", tmp_path / "downloads", quiet)
+    test.write_bytes(whole)
+    server.clear()
+    check_laid_out("SVHN", made, tmp_path)
+    assert {url.rpartition("/")[2] for url in server} == {"test_32x32.mat"}  # the other was whole
+
+
+# With archives that the user brings
 
 
 def pack(folder, archive):
