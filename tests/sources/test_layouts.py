@@ -61,6 +61,7 @@ def test_files_are_copied_and_listed_by_path_with_the_columns_there_are(tmp_path
     table = read(tmp_path / "out")
     assert list(table) == ["path", "label", *columns]
     assert table["path"].tolist() == ["a.png", "b/ü, 1.png"]
+    assert (tmp_path / "out/labels.csv").read_text(encoding="utf-8").splitlines()[1].startswith("a.png,")
     assert [(tmp_path / "out" / path).read_bytes() for path in table["path"]] == [b"\1", b"\0"]
 
 

@@ -265,6 +265,7 @@ def test_an_archive_that_was_brought_is_unpacked_and_kept(archive, tmp_path):
     brought = bring(archive[0], tmp_path)
     check_laid_out("FGVCAircraft", archive[1], tmp_path)
     assert brought.read_bytes() == archive[0].read_bytes()
+    assert not (brought.parent / ".unpacking").exists()
     shutil.rmtree(tmp_path / "raw")
     brought.unlink()
     check_laid_out("FGVCAircraft", archive[1], tmp_path)  # from what was unpacked
