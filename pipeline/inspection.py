@@ -151,5 +151,5 @@ def _settings(root: Path, base: Path, label: str) -> list[str]:
     lines: dict[str, Any] = {"data.name": name, "data.path": path.as_posix()}
     if label != "label":
         lines["data.label"] = label
-    lines |= {"demo": [], "prepare.stratify": [], "register.model": f"headstart-{name}"}
+    lines |= {"download": [], "prepare.stratify": [], "register.model": f"headstart-{name}"}
     return [yaml.safe_dump({key: value}, allow_unicode=True, width=1000).strip() for key, value in lines.items()]

@@ -199,7 +199,7 @@ class Params(Section):
     """The whole of `params.yaml`."""
 
     data: Data
-    demo: tuple[Name, ...] = ()  # demo data sets for the download stage to lay out under data/raw
+    download: tuple[Name, ...] = ()  # data sets to lay out under data/raw: elpv, or torchvision's
     prepare: Prepare
     features: Features
     search: Search

@@ -83,7 +83,7 @@ def lay_out(tmp_path: Path) -> Callable[..., Path]:
 def _small_params(image_folder: Path) -> dict[str, Any]:
     params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
     params["data"] |= {"name": "tiny", "path": str(image_folder), "label": "label"}
-    params["demo"] = []
+    params["download"] = []
     params["prepare"] |= {"image_size": 32, "stratify": ["camera"]}
     params["features"] |= {"views": ["identity", "hflip"]}
     params["search"] |= {"generation": 2, "keep": 0.5, "budget": None, "workers": 1}

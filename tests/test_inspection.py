@@ -43,7 +43,7 @@ def test_a_folder_is_described_in_a_few_lines(folders):
 def test_the_settings_shown_are_valid_and_lead_to_the_folder(folders):
     found = look(folders)
     assert found.settings == [
-        "data.name: my-photos", "data.path: my photos", "demo: []", "prepare.stratify: []",
+        "data.name: my-photos", "data.path: my photos", "download: []", "prepare.stratify: []",
         "register.model: headstart-my-photos",
     ]  # fmt: skip
     raw = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))

@@ -6,8 +6,10 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from pipeline.data import load
 from pipeline.errors import UserError
-from pipeline.sources import DEMOS, class_folders, read
+from pipeline.sources import class_folders, elpv, read
+from pipeline.stages.prepare import main as prepare
 
 
 def write_table(folder, text):
@@ -102,13 +104,16 @@ def packaged(tmp_path, monkeypatch):
 
 
 def test_the_demo_is_laid_out_as_a_user_would_bring_it(packaged, tmp_path):
-    out = tmp_path / "out"
-    assert DEMOS["elpv"](out) == 3
+    out, told = tmp_path / "out", []
+    out.mkdir()
+    assert elpv.lay_out(out, tmp_path, lambda count: told.append(count) or told.append) == 3
+    assert told == [3, 1, 1, 1]
     assert read(out).to_dict("list") == {
         "path": [f"images/cell{n:04}.png" for n in range(3)],
         "label": ["intact", "intact", "defective"],
         "probability": ["0.0", "0.3333333333333333", "0.6666666666666666"],
         "cell_type": ["mono", "poly", "mono"],
+        "grade": ["intact", "possibly", "likely"],
     }
     assert (out / "images/cell0001.png").read_bytes() == (packaged / "images/cell0001.png").read_bytes()
     assert "non-commercial" in (out / "LICENCE.txt").read_text()
@@ -117,7 +122,7 @@ def test_the_demo_is_laid_out_as_a_user_would_bring_it(packaged, tmp_path):
 def test_the_demo_without_its_package_says_how_to_get_it(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "elpv_dataset", None)
     with pytest.raises(UserError, match="uv sync --group demo"):
-        DEMOS["elpv"](tmp_path)
+        elpv.lay_out(tmp_path, tmp_path, lambda count: lambda step: None)
 
 
 def test_the_installed_demo_has_the_images_and_classes_its_authors_name():
@@ -232,3 +237,42 @@ def test_no_parquet_at_all_or_two_tables_are_refused(tmp_path):
         read(tmp_path)
     with pytest.raises(UserError, match=r"both labels\.csv and labels\.parquet; keep one"):
         read(write_table(tmp_path, "path,label\na.png,x\n"))
+
+
+@pytest.mark.parametrize(
+    ("label", "classes"),
+    [
+        ("label", ("defective", "intact")),
+        ("grade", ("defective", "intact", "likely", "possibly")),
+        ("cell_type", ("mono", "poly")),
+    ],
+)
+def test_each_task_of_the_demo_is_a_choice_of_column(label, classes, tmp_path, small_params, write_params):
+    pytest.importorskip("elpv_dataset")
+    raw = tmp_path / "elpv"
+    raw.mkdir()
+    elpv.lay_out(raw, tmp_path, lambda count: lambda step: None)
+    table = pd.read_csv(raw / "labels.csv", dtype=str)
+    table[::8].to_csv(raw / "labels.csv", index=False)  # fewer to read
+    small_params["data"] |= {"path": str(raw), "label": label}
+    small_params["prepare"] |= {"stratify": ["cell_type"], "limit": 200}
+    paths = {name: str(tmp_path / name) for name in ("dev", "test", "report", "timings")}
+    paths["params"] = str(write_params(tmp_path, small_params))
+    assert prepare([word for name, path in paths.items() for word in (f"--{name}", path)]) == 0
+    dev, test = load(tmp_path / "dev"), load(tmp_path / "test")
+    assert dev.classes == test.classes == classes
+    assert len(dev) + len(test) == 200
+    wanted = dict(zip(table["path"], table[label]))
+    for part, images in (("dev", dev), ("test", test)):
+        rows = pd.read_csv(tmp_path / part / "manifest.csv", dtype=str)
+        assert [classes[number] for number in images.labels] == [wanted[path] for path in rows["path"]]
+
+
+def test_the_demos_grades_are_its_probabilities_and_agree_with_its_labels(tmp_path):
+    pytest.importorskip("elpv_dataset")
+    elpv.lay_out(tmp_path, tmp_path, lambda count: lambda step: None)
+    table = pd.read_csv(tmp_path / "labels.csv")
+    assert table.groupby("grade")["probability"].agg(["min", "max"]).round(3).to_dict("index") == {
+        "intact": {"min": 0, "max": 0}, "possibly": {"min": 0.333, "max": 0.333},
+        "likely": {"min": 0.667, "max": 0.667}, "defective": {"min": 1, "max": 1}}  # fmt: skip
+    assert (table["grade"].isin(["likely", "defective"]) == (table["label"] == "defective")).all()

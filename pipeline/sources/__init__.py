@@ -1,17 +1,16 @@
-"""Kinds of sources. A reader turns a folder into a table (path, label, ...); a demo lays such a folder out."""
+"""Kinds of sources: a reader turns a folder into a table (path, label, ...). `sets` lays such folders out."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from pipeline.errors import UserError
-from pipeline.sources import arrays, class_folders, elpv, labels_table, split_folders
+from pipeline.sources import arrays, class_folders, labels_table, split_folders
 
 # The first reader that recognises a folder reads it.
 READERS = (labels_table, split_folders, class_folders, arrays)
-DEMOS: dict[str, Callable[[Path], int]] = {"elpv": elpv.lay_out}
 
 
 def read(root: Path) -> pd.DataFrame:

@@ -1,23 +1,31 @@
-"""Lay a demo data set out as a folder of images with labels.csv, as a user would bring it."""
+"""Lay a data set out, by its name, as a user would bring it: images with labels, under data/raw."""
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 
 from pipeline.cli import arguments, guarded, leave
-from pipeline.errors import UserError
+from pipeline.terminal import Progress, quiet
 
 
 @guarded
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the stage."""
-    parser = arguments(__doc__, out="the folder to make")
-    parser.add_argument("name", help="a demo data set, such as elpv")
+    parser = arguments(__doc__, out="the folder to make", downloads="folder that keeps what is fetched, and to which "
+                       "a file is brought that only you can fetch")  # fmt: skip
+    parser.add_argument("name", help="elpv, or a data set of torchvision, such as CIFAR10")
     args = parser.parse_args(argv)
+    quiet()
 
-    from pipeline.sources import DEMOS
+    from pipeline.sources import sets
 
-    if args.name not in DEMOS:
-        raise UserError(f"demo: there is no demo data set {args.name!r}; there are {', '.join(DEMOS)}")
-    DEMOS[args.name](args.out)
+    with ExitStack() as bars:
+        count = sets.lay_out(
+            args.name,
+            args.out,
+            args.downloads,
+            lambda count: bars.enter_context(Progress("laying out", count, "image")).step,
+        )
+    print(f"{args.name}: {count:,} images in {args.out}")
 
 
 if __name__ == "__main__":
