@@ -65,6 +65,7 @@ class ImageSet:
     classes: tuple[str, ...]
     digest: str  # of everything above and below
     groups: np.ndarray | None = None  # int64 (N,): images of one number are never parted; None where all may be
+    weights: np.ndarray | None = None  # float64 (N,): what each counts in training; None where all count alike
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -83,7 +84,7 @@ class ImageSet:
 def load(folder: Path) -> ImageSet:
     """Open what `prepare` wrote into a folder; images stay on disk until they are used."""
     about = read_json(folder / ABOUT)
-    columns = {"id", "label", "stratum", "group"}
+    columns = {"id", "label", "stratum", "group", "weight"}
     manifest = pd.read_csv(folder / MANIFEST, dtype=str, keep_default_na=False, usecols=columns.__contains__)
     index = {name: i for i, name in enumerate(about["classes"])}
     return ImageSet(
@@ -94,6 +95,7 @@ def load(folder: Path) -> ImageSet:
         classes=tuple(about["classes"]),
         digest=about["digest"],
         groups=_groups(manifest),
+        weights=manifest["weight"].to_numpy(dtype=np.float64) if "weight" in manifest else None,
     )
 
 
