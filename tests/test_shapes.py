@@ -17,13 +17,14 @@ import pytest
 import yaml
 from PIL import Image
 
+from tests import browser
 from tests.imports import ROOT
 
 pytestmark = pytest.mark.slow
 
 DVC = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
 SIDE = 24
-EVIL = ['<script>document.title = "taken"</script>', 'a, b "c" & <b>d</b>', "$\\frac x|`*_", "{{ 7 * 7 }}",
+EVIL = ['<script>document.title = "taken"</script>', 'a, b "c" & <b>d</b>', "$\\frac$ x|`*_", "{{ 7 * 7 }}",
         "two\nlines", "日本語 のクラス", "عربى", "кот 🐱", "NA", "1", "p_1", "long" * 40]  # fmt: skip
 
 
@@ -138,7 +139,6 @@ class Task:
     """A folder in which the stages have run."""
 
     root: Path
-    said: str
     warned: list[str]
 
     def json(self, name: str) -> Any:
@@ -201,7 +201,7 @@ def run(shape: str, root: Path, template: Path) -> Task:
             stage, _, strategy = each.partition(" ")
             words = shlex.split(DVC[stage].get("do", DVC[stage])["cmd"].replace("${item}", strategy))
             assert import_module(words[2]).main(words[3:]) == 0, each
-    return Task(root, "", [str(each.message) for each in caught])
+    return Task(root, [str(each.message) for each in caught])
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -221,3 +221,57 @@ def test_a_task_of_any_shape_ends_with_a_registered_model_that_answers(tasks, sh
     scored = task.json("train/heads.json")
     right = (answers["label"].to_numpy() == test["label"].to_numpy()).mean()
     assert right == pytest.approx(scored["test"][scored["seeds"].index(scored["best_seed"])]["accuracy"])
+
+
+def test_classes_of_any_name_are_told_of_as_they_are_called(tasks):
+    task = tasks("names")
+    assert not [text for text in task.warned if "Glyph" in text]
+    table = [line.strip() for line in task.text("data/report.md").splitlines() if line.startswith("|")]
+    assert len(table) == len(EVIL) + 2
+    assert '| &lt;script>document.title = "taken"&lt;/script> | 5 | 1 | 2 |' in table
+    assert task.json("verdict.json")["constraints"] == {"min_recall": {EVIL[0]: 0.01}}
+    confusion = pd.read_csv(task.root / "results/plots/confusion.csv", keep_default_na=False)
+    assert set(confusion["actual"]) == set(EVIL)
+
+
+@pytest.mark.skipif(browser.found() is None, reason="no Chromium is installed: apt-get install chromium")
+@pytest.mark.parametrize("shape", ["names", "many", "folders"])
+def test_the_page_of_many_classes_or_of_any_name_fits_and_runs_nothing_of_theirs(tasks, shape, tmp_path):
+    task = tasks(shape)
+    classes = task.json("data/summary.json")["classes"]
+    tab = browser.Browser(browser.found(), tmp_path)
+    try:
+        for width in (390, 1280):
+            tab.show(width)
+            tab.open((task.root / "results/report.html").as_uri())
+            tab.run("document.querySelectorAll('details').forEach(d => d.open = true)")
+            assert tab.run("[document.scrollingElement.scrollWidth, innerWidth]") == [width, width]
+        assert tab.run("document.scripts.length") == 1
+        assert tab.run("document.title").startswith("Use ")
+        assert tab.heard("Runtime.exceptionThrown") + tab.heard("Log.entryAdded") == []
+        listed = tab.run(
+            "[...document.querySelectorAll('#data table:first-of-type tbody th')].map(th => th.textContent)"
+        )
+        assert listed[: len(classes)] == classes
+    finally:
+        tab.close()
+
+
+def test_a_report_of_many_classes_stays_small(tasks):
+    task = tasks("many")
+    assert len(task.json("comparison.json")["dataset"]["classes"]) == 120
+    assert len(task.text("report.html")) < 1_000_000
+    assert len(task.text("comparison.json")) < 1_000_000
+    counts = pd.read_csv(task.root / "results/plots/confusion.csv")
+    assert counts["images"].min() > 0
+    assert (counts.groupby("strategy")["images"].sum() == 2 * 240).all()
+
+
+def test_weights_groups_and_split_of_a_table_are_kept_and_told(tasks):
+    task = tasks("table")
+    said = task.text("data/report.md")
+    assert "In training an image counts by its weight, from 0.5 to 3; scores count all images alike." in said
+    assert "None of 16 groups is in two splits" in said
+    made = pd.read_csv(task.root / "data/prepared/test/manifest.csv")
+    assert (made["weight"] == np.where(made["label"] == "yes", 3.0, 0.5)).all()
+    assert task.json("train/heads.json")["recipe"]["balance"] == 0.5
