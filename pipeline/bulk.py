@@ -98,7 +98,8 @@ class _Stack:
         epochs = self._restore(stack, until)
         if stack.done == 0:
             stack.standardize.measure(first_view(inputs, train).to(setting.device))
-        samples, labels = Samples(inputs, setting.dev.labels, train), setting.dev.labels[valid]
+        samples = Samples(inputs, setting.dev.labels, train, setting.dev.weights)
+        labels = setting.dev.labels[valid]
         failed = [""] * len(self.recipes)
         while stack.done < until:
             losses = stack.epoch(samples)

@@ -72,6 +72,7 @@ class ImageSet:
     classes: tuple[str, ...]
     digest: str  # of everything above and below
     groups: np.ndarray | None = None  # int64 (N,): images of one number are never parted; None where all may be
+    weights: np.ndarray | None = None  # float64 (N,): what each counts in training; None where all count alike
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -105,13 +106,16 @@ def load(folder: Path) -> ImageSet:
         classes=tuple(about["classes"]),
         digest=about["digest"],
         groups=_groups(manifest),
+        weights=manifest["weight"].to_numpy(dtype=np.float64) if "weight" in manifest else None,
     )
 
 
 def _manifest(file: Path) -> pd.DataFrame:
     columns = {"id", "label", "stratum"}
     try:
-        table = pd.read_csv(file, dtype=str, keep_default_na=False, usecols=(columns | {"group"}).__contains__)
+        table = pd.read_csv(
+            file, dtype=str, keep_default_na=False, usecols=(columns | {"group", "weight"}).__contains__
+        )
     except (OSError, ValueError) as error:
         raise _damaged(file, f"not a readable table ({error})") from None
     if not columns <= set(table):

@@ -72,7 +72,7 @@ class _Unit:
         stem, body = split(network, recipe.cut)
         bench = Bench(network, recipe, setting, on_images, len(train) + len(valid))
         inputs = bench.inputs(recipe.cut)
-        samples = Samples(inputs, setting.dev.labels, train)
+        samples = Samples(inputs, setting.dev.labels, train, setting.dev.weights)
         fit = Fit(body, recipe, self.seed, setting.device, setting.precision)
         epochs = self._restore(fit, bench, until)
         failed = ""
@@ -118,7 +118,7 @@ class _Unit:
             update={"epochs": recipe.probe_epochs, "learning_rate": recipe.probe_learning_rate, "depth_decay": 1.0}
         )
         fit = Fit(nn.Sequential(head), probe, derive("probe", self.seed), self.setting.device)
-        samples = Samples(features, self.setting.dev.labels, train)
+        samples = Samples(features, self.setting.dev.labels, train, self.setting.dev.weights)
         for _ in range(probe.epochs):
             fit.epoch(samples)
         example = first_view(features, train[:1]).to(self.setting.device)

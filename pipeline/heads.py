@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from pipeline.recipe import Recipe
 from pipeline.seeding import derive
-from pipeline.training import EVAL_BATCH, Inputs, Samples, batches, first_view, one_cycle
+from pipeline.training import EVAL_BATCH, Inputs, Samples, Weights, batches, first_view, one_cycle
 
 SHAPE = ("backbone", "weights", "image_size", "head", "hidden", "epochs", "batch_size")  # equal within a stack
 MOST = {"linear": 64, "mlp": 1024}  # linear heads, or hidden units, in a stack: more would leave the processor's cache
@@ -20,8 +20,8 @@ class HeadStack:
     """Train H heads at once, each as `Fit` would train it alone: same order of images, views and updates.
 
     A layer's weights of all heads lie in one tensor (H, outputs, inputs), so that a step is a few batched products
-    whatever H is. Learning rate, decay, dropout and label smoothing are each head's own. Dropout draws the same
-    random numbers for all heads. A head whose loss stops being a number does not disturb the others.
+    whatever H is. Learning rate, decay, dropout, label smoothing and balance are each head's own. Dropout draws the
+    same random numbers for all heads. A head whose loss stops being a number does not disturb the others.
     """
 
     def __init__(self, heads: Sequence[nn.Sequential], recipes: Sequence[Recipe], seed: int, device: torch.device):
@@ -43,13 +43,14 @@ class HeadStack:
         """Train for one more epoch; return each head's mean loss in nats, not finite where it diverged."""
         seed, first = derive("epoch", self.seed, self.done), self.recipes[0]
         generator = torch.Generator().manual_seed(seed)
-        losses = []
+        losses, weights = [], self._weights(samples)
         steps = list(batches(samples, first.batch_size, seed))
         for step, (rows, views) in enumerate(steps):
             self._set_rates((self.done + step / len(steps)) / first.epochs)
             x = samples.inputs.take(rows, views).to(self.device)
             target = torch.from_numpy(samples.labels[rows]).to(self.device)
-            loss = self._loss(self._logits(x, generator), target)
+            counts = [each.of(rows) for each in weights] if weights else None
+            loss = self._loss(self._logits(x, generator), target, counts)
             for layer in self.layers:
                 layer.grad = None
             loss.sum().backward()
@@ -59,7 +60,15 @@ class HeadStack:
             self.optimizer.step()
             losses.append(loss.detach())
         self.done += 1
-        return [float(loss) for loss in torch.stack(losses).mean(0)]
+        means = [float(mean) for mean in torch.stack(losses).mean(0)]
+        return [mean / each.mean(steps) for mean, each in zip(means, weights)] if weights else means
+
+    def _weights(self, samples: Samples) -> list[Weights] | None:
+        """Return each head's weights; None where all images count alike for all heads."""
+        if samples.weights is None and not any(recipe.balance for recipe in self.recipes):
+            return None
+        found = {balance: Weights(samples, balance) for balance in {recipe.balance for recipe in self.recipes}}
+        return [found[recipe.balance] for recipe in self.recipes]
 
     def predict(self, inputs: Inputs, rows: np.ndarray) -> np.ndarray:
         """Return class probabilities of the first view, float64 (H, len(rows), classes)."""
@@ -105,11 +114,12 @@ class HeadStack:
             x = x if last else F.gelu(x)
         return x
 
-    def _loss(self, logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-        """Return each head's mean cross-entropy, smoothed as its recipe says: (H,)."""
+    def _loss(self, logits: torch.Tensor, target: torch.Tensor, weights: list[np.ndarray] | None) -> torch.Tensor:
+        """Return each head's mean cross-entropy, smoothed as its recipe says and weighted, if at all: (H,)."""
         log = logits.log_softmax(2)
         named = -log.gather(2, target.expand(len(log), -1).unsqueeze(2)).squeeze(2)
-        return ((1 - self._smoothing) * named - self._smoothing * log.mean(2)).mean(1)
+        each = (1 - self._smoothing) * named - self._smoothing * log.mean(2)
+        return (each if weights is None else each * torch.from_numpy(np.stack(weights)).to(self.device)).mean(1)
 
     def _set_rates(self, progress: float) -> None:
         for group, recipe in zip(self.optimizer.param_groups, self.recipes):

@@ -67,7 +67,7 @@ def _label(table: pd.DataFrame, found: Finding) -> str:
     """Return the column to learn: `label`, or the first that could be one."""
     if "label" in table:
         return "label"
-    rest = table.drop(columns=["path", "split", "group"], errors="ignore")
+    rest = table.drop(columns=["path", "split", "group", "weight"], errors="ignore")
     able = [str(name) for name in rest if 2 <= rest[name].nunique() <= len(rest) / 2]
     if not able:
         return "label"
@@ -118,6 +118,8 @@ def _describe(known: pd.DataFrame, label: str, found: Finding) -> None:
     if "group" in known and label != "group":
         sizes = known["group"].value_counts()
         found.facts.append(f"groups: {len(sizes):,}, of {sizes.min():,} to {sizes.max():,} images; none is parted")
+    if "weight" in known and label != "weight":
+        found.facts.append("weight: what each image counts in training; scores count all alike")
     sides: dict[Any, int] = dict(known["split"].value_counts()) if "split" in known else {}
     named = ", ".join(f"{name} {sides.get(name, 0):,}" for name in ("train", "valid", "test"))
     found.facts.append(f"split: yours: {named}" if sides else "split: drawn by prepare")

@@ -28,6 +28,8 @@ def index(root: Path, table: pd.DataFrame, label: str, stratify: tuple[str, ...]
     """
     for problem in column_problems(root, table, label, stratify):
         raise UserError(problem)
+    if "weight" in table and label != "weight":  # the same text for the same number: it is part of the digest
+        table = table.assign(weight=[repr(float(text)) for text in table["weight"]])
     return assemble(table, _read_all(root, table["path"], progress), label, stratify)
 
 
@@ -43,8 +45,22 @@ def column_problems(
             f"{root}: prepare.stratify names the column group, whose images are never parted, so that no split can "
             "keep their shares; take it out of prepare.stratify, or give the column another name"
         )
+    if "weight" in table and label != "weight" and (wrong := ~table["weight"].map(_is_weight)).any():
+        rows = table[wrong][:shown]
+        named = ", ".join(f"{path} ({weight!r})" for path, weight in zip(rows["path"], rows["weight"]))
+        yield (
+            f"{root}: expected each weight to be a number above 0, found {named} ({wrong.sum()} such rows); mend them, "
+            "or give the column another name if it does not say how much an image is to count in training"
+        )
     if label in table and (empty := table[label].str.strip() == "").any():
         yield f"{root}: no label for {', '.join(table['path'][empty][:shown])} ({empty.sum()} such rows)"
+
+
+def _is_weight(text: str) -> bool:
+    try:
+        return 0 < float(text) < math.inf
+    except ValueError:
+        return False
 
 
 class Contents:
@@ -125,7 +141,7 @@ def assemble(table: pd.DataFrame, facts: Iterable[Facts], label: str, stratify: 
     stratum = table[label]
     for column in stratify:
         stratum = stratum + "/" + table[column]
-    ours = ["label", "stratum", *made, *(["group"] if label == "group" else [])]  # what is learned may be parted
+    ours = ["label", "stratum", *made, *{"group", "weight"} & {label}]  # what is learned may be parted
     rest = table.drop(columns=ours, errors="ignore")
     return pd.concat([made, rest, pd.DataFrame({"label": table[label], "stratum": stratum})], axis=1)
 
@@ -203,7 +219,7 @@ def pack(root: Path, manifest: pd.DataFrame, out: Path, size: int, classes: list
     Raise UserError naming a file that cannot be decoded.
     """
     channels = 1 if grey else 3
-    columns = ["id", "label", "stratum", *(["group"] if "group" in manifest else [])]
+    columns = ["id", "label", "stratum", *(name for name in ("group", "weight") if name in manifest)]
     sha = hashlib.sha256(manifest[columns].to_csv(index=False).encode())
     with atomic(out / "images.npy") as temporary, Contents(root) as contents:
         array = np.lib.format.open_memmap(temporary, "w+", np.uint8, (len(manifest), size, size, channels))

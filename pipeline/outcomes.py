@@ -11,7 +11,7 @@ import pandas as pd
 from pipeline.data import ImageSet
 from pipeline.errors import UserError
 from pipeline.evidence.comparison import Entry
-from pipeline.evidence.influence import Scored
+from pipeline.evidence.influence import Scored, tables
 from pipeline.metrics import METRICS, score
 from pipeline.records import Outcome, read_csv, read_json
 
@@ -43,8 +43,8 @@ def _parts(outcomes: Mapping[int, Outcome], dev: ImageSet, test: ImageSet) -> di
     for seed, outcome in outcomes.items():
         for split, images, scored in (("valid", dev, outcome.valid), ("test", test, outcome.test)):
             if scored:
-                rows = np.array(scored["rows"])
-                seen = images.ids[rows], images.labels[rows], np.array(scored["probabilities"])
+                rows = np.asarray(scored["rows"])
+                seen = images.ids[rows], images.labels[rows], np.asarray(scored["probabilities"])
                 found.setdefault(split, {})[seed] = seen
     return found
 
@@ -120,23 +120,26 @@ class Measured:
 
     trained: dict[str, dict[str, Any]]
     tuned: dict[str, dict[str, Any]]
-    predictions: dict[str, pd.DataFrame]
+    entries: dict[str, Entry]  # the strategies as they enter the comparison
+    predictions: dict[str, pd.DataFrame]  # on test, of trainings on all images
     trials: dict[str, pd.DataFrame]
     timings: dict[str, dict[str, Any]]  # train's, with tune's under `tune`
-
-    def entries(self) -> dict[str, Entry]:
-        """Return the strategies as they enter the comparison."""
-        return {name: entry(result, self.predictions[name]) for name, result in self.trained.items()}
 
 
 def measured(names: Sequence[str], trained: Path, tuned: Path, times: Path) -> Measured:
     """Read what tune and train wrote of these strategies; raise UserError where a file is missing."""
     training, tuning = ({n: read_json(times / stage / f"{n}.json") for n in names} for stage in ("train", "tune"))
-    results = {name: read_json(trained / f"{name}.json") for name in names}
+    documents = {name: read_json(trained / f"{name}.json") for name in names}
+    entries, predicted = {}, {}
+    for name in names:  # a table may be large, and most of it is done with once it has been read
+        table = _predicted(trained / f"{name}.csv", documents[name])
+        entries[name] = entry(documents[name], table)
+        predicted[name] = table[(table["split"] == "test") & (table["fraction"] == 1)]
     return Measured(
-        trained=results,
+        trained=documents,
         tuned={name: read_json(tuned / f"{name}.json") for name in names},
-        predictions={name: _predicted(trained / f"{name}.csv", result) for name, result in results.items()},
+        entries=entries,
+        predictions=predicted,
         trials={name: read_csv(tuned / f"{name}.csv") for name in names},
         timings={name: {**training[name], "tune": tuning[name]} for name in names},
     )
@@ -169,7 +172,7 @@ def entry(result: dict[str, Any], table: pd.DataFrame) -> Entry:
         result["valid"],
         result["test"],
         result["cost"],
-        curve={f: _scored(tested[tested["fraction"] == f], seeds) for f in points if f < 1},
+        curve={f: tables(_scored(tested[tested["fraction"] == f], seeds)) for f in points if f < 1},
         sizes={fraction: point["images"] for fraction, point in points.items()},
         flops={fraction: point["train_flops"] for fraction, point in points.items()},
     )

@@ -46,6 +46,9 @@ class Recipe(Section):
     weight_decay: float = Field(0.05, ge=0)
     dropout: float = Field(0.0, ge=0, lt=1)
     label_smoothing: float = Field(0.0, ge=0, lt=1)
+    # An image's loss counts by its class's number of images (or their weight), to the power of minus this: 0 leaves
+    # classes as common as they are, 1 gives each the same say.
+    balance: float = Field(0.0, ge=0, le=1)
     # Strength of the random shift, contrast and brightness of pixel inputs. Cached stems have views alone.
     jitter: float = Field(0.0, ge=0, le=1)
 

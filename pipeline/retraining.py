@@ -1,6 +1,7 @@
 """The best recipe, trained again: for every seed, on all training images and on shares of them."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -33,8 +34,17 @@ def run(planned: Sequence[Job], executor: Executor, bar: TrialProgress) -> dict[
     bar.expect({job.numbers[0]: job.until for job in planned})
     found: dict[float, dict[int, Outcome]] = {}
     for job, (outcome,) in zip(planned, executor.map(planned, bar.hear), strict=True):
-        found.setdefault(job.fraction, {})[job.seed] = outcome
+        found.setdefault(job.fraction, {})[job.seed] = _packed(outcome)
     return found
+
+
+def _packed(outcome: Outcome) -> Outcome:
+    """Return an outcome with probabilities in arrays, which take a quarter of the memory of lists."""
+
+    def packed(part: dict[str, Any]) -> dict[str, Any]:
+        return {key: np.array(values) for key, values in part.items()}
+
+    return replace(outcome, valid=packed(outcome.valid), test=packed(outcome.test))
 
 
 def tracked(

@@ -1,7 +1,7 @@
 """The only two loops: fit a body, and predict with it. Neither knows whether its inputs are pixels or features."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -62,6 +62,38 @@ class Samples:
     inputs: Inputs
     labels: np.ndarray  # int64, of all rows of the inputs
     rows: np.ndarray  # positions used
+    weights: np.ndarray | None = None  # float64, of all rows of the inputs, above 0; None where all count alike
+
+    def weigh(self, balance: float) -> "Weights | None":
+        """Return what each image's loss counts, the classes balanced so far; None where all count alike."""
+        return None if self.weights is None and not balance else Weights(self, balance)
+
+
+class Weights:
+    """What the loss of each image counts: 1 on average over the rows used.
+
+    That is its own weight, times a power of all that its class has: total ** -balance. It acts on the loss alone, not
+    on what is measured of features, and no score knows of it.
+    """
+
+    def __init__(self, samples: Samples, balance: float) -> None:
+        self._labels, self._own = samples.labels, samples.weights
+        labels, own = samples.labels[samples.rows], None
+        if samples.weights is not None:
+            own = samples.weights[samples.rows]
+            self._own, own = samples.weights / own.max(), own / own.max()  # so that no sum is too large
+        totals = np.bincount(labels, own)
+        factors = np.where(totals > 0, totals, 1.0) ** -balance
+        self._factors = factors * (len(labels) / (factors * totals).sum())
+
+    def of(self, rows: np.ndarray) -> np.ndarray:
+        """Return the weights of these rows, float32."""
+        found = self._factors[self._labels[rows]]
+        return (found if self._own is None else found * self._own[rows]).astype(np.float32)
+
+    def mean(self, steps: Sequence[tuple[np.ndarray, np.ndarray]]) -> float:
+        """Return the mean over batches (rows, views) of their mean weight: near 1, the last one may be smaller."""
+        return float(np.mean([self.of(rows).mean() for rows, _ in steps]))
 
 
 Transform = Callable[[torch.Tensor, torch.Generator], torch.Tensor]
@@ -93,19 +125,23 @@ class Fit:
         )
 
     def epoch(self, samples: Samples, transform: Transform | None = None) -> float:
-        """Train for one more epoch and return the mean loss in nats; raise DivergedError where it is not finite."""
+        """Train for one more epoch and return the mean loss in nats; raise DivergedError where it is not finite.
+
+        With weights it is the weighted mean.
+        """
         seed = derive("epoch", self.seed, self.done)
         generator = torch.Generator().manual_seed(seed)
         torch.manual_seed(seed)  # dropout
         self._set_mode()
-        losses = []
+        losses, weights = [], samples.weigh(self.recipe.balance)
         steps = list(batches(samples, self.recipe.batch_size, seed))
         for step, (rows, views) in enumerate(steps):
             self._set_rate(self.done + step / len(steps))
             x = samples.inputs.take(rows, views)
             x = transform(x, generator) if transform else x
-            losses.append(self._step(x, torch.from_numpy(samples.labels[rows])))
-        mean = float(torch.stack(losses).mean())
+            counts = torch.from_numpy(weights.of(rows)) if weights else None
+            losses.append(self._step(x, torch.from_numpy(samples.labels[rows]), counts))
+        mean = float(torch.stack(losses).mean()) / (weights.mean(steps) if weights else 1.0)
         if not math.isfinite(mean):
             raise DivergedError(f"the training loss became {mean} in epoch {self.done + 1}")
         self.done += 1
@@ -118,11 +154,17 @@ class Fit:
             if isinstance(module, nn.modules.batchnorm._BatchNorm):
                 module.eval()
 
-    def _step(self, x: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    def _step(self, x: torch.Tensor, target: torch.Tensor, weights: torch.Tensor | None) -> torch.Tensor:
         """Learn from one batch; return its loss."""
         with running(self.device, self.precision):
             logits = self.body(on_device(x, self.device)).float()
-        loss = F.cross_entropy(logits, target.to(self.device), label_smoothing=self.recipe.label_smoothing)
+        target, smoothing = target.to(self.device), self.recipe.label_smoothing
+        if weights is None:
+            loss = F.cross_entropy(logits, target, label_smoothing=smoothing)
+        else:
+            each = F.cross_entropy(logits, target, label_smoothing=smoothing, reduction="none")
+            # Not divided by the batch's own weight: then its gradient would not be the whole's on average.
+            loss = (each * weights.to(self.device)).mean()
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         self.optimizer.step()

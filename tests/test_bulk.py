@@ -112,6 +112,15 @@ def test_heads_cost_and_score_what_each_would_alone(setting):
         )
 
 
+def test_weighted_heads_score_what_each_would_alone(setting, image_set):
+    dev = replace(image_set, weights=np.linspace(0.1, 9, len(image_set)), digest="weighted")
+    setting, chosen = replace(setting, dev=dev), [recipe(dropout=0.0, balance=balance) for balance in (0.0, 1.0)]
+    together = bulk.heads(chosen, setting, 1, 3, COHORT)
+    for each, ours in zip(chosen, together):
+        losses = [[e.train_loss for e in outcome.epochs] for outcome in (ours, unit(each, setting, 1))]
+        assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+
+
 def test_a_head_that_diverges_is_an_outcome_and_no_error(setting):
     good, bad = bulk.heads((recipe(), recipe(learning_rate=1e30)), setting, 1, 3, COHORT)
     assert "became" in bad.failed

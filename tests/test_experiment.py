@@ -96,6 +96,7 @@ CHANGES: dict[str, Callable[[Recipe, Setting], tuple[Recipe, Setting, int]]] = {
     "recipe": lambda r, s: (r.model_copy(update={"dropout": 0.3}), s, 1),
     "views": lambda r, s: (r, replace(s, views=("identity", "vflip")), 1),
     "averaged views": lambda r, s: (r, replace(s, scored=("identity",)), 1),
+    "balance": lambda r, s: (r.model_copy(update={"balance": 0.5}), s, 1),
     "data": lambda r, s: (r, replace(s, dev=replace(s.dev, digest="another")), 1),
     "validation share": lambda r, s: (r, replace(s, valid_fraction=0.3), 1),
     "threads": lambda r, s: (r, replace(s, threads=2), 1),
@@ -106,6 +107,28 @@ CHANGES: dict[str, Callable[[Recipe, Setting], tuple[Recipe, Setting, int]]] = {
 @pytest.mark.parametrize("change", CHANGES)
 def test_all_that_changes_a_result_changes_its_folder(change, setting):
     assert unit_folder(*CHANGES[change](recipe(), setting)) != unit_folder(recipe(), setting, 1)
+
+
+@every_kind
+def test_weights_and_balance_change_what_is_learned_and_not_how_it_is_scored(kind, setting, image_set):
+    plain = unit(recipe(kind, epochs=1), setting, 1)
+    weights = np.where(image_set.labels == 0, 50.0, 1.0)
+    dev = replace(image_set, weights=weights, digest="weighted")
+    heavy = unit(recipe(kind, epochs=1), replace(setting, dev=dev), 1)
+    evened = unit(recipe(kind, epochs=1, balance=1.0), replace(setting, dev=dev), 1)
+    assert heavy.epochs != plain.epochs
+    # Balanced to the full, what all images of a class have in common counts no more.
+    assert evened.epochs[0].train_loss == pytest.approx(plain.epochs[0].train_loss, rel=1e-3)
+    assert evened.epochs[0].valid == pytest.approx(plain.epochs[0].valid, rel=1e-3)
+    assert heavy.cost == plain.cost
+
+
+def test_the_head_that_is_fitted_first_is_weighed_too(setting, image_set):
+    slow = recipe("partial", learning_rate=1e-30, epochs=1)
+    dev = replace(image_set, weights=np.where(image_set.labels == 0, 50.0, 1.0), digest="weighted")
+    assert unit(slow, setting, 1).epochs[0].valid != pytest.approx(
+        unit(slow, replace(setting, dev=dev), 1).epochs[0].valid, rel=1e-3
+    )
 
 
 def test_what_does_not_change_a_result_does_not_change_its_folder(setting):

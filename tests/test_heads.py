@@ -1,3 +1,4 @@
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -125,3 +126,26 @@ def test_stacks_hold_every_head_once_and_heads_of_one_shape(shapes):
         assert members == sorted(members)
         assert len({(recipes[i].head, recipes[i].epochs, recipes[i].hidden) for i in members}) == 1
         assert 1 <= len(members) <= 128
+
+
+@pytest.mark.parametrize("kind", ["linear", "mlp"])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_weighted_heads_side_by_side_are_those_trained_one_by_one(kind, weighted):
+    recipes = [recipe(head=kind, balance=balance, label_smoothing=0.1 * balance) for balance in (0.0, 0.5, 1.0)]
+    weights = np.random.default_rng(1).uniform(0.1, 5, len(TABLE.labels)) if weighted else None
+    samples = replace(SAMPLES, weights=weights)
+    together = stack(*recipes)
+    losses = [together.epoch(samples) for _ in range(3)]
+    found = together.predict(TABLE, VALID)
+    for i, each in enumerate(recipes):
+        body = nn.Sequential(head(each))
+        alone = Fit(body, each, 0, CPU)
+        assert [loss[i] for loss in losses] == pytest.approx([alone.epoch(samples) for _ in range(3)], rel=1e-5)
+        np.testing.assert_allclose(found[i], predict(body, TABLE, VALID, CPU), atol=1e-5)
+    assert abs(found[0] - found[2]).max() > 1e-3
+
+
+def test_a_head_beside_balanced_ones_is_the_head_beside_plain_ones_to_the_bit():
+    first = trained(stack(recipe(), recipe()))
+    second = trained(stack(recipe(), recipe(balance=1.0)))
+    assert [loss[0] for loss in first] == [loss[0] for loss in second]

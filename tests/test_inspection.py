@@ -73,6 +73,17 @@ def test_groups_splits_copies_and_unused_files_are_told(lay_out):
     ]  # fmt: skip
 
 
+def test_weights_are_told_and_wrong_ones_named(lay_out):
+    root = lay_out()
+    table = pd.read_csv(root / "labels.csv").assign(weight=2.5)
+    table.to_csv(root / "labels.csv", index=False)
+    found = look(root)
+    assert found.problems == []
+    assert "weight: what each image counts in training; scores count all alike" in found.facts
+    table.assign(weight=["heavy", *table["weight"][1:]]).to_csv(root / "labels.csv", index=False)
+    assert any("found 000.png ('heavy') (1 such rows)" in each for each in look(root).problems)
+
+
 def test_all_kinds_of_problems_are_found_at_once_with_up_to_ten_of_a_kind(lay_out):
     data = lay_out(per_class=40)
     for number in range(12):

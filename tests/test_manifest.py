@@ -234,3 +234,32 @@ def test_groups_change_the_digest(image_folder, tmp_path):
              for each in (table, table.assign(group="g"), table.assign(group="h"))}  # fmt: skip
     assert len(found) == 3
     assert load(tmp_path / "out").groups.tolist() == [0] * 48
+
+
+@pytest.mark.parametrize("wrong", ["", "0", "-1", "nan", "inf", "much"])
+def test_a_weight_that_is_no_number_above_zero_is_named(image_folder, wrong):
+    table = sources.read(image_folder).assign(weight="1.5")
+    table.loc[[3, 5], "weight"] = wrong
+    with pytest.raises(UserError, match=rf"each weight to be a number above 0, found 003\.png \('{wrong}'\) \(2 such"):
+        index(image_folder, table, "label", (), nothing)
+
+
+def test_weights_are_loaded_and_part_of_the_digest_whatever_way_they_are_written(image_folder, tmp_path):
+    table, found = sources.read(image_folder), {}
+    for name, weights in {
+        "none": None,
+        "ones": ["1"] * 48,
+        "one": [" 1.0", *["1e0"] * 47],
+        "two": ["2", *["1"] * 47],
+    }.items():
+        known = table if weights is None else table.assign(weight=weights)
+        found[name] = packed(image_folder, index(image_folder, known, "label", (), nothing), tmp_path / name)
+    assert load(tmp_path / "none").weights is None
+    assert load(tmp_path / "two").weights.tolist() == [2.0, *[1.0] * 47]
+    assert found["ones"] == found["one"]
+    assert len(set(found.values())) == 3
+
+
+def test_weights_that_are_learned_weigh_nothing(image_folder):
+    table = sources.read(image_folder).rename(columns={"camera": "weight"})
+    assert "weight" not in index(image_folder, table, "weight", (), nothing)

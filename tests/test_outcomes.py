@@ -123,8 +123,10 @@ def test_predictions_have_a_row_per_split_share_seed_and_image(trained, image_se
 
 
 def test_what_was_written_for_a_strategy_is_rebuilt_for_the_comparison(
-    done, trained, points, scores, image_set, test_set, tmp_path
+    done, trained, scores, image_set, test_set, tmp_path
 ):
+    trained = {**trained, 0.5: dict.fromkeys((1, 2), trained[0.5][1])}
+    points = outcomes.curve(trained, image_set, test_set)
     write_csv(tmp_path / "mine.csv", outcomes.predictions(trained, image_set, test_set))
     write_json(tmp_path / "mine.json", outcomes.document(scores, trained, points, TUNED, 1234, {"log_me": -0.4}))
     entry = outcomes.entry(json.loads((tmp_path / "mine.json").read_text()), pd.read_csv(tmp_path / "mine.csv"))
@@ -132,3 +134,4 @@ def test_what_was_written_for_a_strategy_is_rebuilt_for_the_comparison(
         assert [score(*pair) for pair in zip(part.labels, part.probabilities)] == [pytest.approx(s) for s in told]
     assert np.allclose(entry.test.probabilities[1], done[2].test["probabilities"], rtol=1e-11)
     assert entry.cost["search_flops"] == 77
+    assert entry.curve[0.5]["accuracy"].scores.tolist() == [point["accuracy"] for point in points[0]["test"]]

@@ -134,6 +134,13 @@ def test_groups_and_splits_may_stand_beside_the_labels(tmp_path, kind):
 
 
 @kinds
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.int64])
+def test_weights_may_stand_beside_the_labels(tmp_path, kind, dtype):
+    _, root = written(tmp_path, kind, weight=np.linspace(1, 12, 12, dtype=dtype))
+    assert [float(text) for text in sources.read(root)["weight"]] == list(range(1, 13))
+
+
+@kinds
 def test_each_row_is_an_image_with_its_own_id_and_is_packed_as_it_is(tmp_path, kind):
     images = IMAGES[:, :5].copy()
     images[7] = images[1]

@@ -195,14 +195,20 @@ def test_an_image_without_a_group_is_named(tmp_path):
 
 @pytest.fixture
 def same():
-    return pd.DataFrame({"path": ["b.png", "a.png"], "label": ["1", "NA"], "group": ["7", "8"], "score": ["0.5", ""]})
+    return pd.DataFrame({"path": ["b.png", "a.png"], "label": ["1", "NA"], "group": ["7", "8"], "score": ["0.5", ""],
+                         "weight": ["0.1", "2.0"]})  # fmt: skip
 
 
 def test_parquet_says_what_csv_says(tmp_path, same):
     for name in ("csv", "parquet"):
         (tmp_path / name).mkdir()
     same.to_csv(tmp_path / "csv/labels.csv", index=False)
-    typed = same.assign(score=[0.5, None], group=pd.array([7, 8], dtype="Int64"), label=pd.Categorical(same["label"]))
+    typed = same.assign(
+        score=[0.5, None],
+        weight=np.array([0.1, 2.0]),
+        group=pd.array([7, 8], dtype="Int64"),
+        label=pd.Categorical(same["label"]),
+    )
     typed.to_parquet(tmp_path / "parquet/labels.parquet")
     pd.testing.assert_frame_equal(read(tmp_path / "csv"), read(tmp_path / "parquet"), check_dtype=False)
 

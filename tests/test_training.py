@@ -214,3 +214,74 @@ def test_half_precision_changes_the_loss_a_little_and_the_parameters_stay_single
         assert predict(by.body, samples().inputs, np.arange(12), CPU, 1, precision).dtype == np.float64
     assert losses[0] != losses[1]
     assert losses[0] == pytest.approx(losses[1], rel=0.02)
+
+
+def weighted(weights: Any, labels: Any = None, count: int = 12) -> Samples:
+    data = samples(count, views=1)
+    own = None if weights is None else np.array(weights, dtype=np.float64)
+    return replace(data, labels=data.labels if labels is None else np.array(labels), weights=own)
+
+
+def plain(**recipe: Any) -> Fit:
+    """Return a training without dropout or BatchNorm, whose batches hold all images."""
+    torch.manual_seed(0)
+    wanted = {**PLAIN, "learning_rate": 0.01, "batch_size": 64, **recipe}
+    return Fit(nn.Sequential(nn.Linear(3, 5), nn.GELU(), nn.Linear(5, 3)), Recipe(**wanted), 1, CPU)
+
+
+def trained(by: Fit, data: Samples, epochs: int = 3) -> tuple[list[float], list[torch.Tensor]]:
+    """Return the losses of some epochs, and what was learned."""
+    return [by.epoch(data) for _ in range(epochs)], [tensor.detach().clone() for tensor in by.body.parameters()]
+
+
+def assert_same(one: Any, other: Any) -> None:
+    assert one[0] == pytest.approx(other[0], rel=1e-5)
+    for a, b in zip(one[1], other[1]):
+        torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize("recipe", [{}, {"balance": 0.5}, {"balance": 1.0, "label_smoothing": 0.2}])
+def test_an_image_of_weight_two_counts_as_that_image_twice(recipe):
+    data = weighted([2, 1, 1, 3, 1, 1, 1, 1, 1, 1, 1, 1], [0, 1, 2] * 4)
+    twice = replace(data, rows=np.repeat(data.rows, data.weights.astype(int)), weights=None)
+    assert_same(trained(plain(**recipe), data), trained(plain(**recipe), twice))
+    assert trained(plain(**recipe), data)[0] != pytest.approx(trained(plain(**recipe), weighted(None, data.labels))[0])
+
+
+@given(st.floats(1e-300, 1e300), st.floats(0, 1))
+@example(5e307, 1.0)  # their sum is no number any more
+def test_weights_scaled_by_a_constant_change_nothing(factor, balance):
+    weights = np.array([2.0, 0.5, 1, 3, 1, 1, 1, 1, 1, 1, 1, 0.1])
+    found = [data.weigh(balance).of(data.rows) for data in (weighted(weights), weighted(weights * factor))]
+    np.testing.assert_allclose(*found, rtol=1e-5)
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.floats(0.1, 10)), min_size=2, max_size=30), st.floats(0.01, 1))
+def test_weights_are_one_on_average_and_full_balance_gives_each_class_the_same_say(pairs, balance):
+    labels, weights = np.array([a for a, _ in pairs]), np.array([b for _, b in pairs])
+    for own in (None, weights):
+        data = Samples(Table(len(pairs)), labels, np.arange(len(pairs)), own)
+        assert data.weigh(1.0).of(data.rows).mean() == pytest.approx(1, rel=1e-5)
+        totals = np.bincount(labels, data.weigh(1.0).of(data.rows))
+        np.testing.assert_allclose(totals[totals > 0], totals.max(), rtol=1e-5)
+        shares = np.bincount(labels, data.weigh(balance).of(data.rows))[np.unique(labels)]
+        before = np.bincount(labels, own)[np.unique(labels)]
+        np.testing.assert_allclose(shares / shares.sum(), before ** (1 - balance) / (before ** (1 - balance)).sum())
+
+
+def test_weights_are_balanced_over_the_images_trained_on_alone():
+    data = replace(weighted(None, [0] * 8 + [1] * 4), rows=np.array([0, 1, 2, 8]))
+    np.testing.assert_allclose(data.weigh(1.0).of(data.rows), [2 / 3, 2 / 3, 2 / 3, 2], rtol=1e-6)
+
+
+def test_without_weights_and_balance_nothing_is_weighed():
+    assert weighted(None).weigh(0.0) is None
+    # What is weighed by 1 differs by rounding alone.
+    assert_same(trained(plain(), weighted(None)), trained(plain(), weighted([1.0] * 12)))
+
+
+def test_the_loss_reported_is_a_weighted_mean_whatever_the_batches():
+    by = plain(learning_rate=1e-30, batch_size=5)
+    torch.nn.init.zeros_(by.body[2].weight)
+    torch.nn.init.zeros_(by.body[2].bias)  # each image's loss is log 3
+    assert by.epoch(weighted(np.arange(1, 13), [0, 1, 2] * 4)) == pytest.approx(math.log(3), rel=1e-6)

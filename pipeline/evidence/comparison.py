@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import combinations
 from typing import Any
 
@@ -24,9 +25,14 @@ class Entry:
     valid_scores: list[dict[str, float]]  # per seed
     test_scores: list[dict[str, float]]
     cost: dict[str, Any]
-    curve: dict[float, Scored] = field(default_factory=dict)  # on the same test images, by fraction below 1
+    curve: dict[float, dict[str, Table]] = field(default_factory=dict)  # on the same test images, by fraction below 1
     sizes: dict[float, int] = field(default_factory=dict)  # training images, by fraction; 1 among them
     flops: dict[float, int] = field(default_factory=dict)  # of one training, by fraction
+
+    @cached_property
+    def tested(self) -> dict[str, Table]:
+        """Return the table of every metric on test, of trainings on all images."""
+        return tables(self.test)
 
 
 def compare(
@@ -38,7 +44,7 @@ def compare(
     `p_run_beats`, which is drawn, on the order of images or seeds.
     """
     names = sorted(entries)
-    test = {name: tables(entries[name].test) for name in names}
+    test = {name: entries[name].tested for name in names}
     pairs = _pairs({name: entries[name].test_scores for name in names}, test, resamples, seed)
     for pair in pairs:
         pair["better"] = _better(pair, metric, confidence)
@@ -63,14 +69,14 @@ def curve_draws(
     Images drawn and seeds' weights are shared by all of them, so that draw i of one belongs to draw i of another.
     """
     kept = {
-        (name, fraction): tables(scored)[metric]
+        (name, fraction): found[metric]
         for name in sorted(entries)
-        for fraction, scored in sorted({**entries[name].curve, WHOLE: entries[name].test}.items())
+        for fraction, found in sorted({**entries[name].curve, WHOLE: entries[name].tested}.items())
     }
-    found: dict[str, dict[float, np.ndarray]] = {name: {} for name in sorted(entries)}
+    made: dict[str, dict[float, np.ndarray]] = {name: {} for name in sorted(entries)}
     for (name, fraction), drawn in bootstrap.draws(kept, resamples, seed).items():
-        found[name][fraction] = drawn
-    return found
+        made[name][fraction] = drawn
+    return made
 
 
 def _strategy(entry: Entry, test: dict[str, Table], classes: Sequence[str]) -> dict[str, Any]:
@@ -114,8 +120,7 @@ def _classes(scored: Scored, table: np.ndarray) -> list[dict[str, Any]]:
 def _curve(entry: Entry, whole: dict[str, Any]) -> list[dict[str, Any]]:
     """Return a row for each fraction of the training data, ascending: sizes, cost and test scores."""
     rows = []
-    for fraction, scored in sorted(entry.curve.items()):
-        found = tables(scored)
+    for fraction, found in sorted(entry.curve.items()):
         summaries = {m: _summary(found[m], m, found[m].scores.tolist()) for m in METRICS}
         rows.append({"fraction": fraction, **_size(entry, fraction), **summaries})
     return [*rows, {"fraction": WHOLE, **_size(entry, WHOLE), **whole}]

@@ -17,7 +17,7 @@ SEARCH = ("trials", "search_flops", "budget_flops", "ended_by")
 
 def gather(measured: Measured, dataset: dict[str, Any], wanted: Compare) -> dict[str, Any]:
     """Return the comparison of the strategies measured on a data set."""
-    entries = measured.entries()
+    entries = measured.entries
     found = comparison.compare(
         entries, wanted.metric, wanted.resamples, wanted.confidence, wanted.seed, dataset["classes"]
     )

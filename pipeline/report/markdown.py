@@ -1,5 +1,6 @@
 """From a comparison to Markdown and a summary for the terminal; and what a prepared data set looks like."""
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -76,8 +77,18 @@ def contact_sheet(images: np.ndarray, labels: np.ndarray, classes: tuple[str, ..
             axes.set_axis_off()
             if column < len(chosen):
                 axes.imshow(Image.fromarray(images[chosen[column]].squeeze()), cmap="gray", vmin=0, vmax=255)
-        grid[row][0].set_title(name, fontsize=9, loc="left")
-    return save(figure, path)
+        grid[row][0].set_title(" ", fontsize=9)  # the name's height, without its width: that would push images apart
+        grid[row][0].annotate(shortened(name), (0, 1), (0, 4), xycoords="axes fraction", textcoords="offset points",
+                              fontsize=9, parse_math=False, in_layout=False)  # fmt: skip
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph")  # the font has not all scripts; report.md has the names
+        return save(figure, path)
+
+
+def shortened(name: str) -> str:
+    """Return a name on one line, of at most 80 characters."""
+    line = " ".join(name.split())
+    return line if len(line) <= 80 else f"{line[:79]}…"
 
 
 def size_histogram(table: pd.DataFrame, path: Path) -> Path:

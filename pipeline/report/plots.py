@@ -5,6 +5,7 @@ from typing import Any
 
 import pandas as pd
 
+MOST_CELLS = 1000  # of a confusion matrix; a larger one is told without its empty cells
 SHOWN = ("train_flops", "search_flops", "predict_flops", "parameters")
 
 
@@ -31,6 +32,7 @@ def tables(comparison: dict[str, Any], trials: Mapping[str, pd.DataFrame]) -> di
     confusion = [
         {"strategy": name, "actual": classes[i], "predicted": classes[j], "images": images}
         for name, s in strategies.items() for i, row in enumerate(s["confusion"]) for j, images in enumerate(row)
+        if images or len(classes) ** 2 <= MOST_CELLS
     ]  # fmt: skip
     reliability = [
         {"strategy": name, "kind": kind, **{key: b[key] for key in ("confidence", "accuracy", "share")}}

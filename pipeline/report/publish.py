@@ -41,6 +41,6 @@ def publish(
     beside = {str(file.resolve().relative_to(to.report.resolve().parent)): words for file, words in figures.items()}
     write_text(to.report, markdown.markdown(comparison, verdict, beside, to.page.name))
     felt = verdict | {"claims": claims(comparison, measured.timings)}  # the page alone shows times
-    whole = {name: table[table["fraction"] == 1] for name, table in measured.predictions.items()}
-    write_text(to.page, page.render(comparison, felt, measured.timings, measured.trials, whole, test, about))
+    seen = measured.predictions
+    write_text(to.page, page.render(comparison, felt, measured.timings, measured.trials, seen, test, about))
     return [to.page, to.report, *figures]

@@ -12,7 +12,12 @@ from pipeline.errors import UserError
 from pipeline.rows import MEMBER, Rows
 
 KIND = "packed arrays"
-COLUMNS = {"labels": "label", "group": "group", "split": "split"}  # arrays beside the images; the first must be there
+COLUMNS = {
+    "labels": "label",
+    "group": "group",
+    "split": "split",
+    "weight": "weight",
+}  # arrays beside the images; the first must be there
 
 Find = Callable[[str], np.ndarray | None]
 
@@ -23,7 +28,7 @@ def matches(root: Path) -> bool:
 
 
 def read(root: Path) -> pd.DataFrame:
-    """Return path, label and, where there are such arrays, group and split of every row, as text.
+    """Return path, label and, where there are such arrays, group, split and weight of every row, as text.
 
     The path of a row is that of its array and its number: `images.npy/0000007`. Raise UserError naming the file.
     """
@@ -87,10 +92,10 @@ def _loaded(file: Path, name: str, within: bool = False) -> np.ndarray | None:
 
 
 def _texts(name: str, values: np.ndarray, count: int) -> np.ndarray:
-    """Return an array (N,) or (N, 1) of whole numbers or text as text."""
+    """Return an array (N,) or (N, 1) of whole numbers or text as text; weights may be any numbers."""
     if values.shape not in ((count,), (count, 1)):
         raise ValueError(f"`{name}` has the shape {values.shape}; expected one for each of {count} images: ({count},)")
-    if values.dtype.kind not in "iubUS":
+    if values.dtype.kind not in "iubUS" + ("f" if name == "weight" else ""):
         raise ValueError(f"`{name}` are {values.dtype}; expected whole numbers or text")
     flat = values.reshape(count)
     return (np.char.decode(flat, "utf-8") if flat.dtype.kind == "S" else flat.astype(str)).astype(object)

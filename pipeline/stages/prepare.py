@@ -105,6 +105,12 @@ def _notes(table: "pd.DataFrame", test: Any, valid: Any) -> list[str]:
             f"None of {table['group'].nunique()} groups is in two splits: test has {test.mean():.1%} of the images, "
             f"valid {valid.sum() / (~test).sum():.1%} of the rest."
         )
+    if "weight" in table:
+        weights = table["weight"].astype(float)
+        notes.append(
+            f"In training an image counts by its weight, from {weights.min():g} to {weights.max():g}; scores count "
+            "all images alike."
+        )
     return notes
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from pipeline.evidence import bootstrap
 from pipeline.evidence.comparison import Entry, choose, compare, confusion, curve_draws
-from pipeline.evidence.influence import Scored
+from pipeline.evidence.influence import Scored, Table
 from pipeline.metrics import LOWER_IS_BETTER, METRICS, score
 from pipeline.verdict.advice import conclude
 from pipeline.verdict.standing import lead
@@ -33,7 +33,7 @@ def entry(skill, flops=10**6, seed=0, labels=LABELS, seeds=3):
 
 def curved(skill, seed):
     whole = entry(skill, seed=seed)
-    less = {fraction: entry(skill * fraction, seed=seed + 10).test for fraction in (0.5, 0.25)}
+    less = {fraction: entry(skill * fraction, seed=seed + 10).tested for fraction in (0.5, 0.25)}
     return replace(whole, curve=less, sizes={0.25: 50, 0.5: 100, 1.0: 200}, flops={0.5: 6, 0.25: 3})
 
 
@@ -50,7 +50,8 @@ def reordered(scored, seeds, images):
 def changed(one, seeds, images):
     parts = reordered(one.valid, seeds, images), reordered(one.test, seeds, images)
     scores = [[each[s] for s in seeds] for each in (one.valid_scores, one.test_scores)]
-    curve = {fraction: reordered(scored, seeds, images) for fraction, scored in one.curve.items()}
+    curve = {fraction: {m: Table(t.scores[seeds], t.influence[np.ix_(seeds, images)], t.images)
+                        for m, t in tables.items()} for fraction, tables in one.curve.items()}  # fmt: skip
     return replace(one, valid=parts[0], test=parts[1], valid_scores=scores[0], test_scores=scores[1], curve=curve)
 
 

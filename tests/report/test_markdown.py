@@ -122,7 +122,8 @@ def test_the_data_report_counts_every_image(prepared):
         "test": 12,
     }
     text = (prepared.report / "report.md").read_text()
-    assert "| valid | 4 | 4 |" in text
+    assert "| class | train | valid | test |" in text
+    assert "| low | 14 | 4 | 6 |" in text
     assert told["digest"] in text
 
 
@@ -131,6 +132,18 @@ def test_the_data_report_shows_images_and_their_sizes(prepared):
         with Image.open(prepared.report / name) as image:
             assert image.format == "PNG"
             assert len(np.unique(np.asarray(image.convert("L")))) > 20
+
+
+@pytest.mark.parametrize("name", ["$\\frac$ $x_", "日本", "long" * 99, "two\nlines"])
+def test_a_class_of_any_name_has_its_images_side_by_side_on_the_contact_sheet(tmp_path, name):
+    white = np.full((20, 8, 8, 1), 255, np.uint8)
+    shown = []
+    for names in (("a", "b"), ("a", name)):
+        path = markdown.contact_sheet(255 - white, np.arange(20) % 2, names, tmp_path / "sheet.png")
+        with Image.open(path) as image:
+            shown.append(np.flatnonzero((np.asarray(image.convert("L")) < 5).mean(0) > 0.4))
+    assert shown[0].tolist() == shown[1].tolist()
+    assert len(shown[0]) > 500
 
 
 def test_the_contact_sheet_shows_images_in_colour(tmp_path):

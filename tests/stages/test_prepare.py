@@ -289,6 +289,19 @@ def test_what_is_made_of_a_split_is_printed(lay_out, run, tmp_path, capsys, writ
     assert all(line in (tmp_path / "out/report/report.md").read_text() for line in printed)
 
 
+def test_weights_reach_both_splits_and_the_report_says_what_they_do(run, lay_out, tmp_path):
+    assert run(with_column(lay_out(), weight=[f"{1 + n / 2}" for n in range(48)]), stratify=[])[0] == 0
+    assert (
+        "In training an image counts by its weight, from 1 to 24.5; scores count all images alike."
+        in (tmp_path / "out" / "report" / "report.md").read_text()
+    )
+    made = sides(tmp_path)
+    assert (made["weight"].astype(float) == 1 + made["path"].str[:3].astype(int) / 2).all()
+    assert (
+        load(tmp_path / "out" / "dev").weights.tolist() == made["weight"][made["part"] == "dev"].astype(float).tolist()
+    )
+
+
 def test_no_group_is_in_two_splits_nor_on_two_sides_of_any_seed(run, lay_out, tmp_path):
     assert run(with_column(lay_out(), group=[f"p{n // 3}" for n in range(48)]), stratify=[])[0] == 0
     made = sides(tmp_path)
