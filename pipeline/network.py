@@ -5,6 +5,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
+import torch
 from torch import nn
 
 from pipeline.architectures import blueprint, fitted, nominal, unfitted
@@ -101,16 +102,17 @@ def _drawing(spec: dict[str, Any]) -> tuple[str, str, str, int]:
 @lru_cache(maxsize=64)  # a plan holds names and numbers alone
 def _planned(library: str, architecture: str, options: str, size: int) -> tuple[int, tuple[Stage, ...]]:
     """Return how many stages a backbone has, and their plans where no function of ours lists them."""
-    backbone = blueprint(library, architecture, json.loads(options), size)
-    known = _known(backbone)
-    if known is not None:
-        return len(known(backbone)), ()
-    try:
-        names = _begins(library, architecture, json.dumps(unfitted(json.loads(options))))
-        planned = tuple(plan(backbone, size, names))
-    except UntraceableError:
-        return 1, ()
-    return len(planned), planned
+    with torch.inference_mode(False):  # whose tensors do not tell when they are written into
+        backbone = blueprint(library, architecture, json.loads(options), size)
+        known = _known(backbone)
+        if known is not None:
+            return len(known(backbone)), ()
+        try:
+            names = _begins(library, architecture, json.dumps(unfitted(json.loads(options))))
+            planned = tuple(plan(backbone, size, names))
+        except UntraceableError:
+            return 1, ()
+        return len(planned), planned
 
 
 @lru_cache(maxsize=64)

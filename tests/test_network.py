@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import torch
 
+import pipeline.network
 from pipeline.catalog import BACKBONES, resolve
 from pipeline.errors import UserError
 from pipeline.models import build, save_model
@@ -13,6 +14,7 @@ from pipeline.recipe import SHARES, Recipe, position
 from pipeline.serving import Classifier, Network
 from pipeline.stem import weights_digest
 from pipeline.steps import Segment
+from pipeline.tracing import UntraceableError
 
 every_backbone = pytest.mark.parametrize("backbone", sorted(BACKBONES))
 EVERY_CUT = [(name, cut) for name, row in BACKBONES.items() for cut in range(row.stages + 1)]
@@ -93,6 +95,24 @@ def test_stages_that_a_family_lists_are_the_same_for_all_its_plain_members():
     assert count_stages(resolve("timm/resnet18")) == 4
     assert len(stages(Network(row("timm/resnet18")))) == 5
     assert not any(isinstance(part, Segment) for part in Network(row("timm/resnet18")).modules())
+
+
+def test_stages_are_found_in_inference_mode_too():
+    with torch.inference_mode():
+        assert len(stages(Network(row("timm/test_vit", image_size=48)))) == 7
+
+
+def test_a_backbone_that_takes_another_way_in_training_is_one_stage(monkeypatch):
+    def refuse(*asked):
+        raise UntraceableError("it does other things in training")
+
+    monkeypatch.setattr(pipeline.network, "begins", refuse)
+    network = Network(row("timm/test_vit", image_size=80)).eval()
+    pipeline.network._begins.cache_clear()
+    assert [type(part).__name__ for part in stages(network)] == ["Sequential", "Sequential"]
+    stem, body = split(network, "head")
+    with torch.inference_mode():
+        assert torch.equal(body(stem(images())), network(images()))
 
 
 def test_dropout_before_the_classifier_of_a_listed_family_is_not_lost():
