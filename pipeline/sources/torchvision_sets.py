@@ -139,7 +139,7 @@ def _unfetched(name: str, downloads: Path, asked: list[str], error: Exception) -
     there = " (the one there is not what was published: its checksum differs)" if (downloads / file).exists() else ""
     return UserError(
         f"{name} could not be fetched: {_said(error)}\nfrom\n  {mirrors}\nRun again with a network: dvc repro. Or "
-        f"fetch {file} elsewhere, put it as it is, not unpacked, into\n  {downloads}\nand run again{there}; if there "
+        f"fetch {file} elsewhere, put it, not unpacked, into\n  {downloads}\nand run again{there}; if there "
         f"are more files, they are named in turn. What the data set is: {ROWS[name].page}"
     )
 
