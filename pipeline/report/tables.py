@@ -13,7 +13,7 @@ FEW_CLASSES = 12  # up to which a confusion matrix is a table with numbers
 SHOWN = 12  # rows of a long list that stand on the page at once
 
 VERDICT: dict[str, Any] = {"recommended": None, "constraints": {}, "front": [], "excluded": {}, "reason": "",
-                           "changes": [], "claims": []}  # fmt: skip
+                           "changes": [], "claims": [], "claims_note": ""}  # fmt: skip
 OPTIONAL = ("curve", "law", "classes", "calibration", "search", "transfer")
 
 Comparison = dict[str, Any]
