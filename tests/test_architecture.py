@@ -32,14 +32,15 @@ FLOORS: list[set[str]] = [
      "strategies", "terminal", "tracking", "training", "trials", "verdict/findings", "verdict/projection"},
     {"features", "heads", "models", "outcomes", "params", "report/curve_figures", "report/figures", "report/markdown",
      "report/search_figures", "search", "verdict/cases", "verdict/decision"},
-    {"cache", "inspection", "report/page", "verdict/changes", "verdict/claims", "workspace"},
-    {"experiment", "report/publish", "verdict/advice"},
-    {"bulk", "evidence/gather"},
-    {"jobs"},
+    {"cache", "evidence/ranking", "inspection", "verdict/changes", "verdict/claims", "workspace"},
+    {"experiment", "report/ranking_figure", "verdict/advice"},
+    {"bulk", "evidence/gather", "report/page"},
+    {"jobs", "report/publish"},
     {"retraining"},
+    {"rank"},
     {f"stages/{name}" for name in ("download", "prepare", "tune", "train", "compare", "register")},
 ]  # fmt: skip
-COMMANDS = {"cache"}  # run by hand, by no stage
+COMMANDS = {"cache", "rank"}  # run by hand, by no stage
 
 ONLY_IN = {"optuna": {"search"}, "mlflow": {"connection", "tracking", "registry", "serving_entry"}, "ray": set()}
 HEAVY = ("torch", "torchvision", "timm", "mlflow", "optuna", "pandas", "sklearn", "matplotlib", "numpy")
