@@ -80,6 +80,7 @@ TESTED_IN = {
     "evidence/gather": "stages/test_compare.py",
     "report/drawing": "report/test_figures.py",
     "report/curve_figures": "report/test_figures.py",
+    "report/ranking_figure": "report/test_figures.py",
     "report/search_figures": "report/test_figures.py",
     "report/tables": "report/test_page.py",
     "report/plots": "stages/test_compare.py",

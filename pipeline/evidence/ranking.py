@@ -15,7 +15,7 @@ SCORES = {
     "log_me": "LogME",
     "h_score_gain": "H-score above chance",
 }
-OUTCOMES = {HEADS: "frozen", TUNED: "fine-tuned"}
+OUTCOMES = {HEADS: "head alone", TUNED: "fine-tuned"}
 FEWEST = 3  # backbones from which a rank correlation is given
 TELLING = 0.05  # of all orders, at most, that agree as well: from there a correlation says something
 
@@ -102,6 +102,6 @@ def said(rows: Sequence[Tree], agreement: Sequence[Tree]) -> str:
             "say whether the scores foretell anything."
         )
     best = min(agreement, key=lambda each: each["by_luck"])
-    often = f"an agreement as good as the best of these {len(agreement)} comes by luck in {100 * best['by_luck']:.2g} %"
+    often = f"an agreement as good as the best of these {len(agreement)} comes by luck in {100 * best['by_luck']:.3g} %"
     doubt = "which may well be luck" if best["by_luck"] * len(agreement) > TELLING else "which is hardly luck"
     return f"With {most} backbones {often} of all orders, {doubt}."

@@ -185,9 +185,13 @@ def key(figure: Figure, looks: dict[str, Look], width: float, hollow: Collection
         Line2D([], [], color=look.colour, marker=look.marker, ls="", mfc=SURFACE[0] if name in hollow else look.colour)
         for name, look in looks.items()
     ]
-    columns = max(1, int(width * 11 / (max(map(len, looks)) + 5)))  # characters to an inch, and a mark
-    figure.legend(marks, list(looks), loc="outside lower center", ncols=min(columns, len(looks)), frameon=False,
+    figure.legend(marks, list(looks), loc="outside lower center", ncols=columns(looks, width), frameon=False,
                   labelcolor=[look.colour for look in looks.values()], handletextpad=0.2)  # fmt: skip
+
+
+def columns(names: Collection[str], width: float) -> int:
+    """Return how many names stand side by side, with their marks, in a width in inches."""
+    return max(1, min(len(names), int(width * 11 / (max(map(len, names)) + 6))))  # characters to an inch
 
 
 def broken(name: str, most: int) -> str:
