@@ -14,9 +14,10 @@ from pipeline import data, jobs
 from pipeline.executor import Executor
 from pipeline.experiment import unit
 from pipeline.meters import cpu_seconds
-from pipeline.params import Params, Strategy
+from pipeline.params import Params
 from pipeline.recipe import Recipe
 from pipeline.records import Outcome
+from pipeline.strategies import Strategy
 from pipeline.terminal import TrialProgress
 from pipeline.trials import Rung
 from pipeline.workspace import Setting

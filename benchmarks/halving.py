@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from benchmarks.demo import Demo
-from pipeline.params import Search, Strategy
 from pipeline.recipe import Recipe
 from pipeline.records import Cost, Epoch, Outcome, read_json, write_json
 from pipeline.search import halve
+from pipeline.strategies import Search, Strategy
 from pipeline.trials import Rung
 
 GRID = Path(__file__).parent / "results" / "grid.json"

@@ -87,7 +87,7 @@ def run(job: Job, context: Context, report: Report) -> list[Outcome]:
 def tracked(t: Tried, strategy: str, tags: dict[str, str]) -> Unit:
     """Return a trial as MLflow is to show it."""
     recipe, name = t.recipe.model_dump() | {"strategy": strategy}, f"{strategy} trial {t.number}"
-    shown = {**tags, "state": t.state, "failed": t.outcome.failed}
+    shown = {**tags, "backbone": t.recipe.backbone, "state": t.state, "failed": t.outcome.failed}
     return Unit(f"trial-{t.number}", name, recipe, t.outcome.epochs, t.outcome.cost.measures(), shown)
 
 

@@ -1,100 +1,20 @@
 """A typed, frozen view of `params.yaml`: its only reader, and the only place where defaults live."""
 
-from itertools import product
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import yaml
 from pydantic import Field, ValidationError, model_validator
 
+from pipeline.catalog import BACKBONES
 from pipeline.constraints import Constraints
 from pipeline.errors import UserError
 from pipeline.recipe import Recipe
-from pipeline.settings import Section, explain
+from pipeline.settings import Fraction, Section, explain
+from pipeline.strategies import Search, Strategy, crossings
 
-Fraction = Annotated[float, Field(gt=0, lt=1)]
 View = Literal["identity", "hflip", "vflip", "rot180", "rot90", "rot270", "transpose", "antitranspose"]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
-
-
-class Dimension(Section):
-    """One axis of a search space: either `choices`, or `low` and `high`."""
-
-    choices: tuple[bool | int | float | str, ...] | None = None
-    low: float | None = None
-    high: float | None = None
-    log: bool = False
-
-    @model_validator(mode="after")
-    def _one_kind(self) -> "Dimension":
-        ends = [end for end in (self.low, self.high) if end is not None]
-        if len(ends) != (0 if self.choices else 2):
-            raise ValueError("give either `choices: [...]` or both `low` and `high`")
-        if ends and not ends[0] < ends[1]:
-            raise ValueError(f"low ({ends[0]}) must be below high ({ends[1]})")
-        if self.log and not (ends and ends[0] > 0):
-            raise ValueError("a log scale needs low > 0")
-        return self
-
-    def ends(self) -> tuple[Any, ...]:
-        """Return every choice, or both ends of the range."""
-        return self.choices if self.choices else (self.low, self.high)
-
-
-class Strategy(Section):
-    """One row of the comparison: what is fixed, what is searched, and for how many trials."""
-
-    trials: int = Field(ge=1)
-    rungs: tuple[Annotated[int, Field(ge=1)], ...] = ()  # epochs after which the weakest trials are dropped
-    generation: int | None = Field(None, ge=1)  # in place of search.generation
-    budget: float | None = Field(None, gt=0)  # in place of search.budget
-    recipe: dict[str, Any]
-    space: dict[str, Dimension]
-
-    def size(self, search: "Search") -> int:
-        """Return how many trials are asked for together."""
-        return self.generation or search.generation
-
-    def spend(self, search: "Search") -> float | None:
-        """Return the FLOPs that the search may cost; None for no limit."""
-        return self.budget or search.budget
-
-    def cuts(self) -> tuple[Any, ...]:
-        """Return every cut that a trial of this strategy may ask for."""
-        return self.space["cut"].ends() if "cut" in self.space else (self.recipe["cut"],)
-
-    @model_validator(mode="after")
-    def _valid_recipes(self) -> "Strategy":
-        if twice := sorted(self.recipe.keys() & self.space.keys()):
-            raise ValueError(f"{', '.join(twice)}: both fixed in `recipe` and searched in `space`; keep one")
-        stepwise = {name for name, field in Recipe.model_fields.items() if field.annotation not in (int, float)}
-        for key, axis in self.space.items():
-            if key in stepwise and not axis.choices:
-                raise ValueError(f"space.{key}: has no range; give `choices: [...]`")
-        chosen = [key for key, axis in self.space.items() if axis.choices]
-        lowest = {key: axis.ends()[0] for key, axis in self.space.items()}
-        for values in product(*(self.space[key].ends() for key in chosen)):
-            _check_recipe({**self.recipe, **lowest, **dict(zip(chosen, values))})
-        for key, axis in self.space.items():
-            _check_recipe({**self.recipe, **lowest, key: axis.ends()[-1]})
-        return self
-
-    @model_validator(mode="after")
-    def _rungs_rise(self) -> "Strategy":
-        if sorted(set(self.rungs)) != list(self.rungs):
-            raise ValueError(f"rungs: must rise, found {list(self.rungs)}")
-        axis = self.space.get("epochs")
-        shortest = min(int(end) for end in (axis.ends() if axis else (self.recipe["epochs"],)))
-        if self.rungs and self.rungs[-1] >= shortest:
-            raise ValueError(f"rungs: must be below the recipe's epochs ({shortest}), found {list(self.rungs)}")
-        return self
-
-
-def _check_recipe(values: dict[str, Any]) -> None:
-    try:
-        Recipe(**values)
-    except ValidationError as error:
-        raise ValueError("\n" + "\n".join(explain(problem, Recipe) for problem in error.errors())) from None
 
 
 class Data(Section):
@@ -135,16 +55,6 @@ class Features(Section):
         if self.views[0] != "identity" or len(set(self.views)) != len(self.views):
             raise ValueError("views must start with `identity`, which scoring uses, and name each view once")
         return self
-
-
-class Search(Section):
-    """Say how trials are spent."""
-
-    seed: int = Field(ge=0)  # of the sampler, the split and the initialisation: shared by all trials
-    generation: int = Field(ge=1)  # trials asked for together, before any of them is told
-    keep: Fraction  # of a generation, promoted from each rung to the next
-    budget: float | None = Field(None, gt=0)  # FLOPs that each strategy's search may cost; `trials` caps it too
-    workers: int = Field(1, ge=1)  # processes that train units; results do not depend on it
 
 
 class Train(Section):
@@ -210,15 +120,18 @@ class Params(Section):
     runtime: Runtime
     tracking: Tracking
     enabled: tuple[Name, ...] = Field(min_length=1)
+    backbones: tuple[str, ...] = ()  # on which each strategy of `crossed` is run too, beside its own
+    crossed: tuple[Name, ...] = ()
     strategies: dict[Name, Strategy]
 
     @model_validator(mode="after")
     def _consistent(self) -> "Params":
-        if len(set(self.enabled)) != len(self.enabled):
-            raise ValueError(f"enabled: name each strategy once, found {', '.join(self.enabled)}")
-        for name in self.enabled:
-            if name not in self.strategies:
-                raise ValueError(f"enabled: no strategy is called {name!r}; there are {', '.join(self.strategies)}")
+        for key, names in (("enabled", self.enabled), ("crossed", self.crossed)):
+            if len(set(names)) != len(names):
+                raise ValueError(f"{key}: name each strategy once, found {', '.join(names)}")
+            for name in names:
+                if name not in self.strategies:
+                    raise ValueError(f"{key}: no strategy is called {name!r}; there are {', '.join(self.strategies)}")
         for name, row in self.strategies.items():
             if (size := self._size(row)) > self.prepare.image_size:
                 raise ValueError(
@@ -227,17 +140,42 @@ class Params(Section):
                 )
         return self
 
+    @model_validator(mode="after")
+    def _backbones_to_cross_with(self) -> "Params":
+        if len(set(self.backbones)) != len(self.backbones):
+            raise ValueError(f"backbones: name each once, found {', '.join(self.backbones)}")
+        if self.backbones and not self.crossed:
+            raise ValueError("crossed: name the strategies to run with `backbones`, or empty `backbones`")
+        for name in self.backbones:
+            if name not in self.known_backbones:
+                known = ", ".join(self.known_backbones)
+                raise ValueError(f"backbones: no backbone is called {name!r}; there are {known}")
+        crossings(self.strategies, self.enabled, self.crossed, self.backbones)
+        return self
+
     @staticmethod
     def _size(row: Strategy) -> int:
         axis = row.space.get("image_size")
         fixed = row.recipe.get("image_size", Recipe.model_fields["image_size"].default)
         return max(int(size) for size in (axis.ends() if axis else (fixed,)))
 
+    @property
+    def known_backbones(self) -> tuple[str, ...]:
+        """Return the plain names of backbones: those that `backbones` may have."""
+        return tuple(sorted(BACKBONES))
+
+    @property
+    def arms(self) -> dict[str, Strategy]:
+        """Return all that is compared, by name: the enabled strategies, then the crossed ones on each backbone."""
+        own = {name: self.strategies[name] for name in self.enabled}
+        return own | crossings(self.strategies, self.enabled, self.crossed, self.backbones)
+
     def strategy(self, name: str) -> Strategy:
-        """Return a row by name, or raise UserError naming the rows there are."""
-        if name not in self.strategies:
-            raise UserError(f"params.yaml has no strategy {name!r}; there are {', '.join(self.strategies)}")
-        return self.strategies[name]
+        """Return a row, or a crossed strategy, by name; raise UserError naming those there are."""
+        found = {**self.strategies, **self.arms}
+        if name not in found:
+            raise UserError(f"params.yaml has no strategy {name!r}; there are {', '.join(found)}")
+        return found[name]
 
 
 def load(path: Path) -> Params:

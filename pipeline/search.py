@@ -19,10 +19,10 @@ from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 from sqlalchemy.exc import SQLAlchemyError
 
 from pipeline.errors import UserError
-from pipeline.params import Dimension, Search, Strategy
 from pipeline.recipe import Recipe
 from pipeline.records import Outcome, digest
 from pipeline.seeding import derive
+from pipeline.strategies import Dimension, Search, Strategy
 from pipeline.trials import OBJECTIVE, Rung, Tried, total_flops, value_of
 
 Evaluate = Callable[[Rung], dict[int, Outcome]]

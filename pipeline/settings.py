@@ -1,9 +1,11 @@
 """What every block of settings has in common: unknown keys are refused, and a mistake is told in a line."""
 
 import re
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
+
+Fraction = Annotated[float, Field(gt=0, lt=1)]
 
 
 class Section(BaseModel):

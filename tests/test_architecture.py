@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 import yaml
 
-from pipeline.params import Search
 from pipeline.recipe import Recipe
+from pipeline.strategies import Search
 from tests.imports import PACKAGE, ROOT, closure, imported_files, imported_names, is_marker, relative
 
 # A file imports from floors below its own alone.
@@ -28,19 +28,20 @@ FLOORS: list[set[str]] = [
      "evidence/calibration", "evidence/curves", "executor", "grouping", "latency", "recipe", "records",
      "report/tables", "serving_entry", "sources/arrays", "sources/labels_table", "sources/layouts",
      "sources/split_folders", "store", "tracing", "verdict/phrases", "verdict/standing"},
-    {"data", "evidence/comparison", "manifest", "params", "registry", "report/drawing", "sources/__init__",
-     "sources/elpv", "sources/fer2013", "sources/torchvision_sets", "stages_of", "stem", "terminal", "tracking",
+    {"data", "evidence/comparison", "manifest", "registry", "report/drawing", "sources/__init__", "sources/elpv",
+     "sources/fer2013", "sources/torchvision_sets", "stages_of", "stem", "strategies", "terminal", "tracking",
      "training", "trials", "verdict/findings", "verdict/projection"},
-    {"cache", "features", "heads", "inspection", "network", "outcomes", "report/curve_figures", "report/figures",
+    {"features", "heads", "network", "outcomes", "params", "report/curve_figures", "report/figures",
      "report/markdown", "report/search_figures", "search", "sources/sets", "verdict/cases", "verdict/decision"},
-    {"models", "report/page", "verdict/changes", "verdict/claims", "workspace"},
-    {"experiment", "report/publish", "verdict/advice"},
-    {"bulk", "evidence/gather"},
-    {"jobs"},
+    {"cache", "evidence/ranking", "inspection", "models", "verdict/changes", "verdict/claims", "workspace"},
+    {"experiment", "report/ranking_figure", "verdict/advice"},
+    {"bulk", "evidence/gather", "report/page"},
+    {"jobs", "report/publish"},
     {"retraining"},
+    {"rank"},
     {f"stages/{name}" for name in ("download", "prepare", "tune", "train", "compare", "register")},
 ]  # fmt: skip
-COMMANDS = {"cache"}  # run by hand, by no stage
+COMMANDS = {"cache", "rank"}  # run by hand, by no stage
 
 ONLY_IN = {"optuna": {"search"}, "mlflow": {"connection", "tracking", "registry", "serving_entry"}, "ray": set()}
 HEAVY = ("torch", "torchvision", "timm", "mlflow", "optuna", "pandas", "sklearn", "matplotlib", "numpy")
@@ -83,6 +84,7 @@ TESTED_IN = {
     "evidence/gather": "stages/test_compare.py",
     "report/drawing": "report/test_figures.py",
     "report/curve_figures": "report/test_figures.py",
+    "report/ranking_figure": "report/test_figures.py",
     "report/search_figures": "report/test_figures.py",
     "report/tables": "report/test_page.py",
     "report/plots": "stages/test_compare.py",
@@ -211,7 +213,7 @@ def needed_code(stage: str) -> list[str]:
 
 
 def listed_code(dvc: Tree) -> dict[str, list[str]]:
-    return {name: sorted(d for d in stage_of(dvc, name)["deps"] if d.startswith("pipeline/")) for name in dvc["stages"]}
+    return {name: sorted(d for d in stage_of(dvc, name)["deps"] if d.startswith("pipeline/")) for name in STAGES}
 
 
 @pytest.fixture(scope="module")
@@ -236,10 +238,21 @@ def test_every_file_of_the_package_counts_for_some_stage(needed):
     assert files - set().union(*needed.values()) == {f"pipeline/{name}.py" for name in MARKERS | COMMANDS}
 
 
+CROSSED = ("tune-on", "train-on")  # the same stages, for the strategies that are run on other backbones too
+
+
 def test_every_stage_has_a_file_and_every_file_a_stage_that_runs_it(dvc):
-    assert sorted(dvc["stages"]) == sorted(STAGES)
+    assert sorted(dvc["stages"]) == sorted([*STAGES, *CROSSED])
     for name in STAGES:
         assert stage_of(dvc, name)["cmd"].startswith(f"python -m pipeline.stages.{name} ")
+
+
+def test_a_crossed_stage_is_the_plain_one_but_for_what_it_is_run_with(dvc):
+    for name in CROSSED:
+        plain, crossed = dict(dvc["stages"][name.removesuffix("-on")]), dict(dvc["stages"][name])
+        assert plain.pop("matrix") == {"strategy": "${enabled}"}
+        assert crossed.pop("matrix") == {"strategy": "${crossed}", "backbone": "${backbones}"}
+        assert crossed == plain
 
 
 def test_every_path_a_stage_writes_is_in_its_command(dvc):
@@ -255,12 +268,14 @@ def chains(node: ast.AST) -> set[str]:
     while isinstance(inner, ast.Attribute):
         parts, inner = [inner.attr, *parts], inner.value
     if parts and isinstance(inner, ast.Name) and inner.id == "params":
-        return {spelled(".".join(parts))}
+        return spelled(".".join(parts))
     return set().union(*map(chains, ast.iter_child_nodes(node)))
 
 
-def spelled(key: str) -> str:
-    return {"strategy": "strategies.${item}", "register_": "register"}.get(key, key)
+def spelled(key: str) -> set[str]:
+    """Return what a key is called in params.yaml; the names of arms follow from three keys."""
+    return {"strategy": {"strategies.${item.strategy}"}, "register_": {"register"},
+            "arms": {"enabled", "backbones", "crossed"}}.get(key, {key})  # fmt: skip
 
 
 def covers(declared: str, read: str) -> bool:
@@ -286,8 +301,9 @@ def test_a_stage_declares_every_setting_it_reads_and_reads_every_one_it_declares
 
 
 def test_settings_are_read_off_the_code_as_dvc_names_them():
-    code = "f(params.register_, params.a.b, params.c, params.c.d, args.params.e, params.strategy(x))"
-    assert chains(ast.parse(code)) == {"register", "a.b", "c", "c.d", "strategies.${item}"}
+    code = "f(params.register_, params.a.b, params.c, params.c.d, args.params.e, params.strategy(x), params.arms)"
+    found = {"register", "a.b", "c", "c.d", "strategies.${item.strategy}", "enabled", "backbones", "crossed"}
+    assert chains(ast.parse(code)) == found
 
 
 def test_the_tune_stage_never_sees_the_test_split(dvc, capsys):

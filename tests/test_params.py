@@ -20,7 +20,7 @@ ROW = "strategies.frozen"
 
 # key, what it is changed to, what the message must say
 BAD = [
-    ("colour", 1, ["colour: unknown key", "allowed here: compare, constraints, data, download, enabled, features"]),
+    ("colour", 1, ["colour: unknown key", "allowed here: backbones, compare, constraints, crossed, data, download"]),
     ("prepare.colour", 1, ["prepare.colour: unknown key", "image_size, limit, max_pixels, seed"]),
     ("register.gain", 1, ["register.gain: unknown key", "min_gain, model"]),
     ("search", GONE, ["search: Field required"]),
@@ -66,6 +66,22 @@ BAD = [
     ("enabled", [], ["enabled", "at least 1"]),
     ("enabled", ["frozen", "nope"], ["enabled", "'nope'", *RAW["strategies"]]),
     ("enabled", ["frozen", "frozen"], ["enabled", "frozen"]),
+    ("crossed", ["frozen", "nope"], ["crossed", "'nope'", *RAW["strategies"]]),
+    ("crossed", ["frozen", "frozen"], ["crossed", "name each strategy once"]),
+    ("backbones", ["vgg"], ["backbones: no backbone is called 'vgg'", *BACKBONES]),
+    ("backbones", ["torchvision/resnet50"], ["backbones: no backbone is called 'torchvision/resnet50'", *BACKBONES]),
+    ("backbones", ["compact", "compact"], ["backbones: name each once, found compact, compact"]),
+    ("backbones", ["efficientnet_lite0"], ["backbones: frozen is run on efficientnet_lite0 already"]),
+    (
+        "backbones",
+        ["compact"],
+        [
+            "strategies.frozen cannot be run on compact",
+            "'compact' has no pretrained weights",
+            "take frozen out of `crossed` or compact out of `backbones`",
+        ],
+    ),
+    ("backbones", "compact", ["backbones", "compact"]),
     ("strategies.a b", RAW["strategies"]["frozen"], ["strategies.a b", "pattern"]),
     (f"{ROW}.trials", 0, [f"{ROW}.trials", "greater than or equal to 1"]),
     (f"{ROW}.recipe", [1], [f"{ROW}.recipe", "dictionary"]),
@@ -172,6 +188,53 @@ def test_a_folder_given_for_the_file_is_refused(tmp_path):
 def test_an_unknown_strategy_is_refused_naming_those_there_are():
     with pytest.raises(UserError, match=r"'nope'.*frozen, finetune, scratch"):
         load(SHIPPED).strategy("nope")
+
+
+def crossing(backbones, crossed, **changes):
+    """Return params.yaml's content with rows that any backbone can take, and these crossed."""
+    raw = copy.deepcopy(RAW) | {"backbones": backbones, "crossed": crossed} | changes
+    for row in raw["strategies"].values():
+        row["recipe"]["weights"] = "random"
+    return raw
+
+
+def test_crossed_strategies_are_arms_on_each_backbone_after_the_enabled_ones(tmp_path):
+    params = load_raw(tmp_path, crossing(["compact"], ["random-features", "scratch"]))
+    assert list(params.arms) == [*RAW["enabled"], "random-features-compact", "scratch-compact"]
+    plain, arm = params.strategy("scratch"), params.strategy("scratch-compact")
+    assert arm == params.arms["scratch-compact"]
+    assert arm.recipe == plain.recipe | {"backbone": "compact"}
+    assert (set(plain.space) - set(arm.space), arm.trials, arm.rungs) == ({"backbone"}, plain.trials, plain.rungs)
+    assert params.strategy("frozen") == params.arms["frozen"] == params.strategies["frozen"]
+
+
+def test_without_backbones_the_enabled_strategies_are_all_arms(tmp_path):
+    raw = copy.deepcopy(RAW)
+    del raw["backbones"], raw["crossed"]
+    assert list(load_raw(tmp_path, raw).arms) == list(load(SHIPPED).arms) == RAW["enabled"]
+
+
+def test_a_strategy_that_is_not_enabled_can_be_crossed_with_the_backbone_of_its_row(tmp_path):
+    raw = crossing(["efficientnet_lite0"], ["random-features"])
+    assert list(load_raw(tmp_path, raw).arms)[-1] == "random-features-efficientnet_lite0"
+
+
+def test_a_cut_that_a_backbone_lacks_is_refused_with_what_to_change(tmp_path):
+    with pytest.raises(UserError, match=r"strategies\.finetune cannot be run on compact.*compact has 4 stages.*(?s:.)*"
+                                        r"take finetune out of `crossed`"):  # fmt: skip
+        load_raw(tmp_path, crossing(["compact"], ["finetune"]))
+
+
+def test_two_arms_are_never_called_the_same(tmp_path):
+    raw = crossing(["compact"], ["scratch"])
+    raw["strategies"]["scratch-compact"] = raw["strategies"]["scratch"]
+    with pytest.raises(UserError, match="scratch on compact would be called scratch-compact"):
+        load_raw(tmp_path, raw)
+
+
+def test_backbones_need_strategies_to_be_run_with(tmp_path):
+    with pytest.raises(UserError, match="crossed: name the strategies"):
+        load_raw(tmp_path, crossing(["compact"], []))
 
 
 def test_settings_cannot_be_changed_once_read():

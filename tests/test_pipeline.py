@@ -135,6 +135,26 @@ def test_the_repository_stays_clean(clone):
     assert {line[3:] for line in changed if line} <= {"dvc.lock", "params.yaml"}
 
 
+def test_another_backbone_runs_its_own_arms_alone_and_can_be_taken_out_again(clone):
+    def crossed(params):
+        return params | {"backbones": ["compact"], "crossed": ["random-features"]}
+
+    before = clone.results()
+    clone.edit(crossed)
+    stages, _ = clone.repro()
+    arm = "random-features-compact"
+    assert sorted(stages) == ["compare", "register", f"train-on@{arm}", f"tune-on@{arm}"]
+    compared = json.loads(clone.results()["results/comparison.json"])
+    assert set(compared["strategies"]) == {"frozen", "finetune", "scratch", arm}
+    assert compared["strategies"][arm]["recipe"]["backbone"] == "compact"
+    assert arm in json.loads(clone.results()["results/registry.json"])["versions"]
+    assert set(clone.runs().values()) == {"FINISHED"}
+    clone.edit(lambda params: params | {"backbones": []})
+    stages, _ = clone.repro()
+    assert sorted(stages) == ["compare", "register"]
+    assert {name: clone.results()[name] for name in before} == before
+
+
 def test_another_clone_with_more_workers_gives_the_same_results_to_the_byte(clone, tmp_path):
     def two_workers(params):
         params["search"]["workers"] = 2

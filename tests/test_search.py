@@ -16,10 +16,10 @@ from sqlalchemy.engine import Engine
 from pipeline import search as searching
 from pipeline.errors import UserError
 from pipeline.executor import Executor
-from pipeline.params import Search, Strategy
 from pipeline.recipe import Recipe
 from pipeline.records import Cost, Epoch, Outcome
 from pipeline.search import open_study, planned, study_key
+from pipeline.strategies import Search, Strategy
 from pipeline.trials import Rung, Tried, best, table, total_flops
 from tests import tiny
 

@@ -152,7 +152,7 @@ def small(shape: str) -> dict[str, Any]:
     """Return params.yaml for a shape: two strategies, a trial each, two seeds."""
     params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
     params["data"] |= {"name": shape, "path": "raw"}
-    params["demo"], params["prepare"]["stratify"], params["prepare"]["image_size"] = [], [], 32
+    params["download"], params["prepare"]["stratify"], params["prepare"]["image_size"] = [], [], 32
     params["features"]["views"] = ["identity", "hflip"]
     params["search"] |= {"workers": 1, "generation": 2}
     params["train"] |= {"seeds": [1, 2], "fractions": [0.5, 1]}

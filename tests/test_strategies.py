@@ -21,10 +21,11 @@ from pipeline.experiment import unit
 from pipeline.features import cached
 from pipeline.models import build
 from pipeline.network import place, split, stages
-from pipeline.params import Dimension, Features, Runtime, Strategy
+from pipeline.params import Features, Runtime
 from pipeline.recipe import Recipe
 from pipeline.serving import Network
 from pipeline.stem import Live, Pixels
+from pipeline.strategies import Dimension, Strategy
 from pipeline.training import Fit, Inputs, Samples, predict
 from pipeline.workspace import settle, unit_folder
 from tests.imports import ROOT

@@ -7,6 +7,7 @@ import numpy as np
 
 from pipeline.evidence import calibration, comparison, curves
 from pipeline.evidence.comparison import Entry
+from pipeline.evidence.ranking import ranking
 from pipeline.outcomes import Measured
 from pipeline.params import Compare
 from pipeline.verdict.advice import conclude
@@ -31,7 +32,7 @@ def gather(measured: Measured, dataset: dict[str, Any], wanted: Compare) -> dict
                 (valid.labels, valid.probabilities), (test.labels, test.probabilities)
             ),
         }
-    return found | conclude(found)
+    return found | {"ranking": ranking(found)} | conclude(found)
 
 
 def _curves(entries: dict[str, Entry], found: dict[str, Any], wanted: Compare) -> dict[str, Any]:

@@ -6,9 +6,11 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from pipeline.report.drawing import INK, MUTED, SURFACE, Look, Picture, blank, few_ticks, spread
+from pipeline.report import tables
+from pipeline.report.drawing import CROWDED, INK, MUTED, SURFACE, Look, Picture, blank, few_ticks, key, spread
 from pipeline.wording import axis_label, called, confidence, scale, score
 
+MOST_CROSSINGS = 3  # in the figure: each has a lane of its own
 EXTENDED = 3  # times the images there are: how far a fitted law is drawn
 
 Comparison = dict[str, Any]
@@ -20,7 +22,7 @@ def learning_curves(comparison: Comparison) -> Picture | None:
     curves = {name: s["curve"] for name, s in sorted(comparison["strategies"].items()) if len(s.get("curve") or []) > 1}
     if not curves:
         return None
-    crossings = [c for c in comparison.get("crossovers", []) if c["metric"] == metric]
+    crossings, _ = tables.crossings(comparison)
     parts = [
         f"{name}: " + ", ".join(f"{score(r[metric]['mean'], metric)} with {r['images']:,} images" for r in rows)
         for name, rows in curves.items()
@@ -32,13 +34,18 @@ def learning_curves(comparison: Comparison) -> Picture | None:
 
     def drawn(width: float) -> Figure:
         figure = blank(width, 4.4 if width < 6 else 4.2)
-        _curves(figure.subplots(), comparison, curves, crossings, width)
+        keyed = width < 6 and len(curves) > CROWDED
+        _curves(figure.subplots(), comparison, curves, crossings, width, keyed)
+        if keyed:
+            looks = Look.of(list(comparison["strategies"]))
+            key(figure, {name: looks[name] for name in curves}, width)
         return figure
 
     return Picture("learning_curves", "Learning curves over data size", text, drawn)
 
 
-def _curves(axes: Axes, comparison: Comparison, curves: dict[str, Any], crossings: list[Any], width: float) -> None:
+def _curves(axes: Axes, comparison: Comparison, curves: dict[str, Any], crossings: list[Any], width: float,
+            keyed: bool) -> None:  # fmt: skip
     metric, looks, ends = comparison["metric"], Look.of(list(comparison["strategies"])), []
     size = scale(metric)
     for name, rows in curves.items():
@@ -51,16 +58,16 @@ def _curves(axes: Axes, comparison: Comparison, curves: dict[str, Any], crossing
             _law(axes, law, size, look, images[-1])
         ends.append((name, images[-1], means[-1]))
     axes.set(xscale="log", xlabel="training images", ylabel=axis_label(metric))
-    shown = [c for c in crossings if c["images"]]
+    shown = [c for c in crossings if c["images"]][:MOST_CROSSINGS]
     bottom, top = axes.get_ylim()
     axes.set_ylim(bottom - (top - bottom) * 0.1 * len(shown), top)
     sizes = sorted({r["images"] for rows in curves.values() for r in rows})
     laws = any(comparison["strategies"][name].get("law") for name in curves)
     right = max([sizes[-1] * (EXTENDED if laws else 1), *(c["images"] for c in shown)])
-    axes.set_xlim(sizes[0] * 0.93, right * (right / sizes[0]) ** (0.34 if width < 6 else 0.16))
+    axes.set_xlim(sizes[0] * 0.93, right * (right / sizes[0]) ** (0.02 if keyed else 0.34 if width < 6 else 0.16))
     few_ticks(axes, lambda value, _: f"{value:,.0f}")
     gap = (axes.get_ylim()[1] - axes.get_ylim()[0]) * 0.055
-    for (name, x, _), y in zip(ends, spread([y for *_, y in ends], gap)):
+    for (name, x, _), y in zip([] if keyed else ends, spread([y for *_, y in ends], gap)):
         axes.annotate(name, (x, y), (8, 0), textcoords="offset points", va="center", color=looks[name].colour,
                       weight="bold")  # fmt: skip
     for number, crossing in enumerate(shown):

@@ -6,7 +6,8 @@ theme recolours it; text stays text, in the page's own font.
 
 import io
 import re
-from collections.abc import Callable, Iterable
+import textwrap
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -15,6 +16,7 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.text import Annotation
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 from matplotlib.transforms import Bbox
@@ -172,6 +174,29 @@ def few_ticks(axes: Axes, text: Callable[[float, int], str]) -> None:
         axes.xaxis.set_major_locator(MaxNLocator(4))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(FuncFormatter(text))
+
+
+CROWDED = 4  # names beside their points, at most; more would cover the points
+
+
+def key(figure: Figure, looks: dict[str, Look], width: float, hollow: Collection[str] = ()) -> None:
+    """Write names with their marks below a figure, in as many columns as its width in inches holds."""
+    marks = [
+        Line2D([], [], color=look.colour, marker=look.marker, ls="", mfc=SURFACE[0] if name in hollow else look.colour)
+        for name, look in looks.items()
+    ]
+    figure.legend(marks, list(looks), loc="outside lower center", ncols=columns(looks, width), frameon=False,
+                  labelcolor=[look.colour for look in looks.values()], handletextpad=0.2)  # fmt: skip
+
+
+def columns(names: Collection[str], width: float) -> int:
+    """Return how many names stand side by side, with their marks, in a width in inches."""
+    return max(1, min(len(names), int(width * 11 / (max(map(len, names)) + 6))))  # characters to an inch
+
+
+def broken(name: str, most: int) -> str:
+    """Return a name on lines of at most so many characters where it has hyphens to break it after."""
+    return textwrap.fill(name, most, break_long_words=False)
 
 
 PLACES = ((9, 5, "left"), (9, -12, "left"), (-9, 5, "right"), (-9, -12, "right"), (7, 16, "left"), (-7, 16, "right"),

@@ -12,6 +12,7 @@ from matplotlib.ticker import MaxNLocator
 
 from pipeline.metrics import LOWER_IS_BETTER
 from pipeline.report.drawing import (
+    CROWDED,
     INK,
     LEAST_SPAN,
     LINE,
@@ -20,7 +21,9 @@ from pipeline.report.drawing import (
     Look,
     Picture,
     blank,
+    broken,
     flops_axis,
+    key,
     label_points,
 )
 from pipeline.wording import axis_label, called, confidence, listed, percent, quantity, scale, score, signed, span, unit
@@ -64,7 +67,7 @@ def accuracy_cost(comparison: Comparison) -> Picture:
     )
 
     def drawn(width: float) -> Figure:
-        stacked = width < 6 or len(strategies) > 4
+        stacked = width < 6 or len(strategies) > CROWDED
         figure = blank(width, 6.4 if stacked else 3.5)
         row = np.ravel(figure.subplots(2, 1) if stacked else figure.subplots(1, 2, sharey=True))
         for axes, (kind, label) in zip(row, kinds.items()):
@@ -73,7 +76,9 @@ def accuracy_cost(comparison: Comparison) -> Picture:
             _stairs(axes, [points[kind][name] for name in fronts[kind]])
             if stacked or axes is row[0]:
                 axes.set_ylabel(axis_label(metric))
-        for axes, kind in zip(row, kinds):
+        if len(strategies) > CROWDED:
+            key(figure, looks, width)
+        for axes, kind in zip(row, kinds if len(strategies) <= CROWDED else ()):
             at = {n: (beside[kind][n], y) for n, (_, y) in points[kind].items()}
             label_points(axes, at, ends, looks)
         return figure
@@ -144,7 +149,7 @@ def pairs(comparison: Comparison) -> Picture | None:
             axes.plot([low, high], [row, row], color=(INK if told else MUTED)[0], lw=2.4 if told else 1.2)
             axes.plot(mean, row, "o", ms=7, color=INK[0], mfc=INK[0] if told else SURFACE[0])
         axes.axvline(0, color=MUTED[0], lw=1)
-        axes.set_yticks(range(len(shown)), [f"{p['a']} − {p['b']}" for p in shown], color=INK[0])  # noqa: RUF001
+        axes.set_yticks(range(len(shown)), [_minus(p["a"], p["b"], width) for p in shown], color=INK[0])
         axes.set_ylim(len(shown) - 0.4, -0.6)
         axes.grid(axis="y", visible=False)
         axes.xaxis.set_major_locator(MaxNLocator(5 if width < 6 else 8))
@@ -152,6 +157,11 @@ def pairs(comparison: Comparison) -> Picture | None:
         return figure
 
     return Picture("pairs", "Differences of every pair", text, drawn)
+
+
+def _minus(a: str, b: str, width: float) -> str:
+    """Return the name of a difference, on two lines where a narrow figure has no room for it."""
+    return f"{a} \N{MINUS SIGN}{chr(10) if width < 6 and len(a + b) > 20 else ' '}{b}"
 
 
 def reliability(comparison: Comparison) -> Picture | None:
@@ -175,7 +185,7 @@ def reliability(comparison: Comparison) -> Picture | None:
             axes.set_axis_off()
         for axes, (name, calibration) in zip(grid.flat, rows.items()):
             _reliability(axes, calibration, looks[name])
-            axes.set_title(name, color=looks[name].colour)
+            axes.set_title(broken(name, 16), color=looks[name].colour)
         figure.supxlabel("confidence, %", fontsize=9.5, color=MUTED[0])
         figure.supylabel("right answers, %", fontsize=9.5, color=MUTED[0])
         return figure

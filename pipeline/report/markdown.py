@@ -31,6 +31,7 @@ def markdown(comparison: dict[str, Any], verdict: dict[str, Any], figures: dict[
         others=[m for m in METRICS if m != comparison["metric"]],
         figures=figures,
         page=page,
+        crossings=tables.crossings(comparison)[0],
     )
 
 

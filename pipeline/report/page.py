@@ -13,7 +13,7 @@ from markupsafe import Markup
 from pipeline import wording
 from pipeline.data import ImageSet
 from pipeline.metrics import LOWER_IS_BETTER, METRICS
-from pipeline.report import curve_figures, drawing, figures, gallery, search_figures, tables
+from pipeline.report import curve_figures, drawing, figures, gallery, ranking_figure, search_figures, tables
 
 Tree = dict[str, Any]
 
@@ -76,6 +76,7 @@ def pictures(comparison: Tree, trials: dict[str, pd.DataFrame]) -> dict[str, dra
         curve_figures.learning_curves(comparison),
         figures.pairs(comparison),
         figures.reliability(comparison),
+        ranking_figure.ranking(comparison),
     ]
     return {picture.name: picture for picture in found if picture} | search_figures.pictures(trials)
 
@@ -143,6 +144,7 @@ def sections(comparison: Tree, verdict: Tree, trials: Tree, predictions: Tree) -
         ("curves", "Learning curves", any(len(s.get("curve") or []) > 1 for s in strategies)),
         ("pairs", "Pair by pair", bool(comparison["pairs"])),
         ("cost", "What it costs", True),
+        ("ranking", "Which backbone: foretold and found", bool(comparison.get("ranking"))),
         ("claims", "What people say, on your data", bool(verdict.get("claims"))),
         ("classes", "Classes and confusions", True),
         ("calibration", "Calibration", any(s.get("calibration") for s in strategies)),

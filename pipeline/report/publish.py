@@ -10,7 +10,7 @@ from pipeline.records import write_csv, write_json, write_text
 from pipeline.report import drawing, markdown, page, plots
 from pipeline.verdict.claims import claims
 
-SHOWN = ("accuracy_cost", "learning_curves", "pairs", "search")  # figures of the short form
+SHOWN = ("accuracy_cost", "learning_curves", "pairs", "ranking", "search")  # figures of the short form
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy.stats import rankdata
 
-from pipeline.report.drawing import INK, LINE, MUTED, SURFACE, Look, Picture, blank, flops_axis
+from pipeline.report.drawing import INK, LINE, MUTED, SURFACE, Look, Picture, blank, columns, flops_axis
 from pipeline.wording import quantity
 
 FIXED = frozenset({"trial", "state", "value", "epochs", "flops", "failed"})
@@ -53,7 +53,8 @@ def progress(trials: dict[str, pd.DataFrame]) -> Picture:
     def drawn(width: float) -> Figure:
         figure = blank(width, 3.9 if width < 6 else 3.6)
         _progress(figure.subplots(), trials)
-        figure.legend(loc="outside upper left", ncols=2 if width < 6 else 4, frameon=False, labelcolor="linecolor")
+        most = min(columns(trials, width), 2 if width < 6 else 4)
+        figure.legend(loc="outside upper left", ncols=most, frameon=False, labelcolor="linecolor")
         return figure
 
     return Picture("search", "Search: the best so far", text, drawn)

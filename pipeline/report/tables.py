@@ -13,7 +13,7 @@ FEW_CLASSES = 12  # up to which a confusion matrix is a table with numbers
 SHOWN = 12  # rows of a long list that stand on the page at once
 
 VERDICT: dict[str, Any] = {"recommended": None, "constraints": {}, "front": [], "excluded": {}, "reason": "",
-                           "changes": [], "claims": []}  # fmt: skip
+                           "changes": [], "claims": [], "claims_note": ""}  # fmt: skip
 OPTIONAL = ("curve", "law", "classes", "calibration", "search", "transfer")
 
 Comparison = dict[str, Any]
@@ -24,7 +24,8 @@ def completed(comparison: Comparison) -> Comparison:
     """Return a comparison with None, or nothing, for every optional part that it lacks."""
     strategies = {name: dict.fromkeys(OPTIONAL) | s for name, s in comparison["strategies"].items()}
     pairs = [{"better": None} | pair for pair in comparison["pairs"]]
-    return {"seeds": 1, "confidence": 0.95, "crossovers": []} | comparison | {"strategies": strategies, "pairs": pairs}
+    missing = {"seeds": 1, "confidence": 0.95, "crossovers": [], "ranking": None}
+    return missing | comparison | {"strategies": strategies, "pairs": pairs}
 
 
 def cost_rows(comparison: Comparison) -> list[tuple[str, Cells]]:
@@ -196,6 +197,18 @@ def headline(comparison: Comparison, verdict: dict[str, Any]) -> tuple[str, str]
     }
     said = ", ".join(f"{words} {listed(found)}" for words, found in parts.items() if found)
     return f"Use {name}.", f"{sure} {said}."
+
+
+MANY_CROSSINGS = 6  # pairs of curves, above which those with the recommended strategy come first
+
+
+def crossings(comparison: Comparison) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Return where curves cross, by the metric that decides; of many pairs, the recommended one's, then the others."""
+    found = [c for c in comparison.get("crossovers", ()) if c["metric"] == comparison["metric"]]
+    if len(found) <= MANY_CROSSINGS:
+        return found, []
+    own = [c for c in found if comparison["recommended"] in (c["a"], c["b"])]
+    return own, [c for c in found if c not in own]
 
 
 def law_sentences(comparison: Comparison) -> list[str]:

@@ -27,12 +27,15 @@ def main(argv: Sequence[str] | None = None) -> None:
     from pipeline.report.plots import metrics
     from pipeline.report.publish import Places, publish
     from pipeline.verdict.advice import advise
-    from pipeline.verdict.claims import claims
+    from pipeline.verdict.claims import claims, note
 
     watch, root = Stopwatch(), args.params.resolve().parent
-    measured = outcomes.measured(params.enabled, args.trained, args.tuned, args.times)
+    measured = outcomes.measured(list(params.arms), args.trained, args.tuned, args.times)
     compared = gather(measured, read_json(args.data), params.compare)
-    verdict = advise(compared, params.constraints, measured.timings) | {"claims": claims(compared)}
+    verdict = advise(compared, params.constraints, measured.timings) | {
+        "claims": claims(compared),
+        "claims_note": note(compared),
+    }
     write_json(args.out, compared)
     write_json(args.verdict, verdict)
     about = provenance.about(root, args.test / data.MANIFEST)

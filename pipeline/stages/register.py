@@ -38,7 +38,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     with tracker.stage(key, "register", {"stage": "register"}) as run:
         registry = Registry(root, wanted.model)
         promoted = winner if gate["passed"] else None
-        versions = _add(registry, run, folders, keys, dataset["digest"], promoted)
+        tags = {name: {KEY: keys[name], "strategy": name, "backbone": found["recipe"]["backbone"],
+                       "data": dataset["digest"]} for name, found in compared["strategies"].items()}  # fmt: skip
+        versions = _add(registry, run, folders, tags, promoted)
         champion = registry.champion()
         write_json(args.out, {"model": wanted.model, "winner": winner, "gate": gate, "champion": champion,
                               "versions": _described(versions, keys, champion)})  # fmt: skip
@@ -47,13 +49,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     print(_closing(wanted.model, winner, gate, champion))
 
 
-def _add(registry: Registry, run: str, folders: dict[str, Path], keys: dict[str, str], data: str,
+def _add(registry: Registry, run: str, folders: dict[str, Path], tags: dict[str, dict[str, str]],
          promoted: str | None) -> dict[str, int]:  # fmt: skip
     """Register every strategy's model, and point `champion` at the promoted one's; return the versions."""
     versions = {}
     for name, folder in folders.items():
         aliases = [f"best-{name}", *([CHAMPION] if name == promoted else [])]
-        versions[name] = registry.add(run, folder, aliases, {KEY: keys[name], "strategy": name, "data": data})
+        versions[name] = registry.add(run, folder, aliases, tags[name])
     return versions
 
 

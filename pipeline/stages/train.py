@@ -16,7 +16,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = arguments(__doc__, dev="folder of train and valid", test="folder of test", tuned="the strategy's result "
                        "of tune", work="folder for features and units", out="folder for <strategy>.json and .csv",
                        model="folder for the best seed's model", timings="file for timings")  # fmt: skip
-    parser.add_argument("strategy", help="a row of `strategies` in params.yaml")
+    parser.add_argument("strategy", help="a row of `strategies` in params.yaml, or an arm: <row>-<backbone>")
     args = parser.parse_args(argv)
     params = parameters.load(args.params)
     quiet()
@@ -35,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     recipe = Recipe(**tuned["recipe"])
     key = digest({"recipe": recipe, "train": params.train, "test": test.digest, **setting.identity()})
     dataset = tracking.Dataset(params.data.name, images.digest, str(args.dev))
-    tags = {"stage": "train", "strategy": args.strategy}
+    tags = {"stage": "train", "strategy": args.strategy, "backbone": recipe.backbone}
     planned = retraining.plan(recipe, params.train)
     with alone(args.work / f"train-{args.strategy}.lock"):
         tracker = tracking.MlflowTracker(args.params.resolve().parent, params.tracking.experiment, dataset)

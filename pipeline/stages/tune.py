@@ -14,7 +14,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Run the stage."""
     parser = arguments(__doc__, dev="folder of train and valid", work="folder for features, units and studies",
                        out="folder for <strategy>.json and .csv", timings="file for timings")  # fmt: skip
-    parser.add_argument("strategy", help="a row of `strategies` in params.yaml")
+    parser.add_argument("strategy", help="a row of `strategies` in params.yaml, or an arm: <row>-<backbone>")
     args = parser.parse_args(argv)
     params = parameters.load(args.params)
     row = params.strategy(args.strategy)
@@ -32,6 +32,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     key = search.study_key(row, params.search, setting.identity())
     dataset = tracking.Dataset(params.data.name, setting.dev.digest, str(args.dev))
     tags = {"stage": "tune", "strategy": args.strategy, "seed": str(params.search.seed)}
+    tags["backbone"] = str(row.recipe.get("backbone", "searched"))
     with alone(args.work / f"tune-{args.strategy}.lock"):
         tracker = tracking.MlflowTracker(args.params.resolve().parent, params.tracking.experiment, dataset)
         study = search.open_study(args.work / "optuna.db", f"{args.strategy}-{key}")

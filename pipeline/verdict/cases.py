@@ -1,6 +1,7 @@
 """What the claims ask of a comparison: strategies by what their recipes say, never by name."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -34,12 +35,39 @@ def kind(recipe: dict[str, Any]) -> str | None:
     return FRESH if recipe["cut"] in ("input", 0) else None
 
 
+def by_kind(comparison: Comparison) -> dict[str, list[str]]:
+    """Return the strategies of each kind, the best mean on validation first."""
+    found: dict[str, list[str]] = {}
+    for name in ranked(comparison, comparison["strategies"], "valid"):
+        if (of := kind(comparison["strategies"][name]["recipe"])) is not None:
+            found.setdefault(of, []).append(name)
+    return found
+
+
+def alike(comparison: Comparison, kinds: Sequence[str], fields: Sequence[str]) -> dict[str, str]:
+    """Return a strategy of each of these kinds such that `fields` of their recipes agree, or none.
+
+    Of several such sets it is that with the best mean on validation, and in it the best of each kind.
+    """
+    sets: dict[tuple[Any, ...], dict[str, str]] = {}
+    of = {name: of for of, names in by_kind(comparison).items() if of in kinds for name in names}
+    for name in ranked(comparison, of, "valid"):
+        recipe = comparison["strategies"][name]["recipe"]
+        sets.setdefault(tuple(recipe[field] for field in fields), {}).setdefault(of[name], name)
+    return next((found for found in sets.values() if len(found) == len(kinds)), {})
+
+
 @dataclass(frozen=True)
 class Case:
-    """A comparison seen by kind: of several strategies of a kind, the best mean on validation."""
+    """A comparison seen by kind. Of several strategies of a kind one stands for it: the best mean on validation.
+
+    A frozen and a fine-tuned backbone are the same one where they can be: claims are about what is done with a
+    backbone, not about which it is.
+    """
 
     comparison: Comparison
     timings: dict[str, Any]
+    chosen: dict[str, str] | None = None  # by kind, in place of what this class would choose
 
     @property
     def metric(self) -> str:
@@ -48,10 +76,11 @@ class Case:
 
     @cached_property
     def names(self) -> dict[str, str]:
-        """Return strategies by kind."""
-        strategies = self.comparison["strategies"]
-        order = ranked(self.comparison, strategies, "valid")
-        return {found: n for n in reversed(order) if (found := kind(strategies[n]["recipe"])) is not None}
+        """Return the strategy that stands for each kind."""
+        if self.chosen is not None:
+            return self.chosen
+        best = {of: names[0] for of, names in by_kind(self.comparison).items()}
+        return best | alike(self.comparison, (HEADS, TUNED), ("backbone",))
 
     def name(self, kind: str) -> str:
         """Return the strategy of a kind."""
@@ -67,6 +96,27 @@ class Case:
         if lacking:
             raise Missing(f"Not compared: {listed(lacking)}. Add such a strategy to `enabled` in params.yaml.")
         return list(kinds)
+
+    def of_one_model(self, *kinds: str) -> "Case":
+        """Return the case with these kinds on the same backbone at the same image size, where there are such."""
+        return replace(self, chosen=self.names | alike(self.comparison, kinds, ("backbone", "image_size")))
+
+    def on_another_backbone(self, kind: str, than: str) -> "Case":
+        """Return the case with a kind on another backbone than a second kind's, where there is such a one."""
+        strategies, taken = self.comparison["strategies"], self.model(than)[0]
+        names = [n for n in by_kind(self.comparison)[kind] if strategies[n]["recipe"]["backbone"] != taken]
+        return replace(self, chosen=self.names | {kind: [*names, self.names[kind]][0]})
+
+    def note(self) -> str:
+        """Say which strategies the claims are about where there are several of a kind; else nothing."""
+        several = {of: len(names) for of, names in by_kind(self.comparison).items()}
+        if max(several.values(), default=1) == 1:
+            return ""
+        shown = [self.names[of] + (f" (of {count})" if count > 1 else "") for of, count in several.items()]
+        return (
+            "Several strategies are of one kind. The claims are about the best of each on validation, frozen and "
+            f"fine-tuned on one backbone where that can be: {listed(shown)}, unless the evidence names another."
+        )
 
     def best(self, *kinds: str) -> str:
         """Return the kind with the best mean on validation."""
@@ -131,7 +181,7 @@ class Case:
         measured = sizes(self.comparison)
         if not measured:
             raise Missing("No learning curve was measured. Add fractions to train.fractions in params.yaml.")
-        return Case(at_images(self.comparison, measured[0]), {}), measured[0]
+        return Case(at_images(self.comparison, measured[0]), {}, self.names), measured[0]
 
     @cached_property
     def transfer(self) -> list[tuple[str, float, float]]:

@@ -30,6 +30,11 @@ def claims(comparison: Comparison, timings: dict[str, Any] | None = None) -> lis
     return found
 
 
+def note(comparison: Comparison) -> str:
+    """Say which strategies the claims are about where there are several of a kind; else nothing."""
+    return Case(comparison, {}).note()
+
+
 def _claim(text: str) -> Callable[[Rule], Rule]:
     def add(rule: Rule) -> Rule:
         CLAIMS.append((text, rule))
@@ -116,6 +121,7 @@ def _fine_tuning_costs(case: Case) -> Finding:
     one image through each network, for which the size of the network does not matter.
     """
     case.need(HEADS, TUNED, FRESH)
+    case = case.of_one_model(HEADS, TUNED, FRESH)
     tuned, fresh = case.train(TUNED), case.train(FRESH)
     evidence = (f"{case.name(TUNED)} takes {flops(tuned)} to train; {case.name(HEADS)} takes "
                 f"{case.compared(HEADS, TUNED)}, {case.name(FRESH)} {case.compared(FRESH, TUNED)}.")  # fmt: skip
@@ -153,7 +159,8 @@ def _best_when_related(case: Case) -> Finding:
 
 @_claim("A compact network from scratch is smaller and faster than a big pretrained one.")
 def _compact(case: Case) -> Finding:
-    """Compares scratch with the better pretrained approach, if the backbones differ.
+    """Compares scratch with the better pretrained approach, if the backbones differ; of several from scratch, one
+    with another backbone.
 
     Supported: its file is smaller, it takes fewer FLOPs to predict, and less time where latency was measured.
     Contradicted: it is not smaller, or it takes as many FLOPs and no less time. Cannot be told: the same backbone, or
@@ -161,6 +168,7 @@ def _compact(case: Case) -> Finding:
     """
     case.need(FRESH)
     big = case.best(*(case.present(HEADS, TUNED) or case.need(HEADS, TUNED)))
+    case = case.on_another_backbone(FRESH, big)
     small_mb, big_mb = (case.cost(kind, "model_bytes") / 1e6 for kind in (FRESH, big))
     less, more = (case.cost(kind, "predict_flops") for kind in (FRESH, big))
     evidence = " and ".join(

@@ -2,14 +2,19 @@ import re
 import xml.etree.ElementTree as ET
 from itertools import pairwise
 
+import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.text import Text
 from PIL import Image
 
-from pipeline.report import curve_figures, drawing, figures, page, search_figures, tables
+from pipeline.evidence.ranking import ranking
+from pipeline.report import curve_figures, drawing, figures, page, ranking_figure, search_figures, tables
+from tests.example import STRATEGIES, TRANSFER, comparison
 from tests.reports import inputs, trials
 
 
@@ -198,3 +203,64 @@ def test_what_goes_with_the_ranks_is_found():
     table["head"] = np.where(np.arange(40) < 20, "linear", "mlp")
     assert search_figures.association(table)["head"] == pytest.approx(0.75, abs=0.02)
     assert search_figures.association(table[:7]) == {}
+
+
+# Many arms with long names
+
+ARMS = [f"{row}-{name}" for row in ("finetune", "frozen") for name in ("efficientnet_lite1", "resnet50_of_mine", "vit")]
+
+
+@pytest.fixture(scope="module")
+def seven():
+    """Return a comparison of two strategies on three backbones each and one more, and the figures of it."""
+    backbones = {name: name.partition("-")[2] for name in ARMS}
+    rows = {
+        name: {"backbone": backbones[name], "cut": "head" if n > 2 else 3, "accuracy": 0.8 + 0.02 * n,
+               "train_flops": (n + 1) * 1e12, "predict_flops": (n % 3 + 1) * 1e9,
+               "transfer": {**TRANSFER, "log_me": 0.1 * (n % 3), "ridge_accuracy": 0.7 + 0.05 * (n % 3)}}
+        for n, name in enumerate(ARMS)
+    }  # fmt: skip
+    found = comparison(rows | {"scratch": STRATEGIES["scratch"]})
+    found["crossovers"] = [c | {"images": 300.0, "ci95": [200.0, 500.0]} for c in found["crossovers"]]
+    found["ranking"] = ranking(found)
+    return found, page.pictures(found, {name: trials(n) for n, name in enumerate(found["strategies"])})
+
+
+@pytest.mark.parametrize("width", [drawing.WIDE, drawing.NARROW])
+def test_seven_arms_with_long_names_are_all_named_within_each_figure(seven, width):
+    for name in ("accuracy_cost", "learning_curves", "pairs", "ranking", "reliability", "search"):
+        with mpl.rc_context(drawing.STYLE):
+            figure = seven[1][name].draw(width)
+            FigureCanvasAgg(figure).draw()
+        words = [text for text in figure.findobj(Text) if text.get_visible() and text.get_text().strip()]
+        said = "".join(text.get_text() for text in words).replace("\n", "")
+        assert [arm for arm in ARMS if arm not in said] == [], name
+        boxes = {text.get_text(): text.get_window_extent() for text in words if any(a in text.get_text() for a in ARMS)}
+        assert [text for text, box in boxes.items() if box.x0 < -2 or box.x1 > figure.bbox.x1 + 2] == [], name
+
+
+def test_few_crossings_are_drawn_and_the_recommended_ones_are_told_first(seven):
+    found = seven[0]
+    own, others = tables.crossings(found)
+    assert len(own) == 6
+    assert len(others) == 15
+    assert all(found["recommended"] in (c["a"], c["b"]) for c in own)
+    with mpl.rc_context(drawing.STYLE):
+        figure = seven[1]["learning_curves"].draw(drawing.WIDE)
+    drawn = [text for text in figure.findobj(Text) if "\N{MULTIPLICATION SIGN}" in text.get_text()]
+    assert len(drawn) == curve_figures.MOST_CROSSINGS
+    small = comparison()
+    assert tables.crossings(small) == (small["crossovers"], [])
+
+
+def test_the_ranking_is_told_in_words_and_not_drawn_of_one_backbone(seven):
+    picture = seven[1]["ranking"]
+    for row in seven[0]["ranking"]["backbones"]:
+        assert f"{row['backbone']}: LogME {row['scores']['log_me']:.3f}" in picture.text
+    assert seven[0]["ranking"]["said"] in picture.text
+    assert ranking_figure.ranking(comparison() | {"ranking": None}) is None
+
+
+def test_names_are_broken_after_hyphens_alone():
+    assert drawing.broken("frozen", 4) == "frozen"
+    assert drawing.broken("finetune-resnet50_of_mine", 16) == "finetune-\nresnet50_of_mine"

@@ -6,7 +6,10 @@ from html.parser import HTMLParser
 
 import pytest
 
+from pipeline.evidence.ranking import ranking
 from pipeline.report import page, tables
+from pipeline.report.markdown import markdown
+from tests.example import TRANSFER
 from tests.reports import inputs
 
 EVIL = ["<script>alert(1)</script>", 'a|b "quoted" & <i>more</i>', "values"]
@@ -189,3 +192,24 @@ def test_pretrained_features_are_shown_beside_raw_pixels():
     assert "leave-one-out accuracy of a linear classifier" in page
     assert '<td class="num">0.851</td><td class="num">0.781</td>' in page
     assert '<td class="num">\u22120.380</td><td class="num">\u2013</td>' in page
+
+
+def test_backbones_that_were_ranked_have_a_section_with_what_came_of_them():
+    given = inputs(strategies=4)
+    for number, strategy in enumerate(given.comparison["strategies"].values()):
+        strategy["recipe"] |= {
+            "backbone": f"net-{number // 2}",
+            "weights": "pretrained",
+            "cut": (3, "head")[number % 2],
+        }
+        strategy["transfer"] = TRANSFER | {"log_me": 0.1 + number // 2}
+    assert 'id="ranking"' not in given.page()
+    given.comparison["ranking"] = ranking(given.comparison)
+    given.verdict["claims_note"] = "Of several, the claims are about two."
+    for text in (given.page(), markdown(given.comparison, given.verdict, {}, "report.html")):
+        assert "Which backbone: foretold and found" in text
+        section = text.split("Which backbone: foretold and found")[-1]
+        assert section.index("net-1") < section.index("net-0")
+        assert "right by luck every other time" in section
+        assert given.verdict["claims_note"] in text
+    assert Checked(given.page()).wrong == []

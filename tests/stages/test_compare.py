@@ -108,6 +108,7 @@ def test_learning_curves_calibration_and_transferability_are_part_of_it(compared
         assert len(strategy["calibration"]["temperature"]) == 2
         assert (strategy["transfer"] is None) == (strategy["recipe"]["weights"] == "random"), name
     assert [(found["a"], found["b"]) for found in compared["crossovers"]] == [tuple(STRATEGIES)]
+    assert compared["ranking"] is None  # of a single pretrained backbone
 
 
 def test_the_verdict_follows_from_the_comparison_and_answers_every_claim(compared, advice):

@@ -105,7 +105,7 @@ def test_every_run_leads_back_to_code_data_strategy_and_seed(chain):
         assert {"git_commit", "dvc_lock", "data", "stage"} <= set(run.data.tags), name
         assert run.inputs.dataset_inputs[0].dataset.name == "tiny"
         if "seed" in name or "trial" in name:
-            assert {"strategy", "seed"} <= set(run.data.tags), name
+            assert {"strategy", "backbone", "seed"} <= set(run.data.tags), name
             assert run.data.tags["data"] == digest
 
 
