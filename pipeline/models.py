@@ -8,8 +8,7 @@ import torch
 from safetensors.torch import save
 from torch import nn
 
-from pipeline.backbones import load_pretrained
-from pipeline.catalog import BACKBONES
+from pipeline.backbones import PACKAGED, Shelf
 from pipeline.data import ImageSet
 from pipeline.network import describe
 from pipeline.recipe import Recipe
@@ -18,15 +17,15 @@ from pipeline.seeding import derive
 from pipeline.serving import Network, make_head
 
 
-def build(recipe: Recipe, images: ImageSet, seed: int) -> Network:
+def build(recipe: Recipe, images: ImageSet, seed: int, shelf: Shelf = PACKAGED) -> Network:
     """Make a recipe's network: random weights from the seed, then the pretrained ones where the recipe says so."""
-    backbone = BACKBONES[recipe.backbone]
+    backbone = shelf.backbone(recipe.backbone)
     spec = describe(recipe, backbone, images.classes, images.size, images.channels, ("identity",))
     torch.manual_seed(derive("init", seed))
     network = Network(spec)
     network.head = new_head(recipe, images, seed, network.backbone.num_features)
     if recipe.weights == "pretrained":
-        load_pretrained(network.backbone, backbone)
+        shelf.load(recipe.backbone, network.backbone)
     return network.to(memory_format=torch.channels_last) if backbone.channels_last else network
 
 

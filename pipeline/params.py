@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import Field, ValidationError, model_validator
 
+from pipeline import catalog
 from pipeline.constraints import Constraints
 from pipeline.errors import UserError
 from pipeline.recipe import Recipe
@@ -14,6 +15,7 @@ from pipeline.settings import Section, explain
 
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 View = Literal["identity", "hflip", "vflip", "rot180", "rot90", "rot270", "transpose", "antitranspose"]
+Positive = Annotated[float, Field(gt=0)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
 
 
@@ -61,7 +63,11 @@ class Strategy(Section):
 
     def cuts(self) -> tuple[Any, ...]:
         """Return every cut that a trial of this strategy may ask for."""
-        return self.space["cut"].ends() if "cut" in self.space else (self.recipe["cut"],)
+        return self.values("cut")
+
+    def values(self, key: str) -> tuple[Any, ...]:
+        """Return every choice, or both ends of the range, that a trial may have for a key that a recipe must have."""
+        return self.space[key].ends() if key in self.space else (self.recipe[key],)
 
     @model_validator(mode="after")
     def _valid_recipes(self) -> "Strategy":
@@ -103,6 +109,16 @@ class Data(Section):
     name: Name
     path: str  # a folder, or a .npz file; README: Your own images
     label: str = "label"  # the column to learn
+
+
+class Entry(Section):
+    """Describe a backbone of the user's own: an architecture that a library has, and where its weights are."""
+
+    architecture: str  # a name as a recipe's `backbone` may have it
+    weights: str | None = None  # a file (.pt, .pth, .safetensors); None: those that the architecture's name means
+    mean: tuple[float, float, float] | None = None  # of the images that the weights were trained on, in [0, 1]
+    std: tuple[Positive, Positive, Positive] | None = None
+    licence: str | None = None  # of the weights
 
 
 class Prepare(Section):
@@ -209,6 +225,7 @@ class Params(Section):
     register_: Register = Field(alias="register")
     runtime: Runtime
     tracking: Tracking
+    catalog: dict[Name, str | Entry] = {}  # names for backbones, beside `catalog.BACKBONES`
     enabled: tuple[Name, ...] = Field(min_length=1)
     strategies: dict[Name, Strategy]
 
@@ -225,6 +242,26 @@ class Params(Section):
                     f"strategies.{name}: image_size {size} is more than prepare.image_size "
                     f"({self.prepare.image_size}), the size the images are packed at"
                 )
+        return self
+
+    @property
+    def own(self) -> dict[str, Any]:
+        """Return `catalog` as `catalog.resolve` takes it."""
+        return {name: entry.model_dump() if isinstance(entry, Entry) else entry for name, entry in self.catalog.items()}
+
+    @model_validator(mode="after")
+    def _known_backbones(self) -> "Params":
+        for name in self.catalog:
+            if name in catalog.BACKBONES:
+                raise ValueError(f"catalog.{name}: a packaged backbone has that name; choose another")
+            catalog.resolve(name, self.own)
+        for name, row in self.strategies.items():
+            for values in product(*(row.values(key) for key in ("backbone", "weights", "cut"))):
+                try:
+                    recipe = Recipe.model_construct(**dict(zip(("backbone", "weights", "cut"), values)))
+                    recipe.check(catalog.resolve(recipe.backbone, self.own))
+                except ValueError as error:
+                    raise ValueError(f"strategies.{name}: {recipe.backbone}: {error}") from None
         return self
 
     @staticmethod

@@ -5,14 +5,14 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from pipeline.catalog import BACKBONES
+from pipeline.catalog import BACKBONES, FORMS, Backbone, is_well_formed
 from pipeline.settings import Section
 
 
 class Recipe(Section):
     """Say everything that training one network needs, beside the data and the seed."""
 
-    backbone: str
+    backbone: str  # one of `catalog.BACKBONES`, of the forms that `catalog.resolve` knows, or a key of `catalog`
     weights: Literal["pretrained", "random"]
     # Where the gradient stops: `head` trains the head alone, `input` trains all,
     # k trains the stages from number k on (0 is the same as `input`).
@@ -43,19 +43,20 @@ class Recipe(Section):
     @field_validator("backbone")
     @classmethod
     def _known(cls, name: str) -> str:
-        if name not in BACKBONES:
-            raise ValueError(f"no such backbone; choose one of {', '.join(sorted(BACKBONES))}")
+        if not is_well_formed(name):
+            raise ValueError(f"no such backbone; choose one of {', '.join(sorted(BACKBONES))}; or {FORMS}")
         return name
 
     @model_validator(mode="after")
-    def _has_that_stage(self) -> "Recipe":
-        stages = BACKBONES[self.backbone].stages
-        if isinstance(self.cut, int) and self.cut > stages:
-            raise ValueError(f"cut: {self.backbone} has {stages} stages; use 0 to {stages}, `input` or `head`")
+    def _fits(self) -> "Recipe":
+        if self.backbone in BACKBONES:
+            self.check(BACKBONES[self.backbone])
         return self
 
-    @model_validator(mode="after")
-    def _has_weights(self) -> "Recipe":
-        if self.weights == "pretrained" and BACKBONES[self.backbone].package is None:
+    def check(self, backbone: Backbone) -> None:
+        """Raise ValueError where the backbone has not the stage or the weights that are asked for."""
+        stages = backbone.stages
+        if stages is not None and isinstance(self.cut, int) and self.cut > stages:
+            raise ValueError(f"cut: {self.backbone} has {stages} stages; use 0 to {stages}, `input` or `head`")
+        if self.weights == "pretrained" and not backbone.has_weights:
             raise ValueError(f"backbone {self.backbone!r} has no pretrained weights; use `weights: random`")
-        return self

@@ -1,0 +1,134 @@
+"""Backbones that no package of this project holds, brought from where their names say they are and written down."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import timm
+import torch
+import torchvision
+from safetensors.torch import save
+from torch import nn
+
+from pipeline import downloads
+from pipeline.backbones import about
+from pipeline.catalog import Backbone, Own, folder_of, resolve
+from pipeline.checkpoints import Tensors, fit, read
+from pipeline.errors import UserError
+from pipeline.network import describe, place, stages
+from pipeline.recipe import Recipe
+from pipeline.records import atomic, digest, file_digest, read_json, write_json
+from pipeline.registry import fetch
+from pipeline.serving import Network
+
+PIXELS = 224  # of the images for which a network is made where its weights do not say
+
+
+@dataclass(frozen=True)
+class Ask:
+    """What strategies want of one backbone."""
+
+    name: str
+    pretrained: bool  # by any of them
+    cuts: Mapping[str, Sequence[int | str]]  # by strategy
+
+
+@dataclass(frozen=True)
+class _Found:
+    backbone: Backbone
+    tensors: Tensors | None = None
+    source: str = ""
+    notes: tuple[str, ...] = ()
+
+
+def bring(ask: Ask, own: Own, root: Path, out: Path) -> dict[str, str]:
+    """Write `about.json`, and `model.safetensors` where weights are asked for; return the entry of the index.
+
+    Paths of files are relative to `root`. Raise UserError for what the user can mend: an unknown network, a file that
+    does not fit, no network connection, a cut past the end.
+    """
+    found = _found(ask, resolve(ask.name, own), root)
+    network = _network(ask, found.backbone)
+    backbone = replace(found.backbone, stages=len(stages(network)) - 1, channels_last=_dense(network.backbone))
+    for strategy, cuts in ask.cuts.items():
+        for cut in cuts:
+            try:
+                place(network, cut)
+            except UserError as error:
+                raise UserError(f"strategies.{strategy}: {ask.name}: {error}") from None
+    folder = out / folder_of(ask.name)
+    notes, sha256, size = list(found.notes), None, None
+    if ask.pretrained and not backbone.package:
+        fitted = fit(found.source, found.tensors or {}, network.backbone.state_dict(),
+                     _classifier(backbone, network.backbone), f"{backbone.library}/{backbone.architecture}")  # fmt: skip
+        if fitted.dropped and (backbone.origin or "").startswith("file:"):
+            notes.append(f"left out, as the source's own classifier: {', '.join(fitted.dropped[:10])}")
+        path = folder / "model.safetensors"
+        with atomic(path) as temporary:
+            temporary.write_bytes(save({name: tensor.contiguous() for name, tensor in fitted.tensors.items()}))
+        sha256, size = file_digest(path), path.stat().st_size
+    for note in notes:
+        print(f"{ask.name}: {note}")
+    told = about(backbone, name=ask.name, source=found.source, notes=notes, sha256=sha256, bytes=size)
+    write_json(folder / "about.json", told)
+    return {"folder": folder.name, "digest": digest(told)}
+
+
+def _found(ask: Ask, backbone: Backbone, root: Path) -> _Found:
+    """Return a backbone with all that its origin tells of it, and the tensors of its file, not matched yet."""
+    kind, _, rest = (backbone.origin or "").partition(":")
+    if kind == "models":
+        return _registered(root, backbone)
+    if backbone.package or backbone.origin is None:
+        return _Found(backbone)
+    backbone = downloads.described(backbone)
+    if not ask.pretrained:
+        return _Found(backbone)
+    if kind == "file":
+        path = root / rest
+        outside = not path.resolve().is_relative_to(root.resolve())
+        note = f"{rest} is outside of this folder: whoever repeats the run needs it too"
+        return _Found(backbone, read(path, "name another file in `catalog`"), rest, (note,) if outside else ())
+    brought = downloads.bring(backbone)
+    return _Found(backbone, brought.tensors, brought.source, (brought.note,) if brought.note else ())
+
+
+def _registered(root: Path, backbone: Backbone) -> _Found:
+    """Return what a registered model of ours was made from, and its tensors."""
+    with fetch(root, backbone.origin or "") as (version, folder):
+        spec = read_json(folder / "model.json")
+        tensors = read(folder / "model.safetensors", "register the model again")
+    ours = {"architecture", "options", "mean", "std", "image_size"}
+    if not isinstance(spec, dict) or not ours <= spec.keys():
+        raise UserError(f"{backbone.origin}: its model.json lacks {', '.join(sorted(ours - set(spec)))}; name a model "
+                        "that this pipeline registered")  # fmt: skip
+    made = replace(backbone, architecture=spec["architecture"], library=spec.get("library", "timm"),
+                   options=spec["options"], mean=tuple(spec["mean"]), std=tuple(spec["std"]), size=spec["image_size"],
+                   interpolation="bilinear", origin=version)  # fmt: skip
+    return _Found(made, tensors, version)
+
+
+def _network(ask: Ask, backbone: Backbone) -> Network:
+    """Return a backbone's network without its weights: tensors that have a shape and no content."""
+    plain = {"weights": "random", "cut": "input", "epochs": 1, "learning_rate": 0.1}
+    recipe = Recipe(backbone=ask.name, image_size=backbone.size or PIXELS, **plain)
+    spec = describe(recipe, backbone, ("a", "b"), recipe.image_size, 3, ("identity",))
+    with torch.device("meta"):
+        return Network(spec)
+
+
+def _dense(backbone: nn.Module) -> bool:
+    """Say whether a network is one of convolutions over all channels, which run faster channels last."""
+    convolutions = [module for module in backbone.modules() if isinstance(module, nn.Conv2d)]
+    return len(convolutions) > 1 and all(module.groups == 1 for module in convolutions)
+
+
+def _classifier(backbone: Backbone, headless: nn.Module) -> set[str]:
+    """Return what the names of the tensors begin with that a library's complete network has and its backbone lacks."""
+    with torch.device("meta"):
+        if backbone.library == "torchvision":
+            whole: Any = torchvision.models.get_model(backbone.architecture)
+        else:
+            whole = timm.create_model(backbone.architecture, **backbone.options)
+    return {name.split(".")[0] for name in whole.state_dict().keys() - headless.state_dict().keys()}
