@@ -10,24 +10,30 @@ from typing import Any
 
 from torch import nn
 
-from pipeline.catalog import BACKBONES, Backbone, folder_of
+from pipeline.catalog import BACKBONES, Backbone, folder_of, resolve
 from pipeline.checkpoints import Tensors, read
 from pipeline.errors import UserError
 from pipeline.recipe import Recipe
 from pipeline.records import digest, read_json
+from pipeline.serving import load_tensors
 
 AGAIN = "bring it again: uv run dvc repro -f weights"
 
 
 @dataclass(frozen=True)
 class Shelf:
-    """What stage `weights` has brought: a folder for each backbone that no package of this project holds."""
+    """What stage `weights` has brought: a folder for each backbone that no package of this project holds.
+
+    Without a folder there are the packaged weights, and libraries' networks with random ones.
+    """
 
     folder: Path | None = None
 
     def backbone(self, name: str) -> Backbone:
         """Return a backbone as the stage found it; raise UserError where it has brought none of that name."""
-        return BACKBONES[name] if name in BACKBONES else backbone_from(self._about(name)["backbone"])
+        if name in BACKBONES or self.folder is None:
+            return resolve(name)
+        return backbone_from(self._about(name)["backbone"])
 
     def load(self, name: str, module: nn.Module) -> None:
         """Load a backbone's pretrained weights into its module, in place; raise UserError where they do not fit."""
@@ -41,19 +47,23 @@ class Shelf:
         for key, tensor in own.items():
             if key not in tensors or tensors[key].shape != tensor.shape:
                 shape = tuple(tensors[key].shape) if key in tensors else "missing"
-                raise UserError(f"{path}: {key} is {shape}, {backbone.architecture} needs {tuple(tensor.shape)}; {AGAIN}")
-        module.load_state_dict({key: tensors[key] for key in own})
+                raise UserError(
+                    f"{path}: {key} is {shape}, {backbone.architecture} needs {tuple(tensor.shape)}; {AGAIN}"
+                )
+        load_tensors(module, {key: tensors[key] for key in own})
 
     def identity(self, recipe: Recipe) -> dict[str, Any]:
         """Return what tells a recipe's backbone apart from another of that name; nothing of those in BACKBONES."""
-        if recipe.backbone in BACKBONES:
+        if recipe.backbone in BACKBONES or self.folder is None:
             return {}
         about = self._about(recipe.backbone)
-        return {"backbone": [_described(about["backbone"]), about["sha256"] if recipe.weights == "pretrained" else None]}
+        return {
+            "backbone": [_described(about["backbone"]), about["sha256"] if recipe.weights == "pretrained" else None]
+        }
 
     def digests(self, names: Iterable[str]) -> dict[str, Any]:
         """Return the same for backbones of which weights may be random or pretrained."""
-        found = {name: self._about(name) for name in names if name not in BACKBONES}
+        found = {name: self._about(name) for name in names if name not in BACKBONES and self.folder}
         told = {name: [_described(about["backbone"]), about["sha256"]] for name, about in found.items()}
         return {"backbones": told} if told else {}
 

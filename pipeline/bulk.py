@@ -67,7 +67,15 @@ class _Asked:
 
 def _identity(recipe: Recipe, setting: Setting, seed: int) -> str:
     shape = {name: getattr(recipe, name) for name in SHAPE}
-    return digest({"shape": shape, "seed": seed, "work": str(setting.work), **setting.identity(), **setting.shelf.identity(recipe)})
+    return digest(
+        {
+            "shape": shape,
+            "seed": seed,
+            "work": str(setting.work),
+            **setting.identity(),
+            **setting.shelf.identity(recipe),
+        }
+    )
 
 
 @lru_cache(maxsize=4)  # building the network and counting its operations takes as long as training some heads
@@ -79,7 +87,7 @@ def _trunk(asked: _Asked) -> _Trunk:
     inputs = bench.inputs("head")
     example = first_view(inputs, train[:1]).to(setting.device)
     flops = epochs_flops(network.head, example, 1, len(train), len(valid))
-    return _Trunk(inputs, network.backbone.num_features, train, valid, bench.price(network.head, 0), flops)
+    return _Trunk(inputs, network.features, train, valid, bench.price(network.head, 0), flops)
 
 
 class _Stack:

@@ -57,6 +57,9 @@ _TIMM = re.compile(r"timm/(?P<architecture>[a-z0-9_]+(\.[A-Za-z0-9_]+)?)")
 _REGISTERED = re.compile(r"models:/[A-Za-z0-9][A-Za-z0-9_.-]*(@[A-Za-z0-9_-]+|/[1-9][0-9]*)")
 _FILES = (".pt", ".pth", ".safetensors")
 
+# Of most networks' images, until stage `weights` has asked the library for a network's own.
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
 FORMS = "torchvision/<network>[@<weights>], timm/<network>[.<tag>], models:/<name>@<alias> or models:/<name>/<version>"
 
 
@@ -69,10 +72,10 @@ def resolve(name: str, own: Own | None = None) -> Backbone:
     if name in BACKBONES:
         return BACKBONES[name]
     if found := _TORCHVISION.fullmatch(name):
-        return Backbone(found["architecture"], library="torchvision", licence="BSD-3-Clause",
-                        origin=f"torchvision:{found['weights'] or 'DEFAULT'}")  # fmt: skip
+        return Backbone(found["architecture"], library="torchvision", mean=IMAGENET_MEAN, std=IMAGENET_STD,
+                        licence="BSD-3-Clause", origin=f"torchvision:{found['weights'] or 'DEFAULT'}")  # fmt: skip
     if found := _TIMM.fullmatch(name):
-        return Backbone(found["architecture"], origin="timm", licence="unknown")
+        return Backbone(found["architecture"], origin="timm", mean=IMAGENET_MEAN, std=IMAGENET_STD, licence="unknown")
     if _REGISTERED.fullmatch(name):
         return Backbone("", origin=name, licence="unknown")
     if name in own:
@@ -93,6 +96,14 @@ def folder_of(name: str) -> str:
     return name.replace(":/", ".").replace("/", ".")
 
 
+def told(name: str, own: Own) -> dict[str, Any]:
+    """Return what the user says of a backbone of the user's own, and what a library says does not change."""
+    entry = own.get(name, "")
+    if isinstance(entry, str):
+        return {}
+    return {key: entry[key] for key in ("mean", "std", "licence") if entry.get(key) is not None}
+
+
 def _plain(name: str, other: str) -> Backbone:
     if re.fullmatch(OWN_NAME, other) and other not in BACKBONES:
         raise ValueError(f"catalog.{name}: {other!r} is no backbone; use one of {', '.join(sorted(BACKBONES))}; or "
@@ -106,7 +117,7 @@ def _plain(name: str, other: str) -> Backbone:
 def _own(name: str, entry: Mapping[str, Any]) -> Backbone:
     """Return a backbone whose architecture is another's, and whose weights may be a file."""
     base, file = _plain(name, entry["architecture"]), entry.get("weights")
-    changes = {key: entry[key] for key in ("mean", "std", "licence") if entry.get(key) is not None}
+    changes = told(name, {name: entry})
     if file is None:
         return replace(base, **changes)
     if not base.architecture:

@@ -63,13 +63,8 @@ def _torchvision(backbone: Backbone) -> Backbone:
 
 def _told(backbone: Backbone, mean: Any, std: Any, size: int, interpolation: str, origin: str,
           licence: str | None) -> Backbone:  # fmt: skip
-    """Return a backbone with what its library says, except where the user has said otherwise."""
-    said = {"size": size, "interpolation": interpolation}
-    plain = Backbone("")
-    if backbone.mean == plain.mean:
-        said["mean"] = mean
-    if backbone.std == plain.std:
-        said["std"] = std
+    """Return a backbone with what its library says of it, and of its weights if they are the library's."""
+    said = {"size": size, "interpolation": interpolation, "mean": mean, "std": std}
     if not (backbone.origin or "").startswith("file:"):
         said["origin"] = origin
         said["licence"] = licence or backbone.licence
@@ -81,7 +76,9 @@ def _member(backbone: Backbone) -> Any:
     kind, _, name = (backbone.origin or "").partition(":")
     name = name if kind == "torchvision" else "DEFAULT"
     if name not in enum.__members__:
-        raise UserError(f"torchvision/{backbone.architecture} has no weights {name!r}; there are {', '.join(enum.__members__)}")
+        raise UserError(
+            f"torchvision/{backbone.architecture} has no weights {name!r}; there are {', '.join(enum.__members__)}"
+        )
     return enum[name]
 
 

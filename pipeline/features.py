@@ -19,7 +19,8 @@ from pipeline.records import atomic, digest, source_digest
 from pipeline.stem import HalfOverflowError, Pixels, Progress, fill, shapes, storage, weights_digest
 from pipeline.store import Store, reserve, shown
 
-CODE = ("convolution", "devices", "network", "serving", "stem")  # the modules that can change a feature's value
+# The modules that can change a feature's value.
+CODE = ("architectures", "convolution", "devices", "network", "serving", "stages_of", "stem", "tracing")
 
 
 class Cached:

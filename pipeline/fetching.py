@@ -12,17 +12,16 @@ from safetensors.torch import save
 from torch import nn
 
 from pipeline import downloads
+from pipeline.architectures import nominal, unfitted
 from pipeline.backbones import about
-from pipeline.catalog import Backbone, Own, folder_of, resolve
+from pipeline.catalog import Backbone, Own, folder_of, resolve, told
 from pipeline.checkpoints import Tensors, fit, read
 from pipeline.errors import UserError
-from pipeline.network import describe, place, stages
+from pipeline.network import check, describe, place, stages
 from pipeline.recipe import Recipe
 from pipeline.records import atomic, digest, file_digest, read_json, write_json
 from pipeline.registry import fetch
 from pipeline.serving import Network
-
-PIXELS = 224  # of the images for which a network is made where its weights do not say
 
 
 @dataclass(frozen=True)
@@ -50,7 +49,8 @@ def bring(ask: Ask, own: Own, root: Path, out: Path) -> dict[str, str]:
     """
     found = _found(ask, resolve(ask.name, own), root)
     network = _network(ask, found.backbone)
-    backbone = replace(found.backbone, stages=len(stages(network)) - 1, channels_last=_dense(network.backbone))
+    measured = {"stages": len(stages(network)) - 1, "channels_last": _dense(network.backbone)}
+    backbone = replace(found.backbone, **measured, **told(ask.name, own))
     for strategy, cuts in ask.cuts.items():
         for cut in cuts:
             try:
@@ -70,9 +70,9 @@ def bring(ask: Ask, own: Own, root: Path, out: Path) -> dict[str, str]:
         sha256, size = file_digest(path), path.stat().st_size
     for note in notes:
         print(f"{ask.name}: {note}")
-    told = about(backbone, name=ask.name, source=found.source, notes=notes, sha256=sha256, bytes=size)
-    write_json(folder / "about.json", told)
-    return {"folder": folder.name, "digest": digest(told)}
+    entry = about(backbone, name=ask.name, source=found.source, notes=notes, sha256=sha256, bytes=size)
+    write_json(folder / "about.json", entry)
+    return {"folder": folder.name, "digest": digest(entry)}
 
 
 def _found(ask: Ask, backbone: Backbone, root: Path) -> _Found:
@@ -104,18 +104,24 @@ def _registered(root: Path, backbone: Backbone) -> _Found:
         raise UserError(f"{backbone.origin}: its model.json lacks {', '.join(sorted(ours - set(spec)))}; name a model "
                         "that this pipeline registered")  # fmt: skip
     made = replace(backbone, architecture=spec["architecture"], library=spec.get("library", "timm"),
-                   options=spec["options"], mean=tuple(spec["mean"]), std=tuple(spec["std"]), size=spec["image_size"],
-                   interpolation="bilinear", origin=version)  # fmt: skip
+                   options=unfitted(spec["options"]), mean=tuple(spec["mean"]), std=tuple(spec["std"]), size=spec["image_size"],
+                   interpolation=spec.get("interpolation", "bilinear"), origin=version)  # fmt: skip
     return _Found(made, tensors, version)
 
 
 def _network(ask: Ask, backbone: Backbone) -> Network:
     """Return a backbone's network without its weights: tensors that have a shape and no content."""
     plain = {"weights": "random", "cut": "input", "epochs": 1, "learning_rate": 0.1}
-    recipe = Recipe(backbone=ask.name, image_size=backbone.size or PIXELS, **plain)
+    recipe = Recipe(
+        backbone=ask.name, image_size=backbone.size or nominal(backbone.library, backbone.architecture), **plain
+    )
     spec = describe(recipe, backbone, ("a", "b"), recipe.image_size, 3, ("identity",))
-    with torch.device("meta"):
-        return Network(spec)
+    check(spec)
+    try:
+        with torch.device("meta"):
+            return Network(spec)
+    except NotImplementedError:  # it computes with tensors while it is made, as torchvision's RegNet does
+        return Network(spec).to("meta")
 
 
 def _dense(backbone: nn.Module) -> bool:
@@ -126,9 +132,10 @@ def _dense(backbone: nn.Module) -> bool:
 
 def _classifier(backbone: Backbone, headless: nn.Module) -> set[str]:
     """Return what the names of the tensors begin with that a library's complete network has and its backbone lacks."""
-    with torch.device("meta"):
-        if backbone.library == "torchvision":
-            whole: Any = torchvision.models.get_model(backbone.architecture)
-        else:
-            whole = timm.create_model(backbone.architecture, **backbone.options)
+    made: Any = torchvision.models.get_model if backbone.library == "torchvision" else timm.create_model
+    try:
+        with torch.device("meta"):
+            whole = made(backbone.architecture, **backbone.options)
+    except NotImplementedError:  # as above
+        whole = made(backbone.architecture, **backbone.options)
     return {name.split(".")[0] for name in whole.state_dict().keys() - headless.state_dict().keys()}

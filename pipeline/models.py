@@ -10,7 +10,7 @@ from torch import nn
 
 from pipeline.backbones import PACKAGED, Shelf
 from pipeline.data import ImageSet
-from pipeline.network import describe
+from pipeline.network import check, describe
 from pipeline.recipe import Recipe
 from pipeline.records import atomic, write_json
 from pipeline.seeding import derive
@@ -18,12 +18,17 @@ from pipeline.serving import Network, make_head
 
 
 def build(recipe: Recipe, images: ImageSet, seed: int, shelf: Shelf = PACKAGED) -> Network:
-    """Make a recipe's network: random weights from the seed, then the pretrained ones where the recipe says so."""
+    """Make a recipe's network: random weights from the seed, then the pretrained ones where the recipe says so.
+
+    Raise UserError where the architecture cannot take images of the recipe's size, or its weights were not brought.
+    """
     backbone = shelf.backbone(recipe.backbone)
     spec = describe(recipe, backbone, images.classes, images.size, images.channels, ("identity",))
+    if backbone.stages is None:
+        check(spec)
     torch.manual_seed(derive("init", seed))
     network = Network(spec)
-    network.head = new_head(recipe, images, seed, network.backbone.num_features)
+    network.head = new_head(recipe, images, seed, network.features)
     if recipe.weights == "pretrained":
         shelf.load(recipe.backbone, network.backbone)
     return network.to(memory_format=torch.channels_last) if backbone.channels_last else network

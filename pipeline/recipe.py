@@ -8,6 +8,20 @@ from pydantic import Field, field_validator, model_validator
 from pipeline.catalog import BACKBONES, FORMS, Backbone, is_well_formed
 from pipeline.settings import Section
 
+SHARES = {"early": 0.25, "middle": 0.5, "late": 0.75}  # of a backbone's stages that stay as they are
+
+
+def position(cut: int | str, stages: int) -> int:
+    """Return how many of a backbone's stages come before a cut; an int past the end is returned as it is.
+
+    `early`, `middle` and `late` leave at least one stage before them, and one behind them where there are two.
+    """
+    if isinstance(cut, int):
+        return cut
+    if cut in SHARES:
+        return max(1, min(stages - 1, int(stages * SHARES[cut] + 0.5)))
+    return {"input": 0, "head": stages}[cut]
+
 
 class Recipe(Section):
     """Say everything that training one network needs, beside the data and the seed."""
@@ -15,8 +29,9 @@ class Recipe(Section):
     backbone: str  # one of `catalog.BACKBONES`, of the forms that `catalog.resolve` knows, or a key of `catalog`
     weights: Literal["pretrained", "random"]
     # Where the gradient stops: `head` trains the head alone, `input` trains all,
-    # k trains the stages from number k on (0 is the same as `input`).
-    cut: Literal["head", "input"] | Annotated[int, Field(ge=0)]
+    # k trains the stages from number k on (0 is the same as `input`); `early`, `middle` and `late` are
+    # a quarter, half and three quarters of the stages, of any backbone.
+    cut: Literal["head", "input", "early", "middle", "late"] | Annotated[int, Field(ge=0)]
     head: Literal["linear", "mlp"] = "linear"
     hidden: int = Field(256, ge=1)  # width of the mlp head
     # Epochs for which the head alone is fitted on cached features first (LP-FT); 0 starts from a fresh head.

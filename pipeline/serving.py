@@ -8,6 +8,7 @@ functions, so that what is served is what was measured.
 import base64
 import io
 import json
+from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import numpy as np
 import pandas as pd
 import timm
 import torch
+import torchvision
 from PIL import Image, ImageOps, UnidentifiedImageError
 from safetensors.torch import load_file
 from torch import nn
@@ -83,21 +85,22 @@ def apply_view(images: torch.Tensor, view: str) -> torch.Tensor:
 class Preprocess(nn.Module):
     """Turn uint8 images (N, 1 or 3, H, W) into normalised floats (N, 3, size, size)."""
 
-    def __init__(self, size: int, mean: list[float], std: list[float]) -> None:
+    def __init__(self, size: int, mean: list[float], std: list[float], interpolation: str = "bilinear") -> None:
         super().__init__()
-        self.size = size
+        self.size, self.interpolation = size, interpolation
         self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1))
         self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1))
 
     def extra_repr(self) -> str:
         """Show the size, so that networks of different sizes differ in their text too."""
-        return f"size={self.size}"
+        return f"size={self.size}" + ("" if self.interpolation == "bilinear" else f", {self.interpolation}")
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Accept floats in [0, 255] too, as augmented batches are."""
         x = images.to(self.mean.dtype).div(255)
         if x.shape[-1] != self.size:
-            x = F.interpolate(x, size=(self.size, self.size), mode="bilinear", antialias=True)
+            x = F.interpolate(x, size=(self.size, self.size), mode=self.interpolation, antialias=True)
+            x = x.clamp(0, 1) if self.interpolation == "bicubic" else x  # which goes beyond black and white
         return (x.expand(-1, 3, -1, -1) - self.mean) / self.std
 
 
@@ -129,14 +132,48 @@ class Network(nn.Module):
 
     def __init__(self, spec: dict[str, Any]) -> None:
         super().__init__()
-        self.preprocess = Preprocess(spec["image_size"], spec["mean"], spec["std"])
-        self.backbone = timm.create_model(spec["architecture"], num_classes=0, **spec["options"])
-        classes = len(spec["classes"])
-        self.head = make_head(spec["head"], self.backbone.num_features, spec["hidden"], classes, spec["dropout"])
+        self.spec = spec
+        interpolation = spec.get("interpolation", "bilinear")
+        self.preprocess = Preprocess(spec["image_size"], spec["mean"], spec["std"], interpolation)
+        self.backbone, self.features = make_backbone(spec.get("library", "timm"), spec["architecture"], spec["options"])
+        self.head = make_head(spec["head"], self.features, spec["hidden"], len(spec["classes"]), spec["dropout"])
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Return logits."""
         return self.head(self.backbone(self.preprocess(images)))
+
+
+def make_backbone(library: str, architecture: str, options: dict[str, Any]) -> tuple[nn.Module, int]:
+    """Make a network of `timm` or `torchvision` without its classifier; return it and how many features it gives."""
+    if library == "timm":
+        backbone = timm.create_model(architecture, num_classes=0, **options)
+        return backbone, getattr(backbone, "head_hidden_size", None) or backbone.num_features
+    if architecture in ("googlenet", "inception_v3"):
+        options = {"init_weights": True, **options, "aux_logits": False}
+    backbone = torchvision.models.get_model(architecture, weights=None, **options)
+    return backbone, _behead(backbone)
+
+
+def _behead(backbone: nn.Module) -> int:
+    """Replace a torchvision network's classifier, its last linear layer, by nothing; return how wide its input is.
+
+    SqueezeNet classifies with a convolution before it pools.
+    """
+    kinds = (nn.Conv2d,) if type(backbone).__name__ == "SqueezeNet" else (nn.Linear,)
+    path, last = [(path, module) for path, module in backbone.named_modules() if isinstance(module, kinds)][-1]
+    parent, _, name = path.rpartition(".")
+    setattr(backbone.get_submodule(parent), name, nn.Identity())
+    return last.in_channels if isinstance(last, nn.Conv2d) else last.in_features
+
+
+def load_tensors(module: nn.Module, tensors: dict[str, torch.Tensor]) -> None:
+    """Load all tensors of a module of this version of the libraries; raise RuntimeError where they do not fit.
+
+    Some modules ask for the version that PyTorch keeps beside tensors in its own files.
+    """
+    state = OrderedDict(tensors)
+    state._metadata = module.state_dict()._metadata  # type: ignore[attr-defined]
+    module.load_state_dict(state)
 
 
 def make_head(kind: str, features: int, hidden: int, classes: int, dropout: float) -> nn.Sequential:
@@ -154,7 +191,7 @@ class Classifier:
         """Load `model.json` and `model.safetensors` from a folder."""
         self.spec: dict[str, Any] = json.loads((folder / "model.json").read_text(encoding="utf-8"))
         self.network = Network(self.spec)
-        self.network.load_state_dict(load_file(folder / "model.safetensors"))
+        load_tensors(self.network, load_file(folder / "model.safetensors"))
         self.network.eval()
 
     def predict(self, images: Any) -> pd.DataFrame:

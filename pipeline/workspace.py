@@ -20,16 +20,17 @@ from pipeline.errors import UserError
 from pipeline.features import cached
 from pipeline.network import describe, place, stages
 from pipeline.params import Features, Runtime
-from pipeline.recipe import Recipe
+from pipeline.recipe import SHARES, Recipe
 from pipeline.records import Cost, Epoch, atomic, digest, source_digest
 from pipeline.serving import Network
 from pipeline.stem import Pixels
 from pipeline.training import Inputs, first_view, resident
 
 # The modules that can change a unit's result: a test compares them with what `bulk` and `experiment` import.
-CODE = ("augment", "backbones", "bulk", "catalog", "checkpoints", "constraints", "convolution", "cost", "data", "devices", "errors",
-        "experiment", "features", "grouping", "heads", "metrics", "models", "network", "params", "recipe", "records",
-        "seeding", "serving", "settings", "stem", "store", "training", "workspace")  # fmt: skip
+CODE = ("architectures", "augment", "backbones", "bulk", "catalog", "checkpoints", "constraints", "convolution", "cost",
+        "data", "devices", "errors", "experiment", "features", "grouping", "heads", "metrics", "models", "network", "params",
+        "recipe", "records", "seeding", "serving", "settings", "stages_of", "stem", "store", "tracing", "training",
+        "workspace")  # fmt: skip
 
 OnEpoch = Callable[[Epoch], object]
 OnImages = Callable[[int], object]
@@ -147,7 +148,8 @@ class Bench:
         images, views = self.setting.dev, self.setting.views
         modules, at = stages(self.network), place(self.network, cut)
         if at:
-            name = f"{self.recipe.backbone}/{self.recipe.weights}/{self.recipe.image_size}/{cut}"
+            named = at if cut in SHARES else cut  # one pass has one name
+            name = f"{self.recipe.backbone}/{self.recipe.weights}/{self.recipe.image_size}/{named}"
             stem = nn.Sequential(*modules[:at]).to(self.setting.device)
             self.passes[name] = cost.forward_flops(stem, self._pixel()) * self.seen * len(views)
         return resident(self._read(cut, images, views), len(images), self.setting.device)

@@ -1,15 +1,18 @@
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from pipeline.catalog import BACKBONES
+from pipeline.catalog import BACKBONES, resolve
 from pipeline.errors import UserError
 from pipeline.models import build, save_model
-from pipeline.network import describe, place, split, stages
-from pipeline.recipe import Recipe
+from pipeline.network import count_stages, describe, place, split, stages
+from pipeline.recipe import SHARES, Recipe, position
 from pipeline.serving import Classifier, Network
+from pipeline.stages_of import Segment
+from pipeline.stem import weights_digest
 
 every_backbone = pytest.mark.parametrize("backbone", sorted(BACKBONES))
 EVERY_CUT = [(name, cut) for name, row in BACKBONES.items() for cut in range(row.stages + 1)]
@@ -60,10 +63,76 @@ def test_a_cut_past_the_end_names_the_range(backbone):
         split(network, BACKBONES[backbone].stages + 1)
 
 
-def test_an_architecture_without_known_stages_is_refused_by_name():
-    network = Network({**spec("compact"), "architecture": "vit_tiny_patch16_224", "options": {"img_size": 32}})
-    with pytest.raises(UserError, match=r"VisionTransformer.*EfficientNet, ResNet"):
-        stages(network)
+def row(name: str, **wanted: Any) -> dict[str, Any]:
+    made = recipe(name, **wanted)
+    return describe(made, resolve(name), ("a", "b", "c"), 40, 1, ("identity",))
+
+
+@pytest.mark.parametrize(("word", "places"), [("early", [1, 2]), ("middle", [2, 4]), ("late", [3, 5])])
+def test_cuts_in_words_are_a_quarter_half_and_three_quarters_of_the_stages(word, places):
+    assert [place(Network(spec(name)), word) for name in ("compact", "efficientnet_lite0")] == places
+
+
+@pytest.mark.parametrize("word", SHARES)
+@pytest.mark.parametrize("stages", range(1, 40))
+def test_a_cut_in_words_leaves_stages_before_it_and_behind_it(word, stages):
+    assert 1 <= position(word, stages) <= max(stages - 1, 1)
+    assert abs(position(word, stages) - SHARES[word] * stages) <= (0.5 if stages > 2 else 1)
+
+
+def test_where_one_tensor_alone_never_passes_there_is_one_stage_and_input_and_head_are_cuts():
+    network = Network(row("timm/crossvit_tiny_240", image_size=240)).eval()  # two rows of tokens all the way
+    assert count_stages(resolve("timm/crossvit_tiny_240")) == len(stages(network)) - 1 == 1
+    with torch.inference_mode():
+        for cut in ("input", "early", "head"):
+            stem, body = split(network, cut)
+            assert torch.equal(body(stem(images())), network(images()))
+
+
+def test_stages_that_a_family_lists_are_the_same_for_all_its_plain_members():
+    assert count_stages(resolve("timm/resnet18")) == 4
+    assert len(stages(Network(row("timm/resnet18")))) == 5
+    assert not any(isinstance(part, Segment) for part in Network(row("timm/resnet18")).modules())
+
+
+def test_dropout_before_the_classifier_of_a_listed_family_is_not_lost():
+    made = row("timm/resnet10t")
+    network = Network({**made, "options": {"drop_rate": 0.5}})
+    outputs = []
+    for whole in (network, torch.nn.Sequential(*stages(network))):
+        torch.manual_seed(1)
+        outputs.append(whole.train()(images().float()))
+    assert torch.equal(*outputs)
+
+
+def test_stages_hold_the_network_s_own_weights_and_names_in_its_state_stay():
+    network = Network(row("torchvision/resnet18"))
+    before = {name: tensor.data_ptr() for name, tensor in network.state_dict().items()}
+    for part in stages(network):
+        part.to("cpu").train()
+    assert {name: tensor.data_ptr() for name, tensor in network.state_dict().items()} == before
+    assert "backbone.layer1.0.conv1.weight" in before
+
+
+def test_stages_of_two_networks_alike_have_one_digest():
+    digests = []
+    for _ in range(2):
+        torch.manual_seed(0)
+        digests.append([weights_digest(part) for part in stages(Network(row("timm/test_vit")))])
+    assert digests[0] == digests[1]
+    assert len(set(digests[0])) == len(digests[0])
+
+
+def test_a_spec_says_the_library_and_the_interpolation_only_where_they_are_not_the_usual():
+    assert not {"library", "interpolation"} & set(spec("compact"))
+    assert row("torchvision/resnet18")["library"] == "torchvision"
+    backbone = replace(BACKBONES["compact"], interpolation="bicubic")
+    assert describe(recipe("compact"), backbone, ("a",), 40, 1, ("identity",))["interpolation"] == "bicubic"
+
+
+def test_an_image_size_that_does_not_fit_is_refused_before_the_network_is_built(image_set):
+    with pytest.raises(UserError, match=r"^image_size: .*torchvision/alexnet.* 32 pixels .*work: 64, 75$"):
+        build(recipe("torchvision/alexnet"), image_set, 1)
 
 
 @pytest.mark.parametrize("head", ["linear", "mlp"])
@@ -71,7 +140,7 @@ def test_an_architecture_without_known_stages_is_refused_by_name():
 def test_a_saved_network_is_rebuilt_from_its_spec_with_the_same_outputs(backbone, head, tmp_path):
     made = spec(backbone, head=head, dropout=0.5)
     network = Network(made)
-    network.head[0].measure(torch.rand(5, network.backbone.num_features))
+    network.head[0].measure(torch.rand(5, network.features))
     network.train()(images().float())  # which moves BatchNorm's statistics
     save_model(network, made, tmp_path)
     rebuilt = Classifier(tmp_path).network
