@@ -18,7 +18,7 @@ Tensors = dict[str, torch.Tensor]
 
 
 def read(path: Path, advice: str) -> Tensors:
-    """Read a state dict, plain or under `state_dict`, `model` or `model_state_dict`, from safetensors or torch's format.
+    """Read a state dict, plain or under a key of WRAPPINGS, from a file of safetensors or of torch.
 
     A prefix `module.` of all names is taken off. Raise UserError, ending in `advice`, where the file holds no tensors.
     """
@@ -57,8 +57,8 @@ def fit(source: str, tensors: Mapping[str, torch.Tensor], own: Mapping[str, torc
     """Return a file's tensors for the network whose state is `own`, by name.
 
     Tensors of the source task's classifier (`classifier`: the first parts of their names) are left out, and of a model
-    of ours all but its backbone. Counts of batches that an old file lacks are 0. Raise UserError, naming up to ten each,
-    where others are missing, unexpected, or of another shape.
+    of ours all but its backbone. Counts of batches that an old file lacks are 0. Raise UserError where others are
+    missing, unexpected, or of another shape, naming up to ten each.
     """
     ours = any(name.startswith(OURS) for name in tensors) and not any(name.startswith(OURS) for name in own)
     prefix = OURS if ours else ""

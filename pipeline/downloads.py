@@ -1,4 +1,4 @@
-"""Weights that a library publishes: described offline, downloaded once, checked, and kept in the library's own cache."""
+"""Weights that a library publishes: described offline, downloaded once, checked, kept in the library's own cache."""
 
 import difflib
 import hashlib
@@ -6,12 +6,14 @@ import os
 import socket
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
 from urllib.parse import urlparse
+from urllib.request import Request, urlopen
 
 import timm
 import torch
@@ -136,6 +138,12 @@ def by_hand(name: str, url: str, file: Path) -> Iterator[None]:
         ) from None
 
 
+def _reach(url: str) -> None:
+    """Raise OSError where a server does not answer; the hub's own client would try for a minute."""
+    with suppress(HTTPError), urlopen(Request(url, method="HEAD"), timeout=PATIENCE):  # any answer will do
+        pass
+
+
 @contextmanager
 def _patience() -> Iterator[None]:
     before = socket.getdefaulttimeout()
@@ -152,8 +160,18 @@ def _from_torchvision(backbone: Backbone) -> Brought:
     return Brought(read(file, "delete it and run dvc repro again"), url, note)
 
 
+def _is_kept(cfg: Any) -> bool:
+    """Say whether the hub's cache, or torch's, has the weights."""
+    if not cfg.hf_hub_id:
+        return True  # downloaded above
+    from huggingface_hub import try_to_load_from_cache
+
+    names = [cfg.hf_hub_filename] if cfg.hf_hub_filename else ["model.safetensors", "pytorch_model.bin"]
+    return any(isinstance(try_to_load_from_cache(cfg.hf_hub_id, name), str) for name in names)
+
+
 def _from_timm(backbone: Backbone) -> Brought:
-    """Let timm load and rename its tensors itself; from a file `<architecture>.safetensors` in torch's cache, if any."""
+    """Let timm load and rename its tensors; from `<architecture>.safetensors` in torch's cache where there is one."""
     name = f"timm/{backbone.architecture}"
     cfg = timm.models.get_pretrained_cfg(backbone.architecture)
     if not cfg.has_weights:
@@ -170,6 +188,8 @@ def _from_timm(backbone: Backbone) -> Brought:
         source = cfg.url
         downloaded(name, source)  # where timm looks for it
     with by_hand(name, source, file):
+        if not overlay and not _is_kept(cfg):
+            _reach(source)
         network = timm.create_model(backbone.architecture, pretrained=True, num_classes=0, **backbone.options,
                                     pretrained_cfg_overlay=overlay)  # fmt: skip
     return Brought(network.state_dict(), source)

@@ -1,6 +1,6 @@
 """Backbones that no package of this project holds, brought from where their names say they are and written down."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,8 @@ from pipeline import downloads
 from pipeline.architectures import nominal, unfitted
 from pipeline.backbones import about
 from pipeline.catalog import Backbone, Own, folder_of, resolve, told
-from pipeline.checkpoints import Tensors, fit, read
+from pipeline.checkpoints import fit, read
+from pipeline.downloads import Brought
 from pipeline.errors import UserError
 from pipeline.network import check, describe, place, stages
 from pipeline.recipe import Recipe
@@ -33,68 +34,62 @@ class Ask:
     cuts: Mapping[str, Sequence[int | str]]  # by strategy
 
 
-@dataclass(frozen=True)
-class _Found:
-    backbone: Backbone
-    tensors: Tensors | None = None
-    source: str = ""
-    notes: tuple[str, ...] = ()
-
-
 def bring(ask: Ask, own: Own, root: Path, out: Path) -> dict[str, str]:
     """Write `about.json`, and `model.safetensors` where weights are asked for; return the entry of the index.
 
     Paths of files are relative to `root`. Raise UserError for what the user can mend: an unknown network, a file that
     does not fit, no network connection, a cut past the end.
     """
-    found = _found(ask, resolve(ask.name, own), root)
-    network = _network(ask, found.backbone)
-    measured = {"stages": len(stages(network)) - 1, "channels_last": _dense(network.backbone)}
-    backbone = replace(found.backbone, **measured, **told(ask.name, own))
-    for strategy, cuts in ask.cuts.items():
-        for cut in cuts:
-            try:
-                place(network, cut)
-            except UserError as error:
-                raise UserError(f"strategies.{strategy}: {ask.name}: {error}") from None
-    folder = out / folder_of(ask.name)
-    notes, sha256, size = list(found.notes), None, None
+    try:
+        return _bring(ask, own, root, out)
+    except UserError as error:
+        raise UserError(f"strategies.{' and '.join(ask.cuts)}: backbone {ask.name}: {error}") from None
+
+
+def _bring(ask: Ask, own: Own, root: Path, out: Path) -> dict[str, str]:
+    backbone, take = _found(resolve(ask.name, own), root)
+    network = _network(ask, backbone)
+    measured: dict[str, Any] = {"stages": len(stages(network)) - 1, "channels_last": _dense(network.backbone)}
+    backbone = replace(backbone, **measured, **told(ask.name, own))
+    for cut in {cut for cuts in ask.cuts.values() for cut in cuts}:
+        place(network, cut)
+    folder, origin = out / folder_of(ask.name), backbone.origin
+    entry = about(backbone, name=ask.name, source=origin, notes=[], sha256=None, bytes=None)
     if ask.pretrained and not backbone.package:
-        fitted = fit(found.source, found.tensors or {}, network.backbone.state_dict(),
-                     _classifier(backbone, network.backbone), f"{backbone.library}/{backbone.architecture}")  # fmt: skip
-        if fitted.dropped and (backbone.origin or "").startswith("file:"):
-            notes.append(f"left out, as the source's own classifier: {', '.join(fitted.dropped[:10])}")
+        brought = take()
+        classifier, named = _classifier(backbone, network.backbone), f"{backbone.library}/{backbone.architecture}"
+        fitted = fit(brought.source, brought.tensors, network.backbone.state_dict(), classifier, named)
         path = folder / "model.safetensors"
         with atomic(path) as temporary:
             temporary.write_bytes(save({name: tensor.contiguous() for name, tensor in fitted.tensors.items()}))
-        sha256, size = file_digest(path), path.stat().st_size
-    for note in notes:
+        left = f"left out, as the source's own classifier: {', '.join(fitted.dropped[:10])}" if fitted.dropped else ""
+        entry |= {"source": brought.source, "notes": [note for note in (brought.note, left) if note]}
+        entry |= {"sha256": file_digest(path), "bytes": path.stat().st_size}
+    for note in entry["notes"]:
         print(f"{ask.name}: {note}")
-    entry = about(backbone, name=ask.name, source=found.source, notes=notes, sha256=sha256, bytes=size)
     write_json(folder / "about.json", entry)
     return {"folder": folder.name, "digest": digest(entry)}
 
 
-def _found(ask: Ask, backbone: Backbone, root: Path) -> _Found:
-    """Return a backbone with all that its origin tells of it, and the tensors of its file, not matched yet."""
+def _found(backbone: Backbone, root: Path) -> tuple[Backbone, Callable[[], Brought]]:
+    """Return a backbone with all that its origin tells of it, and how to get its tensors."""
     kind, _, rest = (backbone.origin or "").partition(":")
     if kind == "models":
         return _registered(root, backbone)
     if backbone.package or backbone.origin is None:
-        return _Found(backbone)
+        return backbone, lambda: Brought({}, "")
     backbone = downloads.described(backbone)
-    if not ask.pretrained:
-        return _Found(backbone)
-    if kind == "file":
-        path = root / rest
-        outside = not path.resolve().is_relative_to(root.resolve())
-        note = f"{rest} is outside of this folder: whoever repeats the run needs it too"
-        return _Found(backbone, read(path, "name another file in `catalog`"), rest, (note,) if outside else ())
-    brought = downloads.bring(backbone)
-    return _Found(backbone, brought.tensors, brought.source, (brought.note,) if brought.note else ())
+    return backbone, (lambda: _from_file(root, rest)) if kind == "file" else lambda: downloads.bring(backbone)
 
 
-def _registered(root: Path, backbone: Backbone) -> _Found:
+def _from_file(root: Path, file: str) -> Brought:
+    path = root / file
+    outside = not path.resolve().is_relative_to(root.resolve())
+    note = f"{file} is outside of this folder: whoever repeats the run needs it too" if outside else ""
+    return Brought(read(path, "name another file in `catalog`"), file, note)
+
+
+def _registered(root: Path, backbone: Backbone) -> tuple[Backbone, Callable[[], Brought]]:
     """Return what a registered model of ours was made from, and its tensors."""
     with fetch(root, backbone.origin or "") as (version, folder):
         spec = read_json(folder / "model.json")
@@ -104,17 +99,16 @@ def _registered(root: Path, backbone: Backbone) -> _Found:
         raise UserError(f"{backbone.origin}: its model.json lacks {', '.join(sorted(ours - set(spec)))}; name a model "
                         "that this pipeline registered")  # fmt: skip
     made = replace(backbone, architecture=spec["architecture"], library=spec.get("library", "timm"),
-                   options=unfitted(spec["options"]), mean=tuple(spec["mean"]), std=tuple(spec["std"]), size=spec["image_size"],
+                   options=unfitted(spec["options"]),
+                   mean=tuple(spec["mean"]), std=tuple(spec["std"]), size=spec["image_size"],
                    interpolation=spec.get("interpolation", "bilinear"), origin=version)  # fmt: skip
-    return _Found(made, tensors, version)
+    return made, lambda: Brought(tensors, version)
 
 
 def _network(ask: Ask, backbone: Backbone) -> Network:
     """Return a backbone's network without its weights: tensors that have a shape and no content."""
-    plain = {"weights": "random", "cut": "input", "epochs": 1, "learning_rate": 0.1}
-    recipe = Recipe(
-        backbone=ask.name, image_size=backbone.size or nominal(backbone.library, backbone.architecture), **plain
-    )
+    size = backbone.size or nominal(backbone.library, backbone.architecture)
+    recipe = Recipe(backbone=ask.name, weights="random", cut="input", image_size=size, epochs=1, learning_rate=0.1)
     spec = describe(recipe, backbone, ("a", "b"), recipe.image_size, 3, ("identity",))
     check(spec)
     try:

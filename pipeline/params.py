@@ -225,7 +225,7 @@ class Params(Section):
     register_: Register = Field(alias="register")
     runtime: Runtime
     tracking: Tracking
-    catalog: dict[Name, str | Entry] = {}  # names for backbones, beside `catalog.BACKBONES`
+    catalog: dict[Name, str | Entry] = Field(default_factory=dict)  # names for backbones, beside `catalog.BACKBONES`
     enabled: tuple[Name, ...] = Field(min_length=1)
     strategies: dict[Name, Strategy]
 

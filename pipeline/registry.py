@@ -119,8 +119,10 @@ def _downloaded(root: Path, reference: str, folder: Path) -> tuple[str, Path]:
         if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
             raise
         known = ", ".join(model.name for model in client.search_registered_models()) or "none"
-        raise UserError(f"{reference}: the registry at {shown(os.environ['MLFLOW_TRACKING_URI'])} has none such (its "
-                        f"models: {known}); train and register the source first, or name another") from None  # fmt: skip
+        where = shown(os.environ["MLFLOW_TRACKING_URI"])
+        raise UserError(
+            f"the registry at {where} has no {reference} (its models: {known}); train and register the source first"
+        ) from None
     exact = f"models:/{name}/{version.version}"
     mlflow.set_tracking_uri(os.environ["MLFLOW_TRACKING_URI"])
     return exact, Path(mlflow.artifacts.download_artifacts(artifact_uri=exact, dst_path=str(folder)))

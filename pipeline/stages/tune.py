@@ -13,7 +13,8 @@ from pipeline.terminal import TrialProgress, one_thread_pool, quiet
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the stage."""
     parser = arguments(__doc__, dev="folder of train and valid", weights="folder of what stage weights brought",
-                       work="folder for features, units and studies", out="folder for <strategy>.json and .csv", timings="file for timings")  # fmt: skip
+                       work="folder for features, units and studies", out="folder for <strategy>.json and .csv",
+                       timings="file for timings")  # fmt: skip
     parser.add_argument("strategy", help="a row of `strategies` in params.yaml")
     args = parser.parse_args(argv)
     params = parameters.load(args.params)
