@@ -108,7 +108,8 @@ def _registered(root: Path, backbone: Backbone) -> tuple[Backbone, Callable[[], 
 def _network(ask: Ask, backbone: Backbone) -> Network:
     """Return a backbone's network without its weights: tensors that have a shape and no content."""
     size = backbone.size or nominal(backbone.library, backbone.architecture)
-    recipe = Recipe(backbone=ask.name, weights="random", cut="input", image_size=size, epochs=1, learning_rate=0.1)
+    plain: dict[str, Any] = {"weights": "random", "cut": "input", "epochs": 1, "learning_rate": 0.1}
+    recipe = Recipe(backbone=ask.name, image_size=size, **plain)
     spec = describe(recipe, backbone, ("a", "b"), recipe.image_size, 3, ("identity",))
     check(spec)
     try:
