@@ -121,7 +121,10 @@ def downloaded(name: str, url: str) -> tuple[Path, str]:
     with file.open("rb") as stream:
         actual = hashlib.file_digest(stream, "sha256").hexdigest()
     differs = not actual.startswith(expected)
-    return file, f"{file} was there; its sha256 {actual[:8]} is not the {expected} of its name" if differs else ""
+    return (
+        file,
+        f"{file.name} was there already; its sha256 {actual[:8]} is not the {expected} of its name" if differs else "",
+    )
 
 
 @contextmanager

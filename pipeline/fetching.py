@@ -1,5 +1,6 @@
 """Backbones that no package of this project holds, brought from where their names say they are and written down."""
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,7 +21,7 @@ from pipeline.downloads import Brought
 from pipeline.errors import UserError
 from pipeline.network import check, describe, place, stages
 from pipeline.recipe import Recipe
-from pipeline.records import atomic, digest, file_digest, read_json, write_json
+from pipeline.records import atomic, digest, read_json, write_json
 from pipeline.registry import fetch
 from pipeline.serving import Network
 
@@ -63,8 +64,9 @@ def _bring(ask: Ask, own: Own, root: Path, out: Path) -> dict[str, str]:
         with atomic(path) as temporary:
             temporary.write_bytes(save({name: tensor.contiguous() for name, tensor in fitted.tensors.items()}))
         left = f"left out, as the source's own classifier: {', '.join(fitted.dropped[:10])}" if fitted.dropped else ""
+        left = left if (origin or "").startswith("file:") else ""
         entry |= {"source": brought.source, "notes": [note for note in (brought.note, left) if note]}
-        entry |= {"sha256": file_digest(path), "bytes": path.stat().st_size}
+        entry |= {"sha256": hashlib.sha256(path.read_bytes()).hexdigest(), "bytes": path.stat().st_size}
     for note in entry["notes"]:
         print(f"{ask.name}: {note}")
     write_json(folder / "about.json", entry)
