@@ -257,7 +257,7 @@ def chains(node: ast.AST) -> set[str]:
 
 
 def spelled(key: str) -> str:
-    return {"strategy": "strategies.${item}", "register_": "register"}.get(key, key)
+    return {"strategy": "strategies.${item}", "register_": "register", "own": "catalog"}.get(key, key)
 
 
 def covers(declared: str, read: str) -> bool:

@@ -8,6 +8,7 @@ import pytest
 import torch
 import torchvision
 from mlflow import MlflowClient
+from safetensors.torch import load_file
 
 from pipeline.backbones import Shelf
 from pipeline.catalog import resolve
@@ -65,7 +66,8 @@ def test_a_model_that_is_not_registered_is_named_with_those_that_are(registered,
 def rows(params, **recipes):
     """Return params with these rows alone, made small."""
     params["enabled"] = list(recipes)
-    params["strategies"] = {name: {**TUNED, "recipe": {**RECIPE, **recipe}, "space": {"dropout": {"low": 0, "high": 0.5}}}
+    space = {"dropout": {"low": 0, "high": 0.5}}
+    params["strategies"] = {name: {**TUNED, "recipe": {**RECIPE, **recipe}, "space": space}
                             for name, recipe in recipes.items()}  # fmt: skip
     params["train"]["fractions"] = [1]
     params["register"]["min_gain"] = 0
@@ -134,7 +136,6 @@ def test_what_one_task_learned_is_the_backbone_of_the_next(tmp_path):
     brought = Shelf(clone.root / "data" / "weights")
     assert brought.backbone("cells").origin == "models:/cells/1"
     (tmp_path / "source.safetensors").write_bytes(learned)
-    from safetensors.torch import load_file
 
     theirs = load_file(tmp_path / "source.safetensors")
     ours = load_file(clone.root / "models" / "frozen" / "model.safetensors")
