@@ -53,7 +53,7 @@ def measure(demo: Demo) -> dict[str, Any]:
 def _tune(demo: Demo, site: Path, name: str) -> dict[str, Any]:
     """Run a strategy's tune stage in a folder of its own; return what it exports."""
     paths = {"dev": demo.dev.resolve(), "work": site / ".headstart", "out": site, "timings": site / "timings.json",
-             "params": site / "params.yaml"}  # fmt: skip
+             "weights": site / "weights", "params": site / "params.yaml"}  # fmt: skip
     argv = [str(word) for option, path in paths.items() for word in (f"--{option}", path)]
     environment = {**os.environ, "MLFLOW_TRACKING_URI": f"sqlite:///{site / 'mlflow.db'}"}
     subprocess.run([sys.executable, "-m", "pipeline.stages.tune", name, *argv], check=True, cwd=ROOT, env=environment)

@@ -67,14 +67,22 @@ class _Asked:
 
 def _identity(recipe: Recipe, setting: Setting, seed: int) -> str:
     shape = {name: getattr(recipe, name) for name in SHAPE}
-    return digest({"shape": shape, "seed": seed, "work": str(setting.work), **setting.identity()})
+    return digest(
+        {
+            "shape": shape,
+            "seed": seed,
+            "work": str(setting.work),
+            **setting.identity(),
+            **setting.shelf.identity(recipe),
+        }
+    )
 
 
 @lru_cache(maxsize=4)  # building the network and counting its operations takes as long as training some heads
 def _trunk(asked: _Asked) -> _Trunk:
     recipe, setting = asked.recipe, asked.setting
     train, valid = train_valid(setting.dev, setting.valid_fraction, asked.seed)
-    network = build(recipe, setting.dev, asked.seed)
+    network = build(recipe, setting.dev, asked.seed, setting.shelf)
     bench = Bench(network, recipe, setting, asked.on_images)
     inputs = bench.inputs("head")
     example = first_view(inputs, train[:1]).to(setting.device)

@@ -23,8 +23,8 @@ def explained(method: Any) -> Any:
         try:
             return method(*args, **kwargs)
         except MlflowException as error:
-            reason = _shown(str(error).splitlines()[0])[:200]
-            where = _shown(os.environ["MLFLOW_TRACKING_URI"])
+            reason = shown(str(error).splitlines()[0])[:200]
+            where = shown(os.environ["MLFLOW_TRACKING_URI"])
             raise UserError(f"MLflow at {where}: {reason}\nWhat is trained is kept; run dvc repro again.") from None
 
     return call
@@ -50,8 +50,8 @@ def connect(root: Path) -> Any:
             client.search_experiments(max_results=1)
             return client
     except (MlflowException, OSError) as error:
-        reason = _shown(str(error).splitlines()[0])[:200]
-        raise UserError(f"MLflow at {_shown(uri)}: {reason}. Start the server, or unset MLFLOW_TRACKING_URI.") from None
+        reason = shown(str(error).splitlines()[0])[:200]
+        raise UserError(f"MLflow at {shown(uri)}: {reason}. Start the server, or unset MLFLOW_TRACKING_URI.") from None
 
 
 def _check_reachable(uri: str) -> None:
@@ -66,11 +66,11 @@ def _check_reachable(uri: str) -> None:
         connection.getresponse()  # any answer will do: a proxy may ask for a password first
     except (OSError, HTTPException, ValueError) as error:
         raise UserError(
-            f"the MLflow server at {_shown(uri)} (MLFLOW_TRACKING_URI) does not answer: {error}. "
+            f"the MLflow server at {shown(uri)} (MLFLOW_TRACKING_URI) does not answer: {error}. "
             "Start it, or unset MLFLOW_TRACKING_URI to write to mlflow.db."
         ) from None
 
 
-def _shown(text: str) -> str:
+def shown(text: str) -> str:
     """Return a URI, or a message that quotes one, without its password."""
     return re.sub(r"(://[^:/@\s]*):[^@\s]*@", r"\1:***@", text)

@@ -68,7 +68,7 @@ class _Unit:
         train, valid = train_valid(setting.dev, setting.valid_fraction, self.seed)
         if self.fraction < 1:
             train = nested(train, setting.dev.labels, self.fraction, self.seed)
-        network = build(recipe, setting.dev, self.seed)
+        network = build(recipe, setting.dev, self.seed, setting.shelf)
         stem, body = split(network, recipe.cut)
         bench = Bench(network, recipe, setting, on_images, len(train) + len(valid))
         inputs = bench.inputs(recipe.cut)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline import bulk, data, experiment
+from pipeline.backbones import Shelf
 from pipeline.data import ImageSet
 from pipeline.executor import Executor, Report
 from pipeline.heads import stacks
@@ -50,10 +51,11 @@ def open_context(
     features: Features,
     runtime: Runtime,
     cuts: Sequence[int | str] = (),
+    weights: Path | None = None,
 ) -> Context:
     """Open a stage's images in this process; tuning has no path to the test split to give."""
     quiet()
-    setting = settle(data.load(dev), valid_fraction, features, work, runtime, cuts)
+    setting = settle(data.load(dev), valid_fraction, features, work, runtime, cuts, Shelf(weights))
     return Context(setting, data.load(test) if test else None)
 
 

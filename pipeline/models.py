@@ -8,8 +8,7 @@ import torch
 from safetensors.torch import save
 from torch import nn
 
-from pipeline.backbones import load_pretrained
-from pipeline.catalog import resolve
+from pipeline.backbones import PACKAGED, Shelf
 from pipeline.data import ImageSet
 from pipeline.network import check, describe
 from pipeline.recipe import Recipe
@@ -18,12 +17,12 @@ from pipeline.seeding import derive
 from pipeline.serving import Network, make_head
 
 
-def build(recipe: Recipe, images: ImageSet, seed: int) -> Network:
+def build(recipe: Recipe, images: ImageSet, seed: int, shelf: Shelf = PACKAGED) -> Network:
     """Make a recipe's network: random weights from the seed, then the pretrained ones where the recipe says so.
 
-    Raise UserError where the architecture cannot take images of the recipe's size.
+    Raise UserError where the architecture cannot take images of the recipe's size, or its weights were not brought.
     """
-    backbone = resolve(recipe.backbone)
+    backbone = shelf.backbone(recipe.backbone)
     spec = describe(recipe, backbone, images.classes, images.size, images.channels, ("identity",))
     if backbone.stages is None:
         check(spec)
@@ -31,7 +30,7 @@ def build(recipe: Recipe, images: ImageSet, seed: int) -> Network:
     network = Network(spec)
     network.head = new_head(recipe, images, seed, network.features)
     if recipe.weights == "pretrained":
-        load_pretrained(network.backbone, backbone)
+        shelf.load(recipe.backbone, network.backbone)
     return network.to(memory_format=torch.channels_last) if backbone.channels_last else network
 
 

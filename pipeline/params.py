@@ -1,12 +1,13 @@
 """A typed, frozen view of `params.yaml`: its only reader, and the only place where defaults live."""
 
+from itertools import product
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import Field, ValidationError, model_validator
 
-from pipeline.catalog import BACKBONES
+from pipeline import catalog
 from pipeline.constraints import Constraints
 from pipeline.errors import UserError
 from pipeline.recipe import Recipe
@@ -14,6 +15,7 @@ from pipeline.settings import Fraction, Section, explain
 from pipeline.strategies import Search, Strategy, crossings
 
 View = Literal["identity", "hflip", "vflip", "rot180", "rot90", "rot270", "transpose", "antitranspose"]
+Positive = Annotated[float, Field(gt=0)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
 
 
@@ -23,6 +25,16 @@ class Data(Section):
     name: Name
     path: str  # a folder, or a .npz file; README: Your own images
     label: str = "label"  # the column to learn
+
+
+class Entry(Section):
+    """Describe a backbone of the user's own: an architecture that a library has, and where its weights are."""
+
+    architecture: str  # a name as a recipe's `backbone` may have it
+    weights: str | None = None  # a file (.pt, .pth, .safetensors); None: those that the architecture's name means
+    mean: tuple[float, float, float] | None = None  # of the images that the weights were trained on, in [0, 1]
+    std: tuple[Positive, Positive, Positive] | None = None
+    licence: str | None = None  # of the weights
 
 
 class Prepare(Section):
@@ -119,6 +131,7 @@ class Params(Section):
     register_: Register = Field(alias="register")
     runtime: Runtime
     tracking: Tracking
+    catalog: dict[Name, str | Entry] = Field(default_factory=dict)  # names for backbones, beside `catalog.BACKBONES`
     enabled: tuple[Name, ...] = Field(min_length=1)
     backbones: tuple[str, ...] = ()  # on which each strategy of `crossed` is run too, beside its own
     crossed: tuple[Name, ...] = ()
@@ -140,18 +153,39 @@ class Params(Section):
                 )
         return self
 
+    @property
+    def own(self) -> dict[str, Any]:
+        """Return `catalog` as `catalog.resolve` takes it."""
+        return {name: entry.model_dump() if isinstance(entry, Entry) else entry for name, entry in self.catalog.items()}
+
     @model_validator(mode="after")
-    def _backbones_to_cross_with(self) -> "Params":
+    def _known_backbones(self) -> "Params":
+        for name in self.catalog:
+            if name in catalog.BACKBONES:
+                raise ValueError(f"catalog.{name}: a packaged backbone has that name; choose another")
+            catalog.resolve(name, self.own)
+        for name, row in {**self.strategies, **self._crossings()}.items():
+            for values in product(*(row.values(key) for key in ("backbone", "weights", "cut"))):
+                try:
+                    recipe = Recipe.model_construct(**dict(zip(("backbone", "weights", "cut"), values)))
+                    recipe.check(catalog.resolve(recipe.backbone, self.own))
+                except ValueError as error:
+                    raise ValueError(f"strategies.{name}: {recipe.backbone}: {error}") from None
+        return self
+
+    def _crossings(self) -> dict[str, Strategy]:
+        """Return each strategy of `crossed` on each of `backbones`, by name; raise ValueError where one cannot be."""
         if len(set(self.backbones)) != len(self.backbones):
             raise ValueError(f"backbones: name each once, found {', '.join(self.backbones)}")
         if self.backbones and not self.crossed:
             raise ValueError("crossed: name the strategies to run with `backbones`, or empty `backbones`")
+        known = sorted({*catalog.BACKBONES, *self.catalog})
         for name in self.backbones:
-            if name not in self.known_backbones:
-                known = ", ".join(self.known_backbones)
-                raise ValueError(f"backbones: no backbone is called {name!r}; there are {known}")
-        crossings(self.strategies, self.enabled, self.crossed, self.backbones)
-        return self
+            if name not in known:
+                raise ValueError(
+                    f"backbones: no backbone is called {name!r}; there are {', '.join(known)}; name others in `catalog`"
+                )
+        return crossings(self.strategies, self.enabled, self.crossed, self.backbones)
 
     @staticmethod
     def _size(row: Strategy) -> int:
@@ -160,15 +194,10 @@ class Params(Section):
         return max(int(size) for size in (axis.ends() if axis else (fixed,)))
 
     @property
-    def known_backbones(self) -> tuple[str, ...]:
-        """Return the plain names of backbones: those that `backbones` may have."""
-        return tuple(sorted(BACKBONES))
-
-    @property
     def arms(self) -> dict[str, Strategy]:
         """Return all that is compared, by name: the enabled strategies, then the crossed ones on each backbone."""
         own = {name: self.strategies[name] for name in self.enabled}
-        return own | crossings(self.strategies, self.enabled, self.crossed, self.backbones)
+        return own | self._crossings()
 
     def strategy(self, name: str) -> Strategy:
         """Return a row, or a crossed strategy, by name; raise UserError naming those there are."""

@@ -5,13 +5,15 @@
 Each costs one pass over the images of train and valid, which the search then finds in the cache.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
 from pipeline import params as parameters
+from pipeline.catalog import BACKBONES, resolve
 from pipeline.cli import arguments, guarded, leave
 from pipeline.errors import UserError
 from pipeline.recipe import Recipe
@@ -38,10 +40,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     size = args.image_size or params.prepare.image_size
     if size > params.prepare.image_size:
         raise UserError(f"--image-size: images are packed at {params.prepare.image_size} pixels (prepare.image_size)")
-    recipes = [recipe(name, size) for name in names]
+    recipes = [recipe(name, size, params.own) for name in names]
     quiet()
     one_thread_pool(params.runtime.threads)
-    print(table(measured(recipes, params, args.dev, args.work)))
+    shelf = args.work / "weights"
+    bring(names, params.own, args.params.resolve().parent, shelf)
+    print(table(measured(recipes, params, args.dev, args.work, shelf)))
 
 
 def candidates(params: parameters.Params) -> list[str]:
@@ -53,23 +57,38 @@ def candidates(params: parameters.Params) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def recipe(backbone: str, size: int) -> Recipe:
+def recipe(backbone: str, size: int, own: Mapping[str, Any]) -> Recipe:
     """Return a recipe for the features of a pretrained backbone; raise UserError for one that cannot be."""
     try:
+        resolve(backbone, own)
         untrained = {"weights": "pretrained", "cut": "head", "epochs": 1, "learning_rate": 1.0}
         return Recipe.model_validate({"backbone": backbone, "image_size": size, **untrained})
     except ValidationError as error:
         reasons = "; ".join(explain(problem, Recipe).strip() for problem in error.errors())
         raise UserError(f"{backbone}: {reasons}") from None
+    except ValueError as error:
+        raise UserError(f"{backbone}: {error}") from None
+
+
+def bring(names: Sequence[str], own: Mapping[str, Any], root: Path, shelf: Path) -> None:
+    """Bring the weights of backbones that no package holds, as stage `weights` does for those of strategies."""
+    asked = [name for name in names if name not in BACKBONES]
+    if asked:
+        from pipeline import fetching
+
+        for name in asked:
+            fetching.bring(fetching.Ask(name, True, {"rank": ("head",)}), own, root, shelf)
 
 
 def measured(
-    recipes: Sequence[Recipe], params: parameters.Params, dev: Path, work: Path
+    recipes: Sequence[Recipe], params: parameters.Params, dev: Path, work: Path, shelf: Path
 ) -> dict[str, dict[str, float]]:
     """Return what is known of each backbone's features, by name; no image of test is read."""
     from pipeline import jobs, retraining
 
-    context = jobs.open_context(dev, None, work, params.prepare.valid_fraction, params.features, params.runtime)
+    context = jobs.open_context(
+        dev, None, work, params.prepare.valid_fraction, params.features, params.runtime, (), shelf
+    )
     setting = replace(context.setting, views=context.setting.views[:1])
     found = {}
     with Progress("ranking", len(recipes), "backbone") as bar:

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from pipeline.catalog import resolve
+from pipeline.catalog import BACKBONES, FORMS, Backbone, is_well_formed
 from pipeline.settings import Section
 
 SHARES = {"early": 0.25, "middle": 0.5, "late": 0.75}  # of a backbone's stages that stay as they are
@@ -26,7 +26,7 @@ def position(cut: int | str, stages: int) -> int:
 class Recipe(Section):
     """Say everything that training one network needs, beside the data and the seed."""
 
-    backbone: str
+    backbone: str  # one of `catalog.BACKBONES`, of the forms that `catalog.resolve` knows, or a key of `catalog`
     weights: Literal["pretrained", "random"]
     # Where the gradient stops: `head` trains the head alone, `input` trains all,
     # k trains the stages from number k on (0 is the same as `input`); `early`, `middle` and `late` are
@@ -61,18 +61,20 @@ class Recipe(Section):
     @field_validator("backbone")
     @classmethod
     def _known(cls, name: str) -> str:
-        resolve(name)
+        if not is_well_formed(name):
+            raise ValueError(f"no such backbone; choose one of {', '.join(sorted(BACKBONES))}; or {FORMS}")
         return name
 
     @model_validator(mode="after")
-    def _has_that_stage(self) -> "Recipe":
-        stages = resolve(self.backbone).stages  # None: counted when the weights are brought in
-        if isinstance(self.cut, int) and stages is not None and self.cut > stages:
-            raise ValueError(f"cut: {self.backbone} has {stages} stages; use 0 to {stages}, `input` or `head`")
+    def _fits(self) -> "Recipe":
+        if self.backbone in BACKBONES:
+            self.check(BACKBONES[self.backbone])
         return self
 
-    @model_validator(mode="after")
-    def _has_weights(self) -> "Recipe":
-        if self.weights == "pretrained" and resolve(self.backbone).package is None:
+    def check(self, backbone: Backbone) -> None:
+        """Raise ValueError where the backbone has not the stage or the weights that are asked for."""
+        stages = backbone.stages
+        if stages is not None and isinstance(self.cut, int) and self.cut > stages:
+            raise ValueError(f"cut: {self.backbone} has {stages} stages; use 0 to {stages}, `input` or `head`")
+        if self.weights == "pretrained" and not backbone.has_weights:
             raise ValueError(f"backbone {self.backbone!r} has no pretrained weights; use `weights: random`")
-        return self

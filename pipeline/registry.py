@@ -2,13 +2,16 @@
 
 import logging
 import os
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from pipeline.connection import KEY, connect, explained
+from pipeline.connection import KEY, connect, explained, shown
+from pipeline.errors import UserError
 
 CHAMPION = "champion"
 SERVED = ("mlflow", "numpy", "pandas", "pillow", "safetensors", "timm", "torch", "torchvision")
@@ -85,6 +88,44 @@ class Registry:
             self._model, info.model_uri, run_id=run, tags=tags, model_id=info.model_id
         )
         return int(made.version)
+
+
+@contextmanager
+def fetch(root: Path, reference: str) -> Iterator[tuple[str, Path]]:
+    """Yield (`models:/name/version`, folder of model.json and model.safetensors) of `models:/name@alias` or `/version`.
+
+    Raise UserError where there is no such model, or it is none that this pipeline registered.
+    """
+    with TemporaryDirectory() as temporary:
+        version, folder = _downloaded(root, reference, Path(temporary))
+        found = sorted(file.parent for file in folder.rglob("model.json"))
+        if len(found) != 1 or not (found[0] / "model.safetensors").is_file():
+            raise UserError(f"{reference}: holds no model.json and model.safetensors; name a model that this pipeline "
+                            "registered")  # fmt: skip
+        yield version, found[0]
+
+
+@explained
+def _downloaded(root: Path, reference: str, folder: Path) -> tuple[str, Path]:
+    client = connect(root)
+    import mlflow
+    from mlflow.exceptions import MlflowException
+
+    logging.getLogger("mlflow").setLevel(logging.ERROR)
+    name, alias, number = re.fullmatch(r"models:/([^@/]+)(?:@(.+)|/(.+))", reference).groups()  # type: ignore[union-attr]
+    try:
+        version = client.get_model_version_by_alias(name, alias) if alias else client.get_model_version(name, number)
+    except MlflowException as error:
+        if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+            raise
+        known = ", ".join(model.name for model in client.search_registered_models()) or "none"
+        where = shown(os.environ["MLFLOW_TRACKING_URI"])
+        raise UserError(
+            f"the registry at {where} has no {reference} (its models: {known}); train and register the source first"
+        ) from None
+    exact = f"models:/{name}/{version.version}"
+    mlflow.set_tracking_uri(os.environ["MLFLOW_TRACKING_URI"])
+    return exact, Path(mlflow.artifacts.download_artifacts(artifact_uri=exact, dst_path=str(folder)))
 
 
 def _served_source() -> str:

@@ -84,7 +84,7 @@ def separation(recipe: Recipe, setting: Setting, seed: int) -> dict[str, float] 
         return None
     images = setting.dev
     rows = np.unique(np.linspace(0, len(images) - 1, MOST_SEPARATED).astype(np.int64))
-    network = build(recipe, images, seed)
+    network = build(recipe, images, seed, setting.shelf)
     features = first_view(Bench(network, recipe, setting, lambda count: None).inputs("head"), rows)
     pixels = transfer.thumbnails(np.asarray(images.images[rows]))
     return transfer.measure(features.cpu().numpy(), images.labels[rows], pixels)

@@ -64,7 +64,11 @@ class Strategy(Section):
 
     def cuts(self) -> tuple[Any, ...]:
         """Return every cut that a trial of this strategy may ask for."""
-        return self.space["cut"].ends() if "cut" in self.space else (self.recipe["cut"],)
+        return self.values("cut")
+
+    def values(self, key: str) -> tuple[Any, ...]:
+        """Return every choice, or both ends of the range, that a trial may have for a key that a recipe must have."""
+        return self.space[key].ends() if key in self.space else (self.recipe[key],)
 
     def on(self, backbone: str) -> "Strategy":
         """Return the same on another backbone, which is then no longer searched; raise ValidationError."""

@@ -12,7 +12,8 @@ import torch
 from torch import nn
 
 from pipeline import cost
-from pipeline.catalog import resolve
+from pipeline.backbones import PACKAGED, Shelf
+from pipeline.catalog import folder_of
 from pipeline.data import ImageSet
 from pipeline.devices import Precision, keep_memory
 from pipeline.errors import UserError
@@ -26,10 +27,10 @@ from pipeline.stem import Pixels
 from pipeline.training import Inputs, first_view, resident
 
 # The modules that can change a unit's result: a test compares them with what `bulk` and `experiment` import.
-CODE = ("architectures", "augment", "backbones", "bulk", "catalog", "constraints", "convolution", "cost", "data",
-        "devices", "errors", "experiment", "features", "grouping", "heads", "metrics", "models", "network", "params",
-        "recipe", "records", "seeding", "serving", "settings", "stages_of", "stem", "steps", "store", "strategies",
-        "tracing", "training", "workspace")  # fmt: skip
+CODE = ("architectures", "augment", "backbones", "bulk", "catalog", "checkpoints", "constraints", "convolution",
+        "cost", "data", "devices", "errors", "experiment", "features", "grouping", "heads", "metrics", "models",
+        "network", "params", "recipe", "records", "seeding", "serving", "settings", "stages_of", "stem", "steps",
+        "store", "strategies", "tracing", "training", "workspace")  # fmt: skip
 
 OnEpoch = Callable[[Epoch], object]
 OnImages = Callable[[int], object]
@@ -49,6 +50,7 @@ class Setting:
     precision: Precision = "float32"
     cache_bytes: int | None = None  # how much disk features may take
     cuts: tuple[int | str, ...] = ()  # where else features will be asked for: one pass serves all
+    shelf: Shelf = PACKAGED  # where weights that no package holds are
 
     def identity(self) -> dict[str, Any]:
         """Return all of this that changes a result."""
@@ -71,6 +73,7 @@ def settle(
     work: Path,
     runtime: Runtime,
     cuts: Sequence[int | str] = (),
+    shelf: Shelf = PACKAGED,
 ) -> Setting:
     """Return a Setting on this machine: so many threads, on the device asked for; raise UserError without one."""
     keep_memory()
@@ -94,6 +97,7 @@ def settle(
         automatic if runtime.precision == "auto" else runtime.precision,
         features.cache_bytes,
         tuple(cuts),
+        shelf,
     )
 
 
@@ -103,7 +107,8 @@ def unit_folder(recipe: Recipe, setting: Setting, seed: int, cohort: str = "", f
     Heads trained side by side belong to a cohort: sums over several heads are not those over one, to the last bit.
     """
     group = {"cohort": cohort} if cohort else {"fraction": fraction}
-    return setting.work / "units" / digest({"recipe": recipe, "seed": seed, **setting.identity(), **group})
+    described = {"recipe": recipe, "seed": seed, **setting.identity(), **setting.shelf.identity(recipe), **group}
+    return setting.work / "units" / digest(described)
 
 
 def drop_states(recipe: Recipe, setting: Setting, seed: int, cohort: str = "") -> None:
@@ -159,7 +164,7 @@ class Bench:
         if at == 0:
             return Pixels(images.images, views)
         recipe, setting = self.recipe, self.setting
-        label = f"{recipe.backbone}-{recipe.weights}-{recipe.image_size}"
+        label = f"{folder_of(recipe.backbone)}-{recipe.weights}-{recipe.image_size}"
         return cached(
             modules,
             at,
@@ -185,7 +190,7 @@ class Bench:
 
     def spec(self) -> dict[str, Any]:
         """Return what the network is rebuilt from where it is served."""
-        images, backbone = self.setting.dev, resolve(self.recipe.backbone)
+        images, backbone = self.setting.dev, self.setting.shelf.backbone(self.recipe.backbone)
         return describe(self.recipe, backbone, images.classes, images.size, images.channels, self.setting.scored)
 
     def _pixel(self) -> Any:

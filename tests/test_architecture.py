@@ -24,22 +24,23 @@ FLOORS: list[set[str]] = [
     {"augment", "catalog", "convolution", "cost", "errors", "evidence/influence", "evidence/laws",
      "evidence/transfer", "meters", "metrics", "provenance", "report/gallery", "report/plots", "rows", "seeding",
      "serving", "settings", "sources/cifar", "sources/class_folders", "sources/torchvision_table", "steps", "wording"},
-    {"architectures", "backbones", "cli", "connection", "constraints", "devices", "evidence/bootstrap",
+    {"architectures", "checkpoints", "cli", "connection", "constraints", "devices", "evidence/bootstrap",
      "evidence/calibration", "evidence/curves", "executor", "grouping", "latency", "recipe", "records",
      "report/tables", "serving_entry", "sources/arrays", "sources/labels_table", "sources/layouts",
      "sources/split_folders", "store", "tracing", "verdict/phrases", "verdict/standing"},
-    {"data", "evidence/comparison", "manifest", "registry", "report/drawing", "sources/__init__", "sources/elpv",
-     "sources/fer2013", "sources/torchvision_sets", "stages_of", "stem", "strategies", "terminal", "tracking",
-     "training", "trials", "verdict/findings", "verdict/projection"},
+    {"backbones", "data", "downloads", "evidence/comparison", "manifest", "registry", "report/drawing",
+     "sources/__init__", "sources/elpv", "sources/fer2013", "sources/torchvision_sets", "stages_of", "stem",
+     "strategies", "terminal", "tracking", "training", "trials", "verdict/findings", "verdict/projection"},
     {"features", "heads", "network", "outcomes", "params", "report/curve_figures", "report/figures",
      "report/markdown", "report/search_figures", "search", "sources/sets", "verdict/cases", "verdict/decision"},
-    {"cache", "evidence/ranking", "inspection", "models", "verdict/changes", "verdict/claims", "workspace"},
+    {"cache", "evidence/ranking", "fetching", "inspection", "models", "verdict/changes", "verdict/claims",
+     "workspace"},
     {"experiment", "report/ranking_figure", "verdict/advice"},
     {"bulk", "evidence/gather", "report/page"},
     {"jobs", "report/publish"},
     {"retraining"},
     {"rank"},
-    {f"stages/{name}" for name in ("download", "prepare", "tune", "train", "compare", "register")},
+    {f"stages/{name}" for name in ("download", "prepare", "weights", "tune", "train", "compare", "register")},
 ]  # fmt: skip
 COMMANDS = {"cache", "rank"}  # run by hand, by no stage
 
@@ -274,7 +275,7 @@ def chains(node: ast.AST) -> set[str]:
 
 def spelled(key: str) -> set[str]:
     """Return what a key is called in params.yaml; the names of arms follow from three keys."""
-    return {"strategy": {"strategies.${item.strategy}"}, "register_": {"register"},
+    return {"strategy": {"strategies.${item.strategy}"}, "register_": {"register"}, "own": {"catalog"},
             "arms": {"enabled", "backbones", "crossed"}}.get(key, {key})  # fmt: skip
 
 

@@ -20,7 +20,7 @@ ROW = "strategies.frozen"
 
 # key, what it is changed to, what the message must say
 BAD = [
-    ("colour", 1, ["colour: unknown key", "allowed here: backbones, compare, constraints, crossed, data, download"]),
+    ("colour", 1, ["colour: unknown key", "allowed here: backbones, catalog, compare, constraints, crossed, data"]),
     ("prepare.colour", 1, ["prepare.colour: unknown key", "image_size, limit, max_pixels, seed"]),
     ("register.gain", 1, ["register.gain: unknown key", "min_gain, model"]),
     ("search", GONE, ["search: Field required"]),

@@ -76,7 +76,7 @@ def clone(tmp_path_factory):
 def test_a_fresh_clone_runs_every_stage_and_ends_with_a_short_summary(clone):
     enabled = yaml.safe_load(clone.params.read_text(encoding="utf-8"))["enabled"]
     assert set(clone.ran) == {
-        "download@elpv", "prepare", "compare", "register",
+        "download@elpv", "prepare", "weights", "compare", "register",
         *(f"{stage}@{name}" for stage in ("tune", "train") for name in enabled),
     }  # fmt: skip
     summary = clone.said.split("Running stage 'register'")[1]
@@ -126,7 +126,7 @@ def test_editing_one_key_of_a_strategy_reruns_that_strategy_and_what_depends_on_
 
     clone.edit(one_trial_more)
     stages, _ = clone.repro()
-    assert sorted(stages) == ["compare", "register", "train@finetune", "tune@finetune"]
+    assert sorted(stages) == ["compare", "register", "train@finetune", "tune@finetune", "weights"]
     assert set(clone.runs().values()) == {"FINISHED"}
 
 

@@ -14,7 +14,8 @@ from pipeline.terminal import TrialProgress, one_thread_pool, quiet
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the stage."""
     parser = arguments(__doc__, dev="folder of train and valid", test="folder of test", tuned="the strategy's result "
-                       "of tune", work="folder for features and units", out="folder for <strategy>.json and .csv",
+                       "of tune", weights="folder of what stage weights "
+                       "brought", work="folder for features and units", out="folder for <strategy>.json and .csv",
                        model="folder for the best seed's model", timings="file for timings")  # fmt: skip
     parser.add_argument("strategy", help="a row of `strategies` in params.yaml, or an arm: <row>-<backbone>")
     args = parser.parse_args(argv)
@@ -28,12 +29,13 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     watch = Stopwatch()
     make_context = partial(jobs.open_context, args.dev, args.test, args.work, params.prepare.valid_fraction,
-                           params.features, params.runtime)  # fmt: skip
+                           params.features, params.runtime, weights=args.weights)  # fmt: skip
     context = make_context()
     setting, images, test = context.setting, context.setting.dev, context.tested()
     tuned = read_json(args.tuned)
     recipe = Recipe(**tuned["recipe"])
-    key = digest({"recipe": recipe, "train": params.train, "test": test.digest, **setting.identity()})
+    identity = setting.identity() | setting.shelf.identity(recipe)
+    key = digest({"recipe": recipe, "train": params.train, "test": test.digest, **identity})
     dataset = tracking.Dataset(params.data.name, images.digest, str(args.dev))
     tags = {"stage": "train", "strategy": args.strategy, "backbone": recipe.backbone}
     planned = retraining.plan(recipe, params.train)

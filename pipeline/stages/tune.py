@@ -12,8 +12,9 @@ from pipeline.terminal import TrialProgress, one_thread_pool, quiet
 @guarded
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the stage."""
-    parser = arguments(__doc__, dev="folder of train and valid", work="folder for features, units and studies",
-                       out="folder for <strategy>.json and .csv", timings="file for timings")  # fmt: skip
+    parser = arguments(__doc__, dev="folder of train and valid", weights="folder of what stage weights brought",
+                       work="folder for features, units and studies", out="folder for <strategy>.json and .csv",
+                       timings="file for timings")  # fmt: skip
     parser.add_argument("strategy", help="a row of `strategies` in params.yaml, or an arm: <row>-<backbone>")
     args = parser.parse_args(argv)
     params = parameters.load(args.params)
@@ -26,10 +27,11 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     watch = Stopwatch()
     make_context = partial(jobs.open_context, args.dev, None, args.work, params.prepare.valid_fraction,
-                           params.features, params.runtime, row.cuts())  # fmt: skip
+                           params.features, params.runtime, row.cuts(), args.weights)  # fmt: skip
     context = make_context()
     setting = context.setting
-    key = search.study_key(row, params.search, setting.identity())
+    brought = setting.shelf.digests(row.values("backbone"))
+    key = search.study_key(row, params.search, {**setting.identity(), **brought})
     dataset = tracking.Dataset(params.data.name, setting.dev.digest, str(args.dev))
     tags = {"stage": "tune", "strategy": args.strategy, "seed": str(params.search.seed)}
     tags["backbone"] = str(row.recipe.get("backbone", "searched"))

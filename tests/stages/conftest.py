@@ -40,8 +40,10 @@ class Chain:
         root, results = self.root, self.root / "results"
         timings = results / "timings" / stage / f"{strategy or stage}.json"
         paths = {
-            "tune": {"dev": self.prepared.dev, "work": root / "work", "out": results / "tune", "timings": timings},
+            "tune": {"dev": self.prepared.dev, "work": root / "work", "weights": root / "weights",
+                     "out": results / "tune", "timings": timings},
             "train": {"dev": self.prepared.dev, "test": self.prepared.test, "work": root / "work",
+                      "weights": root / "weights",
                       "tuned": results / "tune" / f"{strategy}.json", "out": results / "train",
                       "model": root / "models" / strategy, "timings": timings},
             "compare": {"tuned": results / "tune", "trained": results / "train", "times": results / "timings",

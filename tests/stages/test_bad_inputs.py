@@ -33,8 +33,9 @@ class Site:
         strategy, options = {
             "download": (["nothing-of-the-kind"], {"out": out, "downloads": out}),
             "prepare": ([], {"dev": out / "dev", "test": out / "test", "report": out / "data"}),
-            "tune": (["frozen"], {"dev": root / "dev", "work": out / "work", "out": out}),
-            "train": (["frozen"], {"dev": root / "dev", "test": root / "test", "work": out / "work", "out": out,
+            "tune": (["frozen"], {"dev": root / "dev", "weights": root / "weights", "work": out / "work", "out": out}),
+            "train": (["frozen"], {"dev": root / "dev", "test": root / "test", "weights": root / "weights",
+                                   "work": out / "work", "out": out,
                                    "tuned": root / "results/tune/frozen.json", "model": out / "model"}),
             "compare": ([], {"tuned": root / "results/tune", "trained": root / "results/train", "test": root / "test",
                              "times": root / "results/timings", "data": root / "report/summary.json",

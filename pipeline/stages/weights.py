@@ -1,0 +1,44 @@
+"""Bring the weights of backbones that no package holds: downloads, the user's files, registered models."""
+
+from collections.abc import Mapping, Sequence
+
+from pipeline import params as parameters
+from pipeline.catalog import BACKBONES
+from pipeline.cli import arguments, guarded, leave
+from pipeline.strategies import Strategy
+from pipeline.terminal import quiet
+
+
+@guarded
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the stage."""
+    args = arguments(__doc__, out="folder for a folder per backbone").parse_args(argv)
+    params = parameters.load(args.params)
+    quiet()
+    from pipeline.records import write_json
+
+    index = {}
+    asked = wanted({name: params.strategy(name) for name in params.arms})
+    if asked:
+        from pipeline import fetching  # which takes seconds, and most need not wait for it
+
+        root = args.params.resolve().parent
+        for name, (pretrained, cuts) in sorted(asked.items()):
+            ask = fetching.Ask(name, pretrained, cuts)
+            index[name] = fetching.bring(ask, params.own, root, args.out)
+    write_json(args.out / "index.json", index)
+
+
+def wanted(rows: Mapping[str, Strategy]) -> dict[str, tuple[bool, dict[str, tuple[int | str, ...]]]]:
+    """Return, for each backbone that is no row of BACKBONES, whether weights are wanted, and each strategy's cuts."""
+    found: dict[str, tuple[bool, dict[str, tuple[int | str, ...]]]] = {}
+    for strategy, row in rows.items():
+        for name in row.values("backbone"):
+            if name not in BACKBONES:
+                before, cuts = found.get(name, (False, {}))
+                found[name] = (before or "pretrained" in row.values("weights"), {**cuts, strategy: row.cuts()})
+    return found
+
+
+if __name__ == "__main__":
+    leave(main())
