@@ -168,7 +168,8 @@ class Train(Section):
 class Compare(Section):
     """Say how sure is sure."""
 
-    metric: Literal["accuracy", "balanced_accuracy", "roc_auc", "log_loss"]  # that names the winner
+    # Names the winner; auto: accuracy, or balanced accuracy where the commonest class has ten times the rarest.
+    metric: Literal["auto", "accuracy", "balanced_accuracy", "roc_auc", "log_loss"]
     resamples: int = Field(ge=100)  # of the hierarchical bootstrap
     confidence: Fraction  # P(A beats B) from which a difference is called
     seed: int = Field(ge=0)
@@ -178,7 +179,8 @@ class Register(Section):
     """Name the registered model and the gate in front of it."""
 
     model: Name
-    min_gain: float = Field(ge=0, lt=1)  # validation accuracy above always naming the commonest class
+    # Validation accuracy, balanced where that decides, above always naming the commonest class.
+    min_gain: float = Field(ge=0, lt=1)
 
 
 class Runtime(Section):

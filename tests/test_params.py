@@ -57,7 +57,7 @@ BAD = [
     ("train.stretch", 1.5, ["train.stretch", "less than or equal to 1"]),
     ("train.seeds", [], ["train.seeds", "at least 1"]),
     ("train.seeds", [-1], ["train.seeds.0", "greater than or equal to 0"]),
-    ("compare.metric", "f1", ["compare.metric", "'accuracy', 'balanced_accuracy', 'roc_auc' or 'log_loss'", "f1"]),
+    ("compare.metric", "f1", ["compare.metric", "'auto', 'accuracy', 'balanced_accuracy', 'roc_auc'", "f1"]),
     ("compare.resamples", 10, ["compare.resamples", "greater than or equal to 100"]),
     ("compare.confidence", float("nan"), ["compare.confidence", "finite"]),
     ("register.min_gain", -1, ["register.min_gain", "greater than or equal to 0"]),

@@ -12,11 +12,11 @@ from PIL import Image
 
 from pipeline import wording
 from pipeline.data import ImageSet
-from pipeline.metrics import METRICS
+from pipeline.metrics import LOWER_IS_BETTER, METRICS
 from pipeline.records import digest, write_json, write_text
 from pipeline.report import tables
 from pipeline.report.drawing import SERIES, save
-from pipeline.wording import percent, quantity
+from pipeline.wording import quantity
 
 
 def markdown(comparison: dict[str, Any], verdict: dict[str, Any], figures: dict[str, str], page: str) -> str:
@@ -43,16 +43,17 @@ def _template(name: str) -> Template:
 
 def summary(comparison: dict[str, Any], verdict: dict[str, Any]) -> str:
     """Return at most 15 lines: a table of the strategies, and the verdict, under constraints where there are any."""
-    rows = [("", "test accuracy", "95 % interval", "AUC", "log loss", "search", "train FLOPs")]
-    order = sorted(comparison["strategies"].items(), key=lambda item: -item[1]["test"]["accuracy"]["mean"])
+    metric = comparison["metric"]
+    sign = 1 if metric in LOWER_IS_BETTER else -1
+    rows = [("", f"test {wording.called(metric)}", "95 % interval", "AUC", "log loss", "search", "train FLOPs")]
+    order = sorted(comparison["strategies"].items(), key=lambda item: sign * item[1]["test"][metric]["mean"])
     for name, s in order[:8]:
         test, price = s["test"], s["cost"]
-        low, high = test["accuracy"]["ci95"]
         rows.append(
             (
                 name,
-                percent(test["accuracy"]["mean"]),
-                f"{100 * low:.1f} to {100 * high:.1f}",
+                wording.score(test[metric]["mean"], metric),
+                wording.span(test[metric]["ci95"], metric).removesuffix(" %"),
                 f"{test['roc_auc']['mean']:.3f}",
                 f"{test['log_loss']['mean']:.3f}",
                 quantity(price["search_flops"]),

@@ -24,7 +24,8 @@ def completed(comparison: Comparison) -> Comparison:
     """Return a comparison with None, or nothing, for every optional part that it lacks."""
     strategies = {name: dict.fromkeys(OPTIONAL) | s for name, s in comparison["strategies"].items()}
     pairs = [{"better": None} | pair for pair in comparison["pairs"]]
-    return {"seeds": 1, "confidence": 0.95, "crossovers": []} | comparison | {"strategies": strategies, "pairs": pairs}
+    least = {"seeds": 1, "confidence": 0.95, "crossovers": [], "metric_reason": ""}
+    return least | comparison | {"strategies": strategies, "pairs": pairs}
 
 
 def cost_rows(comparison: Comparison) -> list[tuple[str, Cells]]:
