@@ -1,7 +1,7 @@
 """What a folder of images holds, what is wrong with it, and the settings to use it: for `prepare --check`."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,12 +10,12 @@ import pandas as pd
 import yaml
 
 from pipeline import data, manifest, sources
+from pipeline.checked import Checked
 from pipeline.errors import UserError
 from pipeline.params import Prepare
-from pipeline.serving import decode
+from pipeline.reading import Facts, Plan, read
 from pipeline.sources.class_folders import images
 
-DECODED = 1000  # images whose pixels are looked at, spread evenly; of all others the header is read
 CLASSES = 20  # that are listed
 
 
@@ -35,11 +35,14 @@ class Finding:
         return "\n".join(lines)
 
 
-def inspect(root: Path, base: Path, wanted: Prepare, progress: Callable[[int], Callable[[int], object]]) -> Finding:
+def inspect(
+    plan: Plan, base: Path, wanted: Prepare, checked: Checked, progress: Callable[[int], Callable[[int], object]]
+) -> Finding:
     """Look at a folder, or file, of images; `base` is where paths in params.yaml begin.
 
     `progress` is given the number of images and returns what is told of each step.
     """
+    root = plan.root
     found = Finding([f"{root}"])
     try:
         reader = sources.reader(root)
@@ -52,7 +55,8 @@ def inspect(root: Path, base: Path, wanted: Prepare, progress: Callable[[int], C
     table = sources.settled(table).sort_values("path", ignore_index=True)
     label = _label(table, found)
     found.problems += manifest.column_problems(root, table, label, (), manifest.SHOWN)
-    known = _read(root, table, wanted.max_pixels, progress(len(table)), found)
+    examined = read(plan, table["path"].tolist(), progress(len(table)), wanted.workers, checked)
+    known = _usable(root, table, examined, found)
     if label in table:
         _describe(known, label, found)
         _try(known, label, wanted, found)
@@ -75,30 +79,25 @@ def _label(table: pd.DataFrame, found: Finding) -> str:
     return able[0]
 
 
-def _read(
-    root: Path, table: pd.DataFrame, max_pixels: int, step: Callable[[int], object], found: Finding
-) -> pd.DataFrame:
+def _usable(root: Path, table: pd.DataFrame, facts: Iterable[Facts | str], found: Finding) -> pd.DataFrame:
     """Return the rows whose images can be used, with what is known of each; note those that cannot."""
-    every = -(-len(table) // DECODED)
-    kept, facts, bad = [], [], []
-    with manifest.Contents(root) as contents:
-        for position, path in enumerate(table["path"]):
-            try:
-                content = contents.read(path)
-                facts.append(manifest.facts(content))
+    kept: list[int] = []
+    bad: list[str] = []
+
+    def sound() -> Iterator[Facts]:
+        for position, (path, each) in enumerate(zip(table["path"], facts, strict=True)):
+            if isinstance(each, str):
+                bad.append(f"{manifest.printed(path)}: {each}")
+            else:
                 kept.append(position)
-                if position % every == 0:
-                    decode(content, 8, 1, max_pixels)
-            except ValueError as error:
-                bad.append(f"\n  {path}: {error}")
-            step(1)
+                yield each
+
+    made = manifest.known(sound())
     if bad:
-        listed = "".join(bad[: manifest.SHOWN])
-        found.problems.append(f"{len(bad)} image(s) cannot be used; mend or remove them:{listed}")
-    found.facts.append(f"images: {len(table):,}, of which {-(-len(table) // every):,} were decoded in full")
-    sizes = pd.DataFrame(facts, columns=["id", "width", "height", "grey"])
-    rows = table.iloc[kept].reset_index(drop=True).drop(columns=list(sizes), errors="ignore")
-    return pd.concat([rows, sizes], axis=1)
+        found.problems.append(manifest.unusable(root, bad))
+    found.facts.append(f"images: {len(table):,}, all decoded in full")
+    rows = table.iloc[kept].reset_index(drop=True).drop(columns=manifest.COLUMNS, errors="ignore")
+    return pd.concat([rows, made], axis=1)
 
 
 def _describe(known: pd.DataFrame, label: str, found: Finding) -> None:
@@ -131,10 +130,8 @@ def _try(known: pd.DataFrame, label: str, wanted: Prepare, found: Finding) -> No
     rows = known[sound]
     if rows.empty:
         return
-    rows = manifest.assemble(
-        rows.reset_index(drop=True).drop(columns=["id", "width", "height", "grey"]),
-        rows[["id", "width", "height", "grey"]].itertuples(index=False, name=None), label, (),
-    )  # fmt: skip
+    rows = rows.reset_index(drop=True)
+    rows = manifest.joined(rows.drop(columns=manifest.COLUMNS), rows[manifest.COLUMNS], label, ())
     fractions = wanted.test_fraction, wanted.valid_fraction
     found.problems += manifest.label_problems(rows, *fractions, manifest.SHOWN)
     if not found.problems:

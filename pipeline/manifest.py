@@ -1,34 +1,32 @@
 """From the images of a source to packed arrays: who is who, what is wrong, and one array per split."""
 
 import hashlib
-import io
 import math
 from array import array
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from PIL import Image
 
 from pipeline.errors import UserError
+from pipeline.reading import Facts, Progress, Squares
 from pipeline.records import atomic, write_json
-from pipeline.rows import Rows
-from pipeline.serving import decode, is_grey
 
-Progress = Callable[[int], object]
-Facts = tuple[str, int, int, bool]  # of a file: content hash, width and height in pixels, whether it is grey
+COLUMNS = ["id", "width", "height", "grey"]  # of what is known of an image
 SHOWN = 10  # problems that a message lists
 
 
-def index(root: Path, table: pd.DataFrame, label: str, stratify: tuple[str, ...], progress: Progress) -> pd.DataFrame:
+def index(
+    root: Path, table: pd.DataFrame, label: str, stratify: tuple[str, ...], found: Iterable[Facts | str]
+) -> pd.DataFrame:
     """Return the table with `id` (content hash), `label`, `stratum`, `width`, `height` and `grey` for each file.
 
-    Raise UserError naming every file that is missing, outside the folder or no image, up to ten of them.
+    `found` is what `reading.read` yields. Raise UserError naming every file that cannot be used, up to ten of them.
     """
     for problem in column_problems(root, table, label, stratify):
         raise UserError(problem)
-    return assemble(table, _read_all(root, table["path"], progress), label, stratify)
+    return assemble(table, _usable(root, table["path"], found), label, stratify)
 
 
 def column_problems(
@@ -47,87 +45,56 @@ def column_problems(
         yield f"{root}: no label for {', '.join(table['path'][empty][:shown])} ({empty.sum()} such rows)"
 
 
-class Contents:
-    """The image files that the paths of a source name: files of a folder, or rows of arrays in it, read as files."""
-
-    def __init__(self, root: Path) -> None:
-        self.root, self._inside = root, root.resolve()
-        self._arrays: dict[Path, Rows | None] = {}  # by the file that a path would lie in, were it a folder
-
-    def __enter__(self) -> "Contents":
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        for rows in self._arrays.values():
-            if rows is not None:
-                rows.close()
-
-    def read(self, path: str) -> bytes:
-        """Return the bytes of an image file; raise ValueError saying why there are none."""
-        file = self.root / path
-        if not file.resolve().is_relative_to(self._inside):
-            raise ValueError("leads out of the data folder")
-        if file.parent not in self._arrays:
-            self._arrays[file.parent] = Rows(file.parent) if file.parent.is_file() else None
-        rows = self._arrays[file.parent]
-        if rows is not None:
-            if not file.name.isdecimal():
-                raise ValueError(f"expected the number of a row, found {file.name!r}")
-            return rows.read(int(file.name))
-        try:
-            data = file.read_bytes()
-        except OSError as error:
-            raise ValueError(error.strerror) from None
-        if not data:
-            raise ValueError("the file is empty")
-        return data
-
-
-def _read_all(root: Path, paths: Iterable[str], progress: Progress) -> Iterator[Facts]:
+def _usable(root: Path, paths: Iterable[str], found: Iterable[Facts | str]) -> Iterator[Facts]:
     """Yield the facts of each file; raise UserError after the last where some cannot be used."""
-    failed, shown = 0, []
-    with Contents(root) as contents:
-        for path in paths:
-            try:
-                yield facts(contents.read(path))
-            except ValueError as error:
-                failed += 1
-                if failed <= SHOWN:
-                    shown.append(f"\n  {path}: {error}")
-            progress(1)
-    if failed:
-        raise UserError(f"{root}: {failed} file(s) cannot be used; mend or remove them:{''.join(shown)}")
+    bad: list[str] = []
+    for path, each in zip(paths, found, strict=True):
+        if isinstance(each, str):
+            bad.append(f"{printed(path)}: {each}")
+        else:
+            yield each
+    if bad:
+        raise UserError(unusable(root, bad))
 
 
-def facts(data: bytes) -> Facts:
-    """Return what is known of an image file; raise ValueError where it is none."""
-    try:
-        with Image.open(io.BytesIO(data)) as image:
-            width, height = image.size
-        grey = is_grey(data)
-    except (OSError, Image.DecompressionBombError):
-        raise ValueError("not a readable image") from None
-    return hashlib.sha256(data).hexdigest()[:32], width, height, grey
+def unusable(root: Path, bad: Sequence[str]) -> str:
+    """Return how many files cannot be used, and why the first cannot."""
+    listed = "".join(f"\n  {each}" for each in bad[:SHOWN])
+    return f"{root}: {len(bad)} file(s) cannot be used; mend or remove them:{listed}"
+
+
+def printed(path: str) -> str:
+    """Return a path as one line of text, whatever is in its name."""
+    return path if path.isprintable() else repr(path)[1:-1]
 
 
 def assemble(table: pd.DataFrame, facts: Iterable[Facts], label: str, stratify: tuple[str, ...]) -> pd.DataFrame:
     """Return the table with what is known of each file, in its order, and with `label` and `stratum`."""
-    # A list of tuples would take five times the memory of these columns.
-    ids: list[str] = []
-    widths, heights, greys = array("q"), array("q"), bytearray()
-    for content, width, height, grey in facts:
-        ids.append(content)
-        widths.append(width)
-        heights.append(height)
-        greys.append(grey)
-    sizes = {"width": np.frombuffer(widths, np.int64), "height": np.frombuffer(heights, np.int64)}
-    made = pd.DataFrame({"id": ids, **sizes, "grey": np.frombuffer(greys, bool)})
+    return joined(table, known(facts), label, stratify)
+
+
+def joined(table: pd.DataFrame, made: pd.DataFrame, label: str, stratify: tuple[str, ...]) -> pd.DataFrame:
+    """Return the table with `made`, of the same rows, and with `label` and `stratum`."""
     stratum = table[label]
     for column in stratify:
         stratum = stratum + "/" + table[column]
     ours = ["label", "stratum", *made, *(["group"] if label == "group" else [])]  # what is learned may be parted
     rest = table.drop(columns=ours, errors="ignore")
     return pd.concat([made, rest, pd.DataFrame({"label": table[label], "stratum": stratum})], axis=1)
+
+
+def known(facts: Iterable[Facts]) -> pd.DataFrame:
+    """Return facts as a table of COLUMNS."""
+    # A list of tuples would take five times the memory of these columns.
+    ids: list[str] = []
+    widths, heights, greys = array("q"), array("q"), bytearray()
+    for each in facts:
+        ids.append(each.id)
+        widths.append(each.width)
+        heights.append(each.height)
+        greys.append(each.grey)
+    sizes = {"width": np.frombuffer(widths, np.int64), "height": np.frombuffer(heights, np.int64)}
+    return pd.DataFrame({"id": ids, **sizes, "grey": np.frombuffer(greys, bool)})
 
 
 def check_labels(manifest: pd.DataFrame, test_fraction: float, valid_fraction: float) -> None:
@@ -196,25 +163,23 @@ def _small(manifest: pd.DataFrame, test_fraction: float, valid_fraction: float) 
         )
 
 
-def pack(root: Path, manifest: pd.DataFrame, out: Path, size: int, classes: list[str], grey: bool, max_pixels: int,
+def pack(manifest: pd.DataFrame, squares: Squares, rows: np.ndarray, out: Path, classes: list[str], grey: bool,
          progress: Progress) -> str:  # fmt: skip
     """Write images.npy (uint8), manifest.csv and about.json into a folder; return the digest of it all.
 
-    Raise UserError naming a file that cannot be decoded.
+    `rows` (N,) are where the squares of the images are.
     """
     channels = 1 if grey else 3
     columns = ["id", "label", "stratum", *(["group"] if "group" in manifest else [])]
     sha = hashlib.sha256(manifest[columns].to_csv(index=False).encode())
-    with atomic(out / "images.npy") as temporary, Contents(root) as contents:
-        array = np.lib.format.open_memmap(temporary, "w+", np.uint8, (len(manifest), size, size, channels))
-        for position, path in enumerate(manifest["path"]):
-            try:
-                array[position] = decode(contents.read(path), size, channels, max_pixels)
-            except ValueError as error:
-                raise UserError(f"{root / path}: {error}; mend or remove it") from None
-            sha.update(array[position].tobytes())
+    with atomic(out / "images.npy") as temporary, temporary.open("wb") as file:
+        shape = (len(manifest), squares.size, squares.size, channels)
+        np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
+        for row, plain in zip(rows.tolist(), manifest["grey"]):
+            data = squares.take(row, plain, channels).tobytes()
+            file.write(data)
+            sha.update(data)
             progress(1)
-        array.flush()
     with atomic(out / "manifest.csv") as temporary:
         manifest.to_csv(temporary, index=False)
     digest = sha.hexdigest()[:16]

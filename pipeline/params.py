@@ -115,6 +115,7 @@ class Prepare(Section):
     seed: int = Field(ge=0)
     limit: int | None = Field(None, ge=1)  # look at this many images only (stratified)
     max_pixels: int = Field(50_000_000, ge=1)  # larger images are refused: decompression bombs
+    workers: int | None = Field(None, ge=1)  # processes that read images; as many as there are cores where null
 
 
 class Features(Section):

@@ -15,24 +15,24 @@ from typing import Any
 import pytest
 import yaml
 
-from pipeline.params import Search
+from pipeline.params import Prepare, Search
 from pipeline.recipe import Recipe
 from tests.imports import PACKAGE, ROOT, closure, imported_files, imported_names, is_marker, relative
 
 # A file imports from floors below its own alone.
 FLOORS: list[set[str]] = [
-    {"augment", "catalog", "convolution", "cost", "errors", "evidence/influence", "evidence/laws",
-     "evidence/transfer", "meters", "metrics", "provenance", "report/gallery", "report/plots", "rows", "seeding",
-     "serving", "settings", "sources/class_folders", "wording"},
+    {"augment", "catalog", "checked", "convolution", "cost", "decoding", "errors", "evidence/influence",
+     "evidence/laws", "evidence/transfer", "meters", "metrics", "provenance", "report/gallery", "report/plots",
+     "rows", "seeding", "settings", "sources/class_folders", "wording"},
     {"backbones", "cli", "connection", "constraints", "devices", "evidence/bootstrap", "evidence/calibration",
-     "evidence/curves", "executor", "grouping", "latency", "recipe", "records", "report/tables", "serving_entry",
-     "sources/arrays", "sources/elpv", "sources/labels_table", "sources/split_folders", "store", "verdict/phrases",
-     "verdict/standing"},
-    {"data", "evidence/comparison", "manifest", "network", "params", "registry", "report/drawing", "sources/__init__",
-     "stem", "terminal", "tracking", "training", "trials", "verdict/findings", "verdict/projection"},
-    {"cache", "features", "heads", "inspection", "models", "outcomes", "report/curve_figures", "report/figures",
+     "evidence/curves", "executor", "grouping", "recipe", "records", "report/tables", "serving", "sources/arrays",
+     "sources/elpv", "sources/labels_table", "sources/split_folders", "store", "verdict/phrases", "verdict/standing"},
+    {"data", "evidence/comparison", "latency", "network", "params", "reading", "registry", "report/drawing",
+     "serving_entry", "sources/__init__", "stem", "terminal", "tracking", "training", "trials", "verdict/findings",
+     "verdict/projection"},
+    {"cache", "features", "heads", "manifest", "models", "outcomes", "report/curve_figures", "report/figures",
      "report/markdown", "report/search_figures", "search", "verdict/cases", "verdict/decision"},
-    {"report/page", "verdict/changes", "verdict/claims", "workspace"},
+    {"inspection", "report/page", "verdict/changes", "verdict/claims", "workspace"},
     {"experiment", "report/publish", "verdict/advice"},
     {"bulk", "evidence/gather"},
     {"jobs"},
@@ -264,14 +264,16 @@ def covers(declared: str, read: str) -> bool:
 
 
 # Not declared: no result depends on it, so that another machine may have another number.
-FREE = {"search.workers"}
+FREE = {"search.workers", "prepare.workers"}
 
 
 def settings_read(code: ast.AST) -> set[str]:
     """Return the keys that code reads; those of a section with a free key one by one."""
-    fields = {f"search.{name}" for name in Search.model_fields}
     read = chains(code)
-    return (read - {"search"} | (fields if "search" in read else set())) - FREE
+    for name, section in (("search", Search), ("prepare", Prepare)):
+        if name in read:
+            read = read - {name} | {f"{name}.{field}" for field in section.model_fields}
+    return read - FREE
 
 
 @pytest.mark.parametrize("name", STAGES)

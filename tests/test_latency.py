@@ -9,7 +9,8 @@ from pipeline.latency import measure, model_bytes
 from pipeline.models import save_model
 from pipeline.network import describe
 from pipeline.recipe import Recipe
-from pipeline.serving import Classifier, Network, decode
+from pipeline.decoding import decode
+from pipeline.serving import Classifier, Network
 
 RECIPE = Recipe(backbone="compact", weights="random", cut="input", image_size=32, epochs=1, learning_rate=0.01)
 

@@ -15,6 +15,8 @@ from pipeline.terminal import Progress, one_thread_pool, quiet
 if TYPE_CHECKING:
     import pandas as pd
 
+    from pipeline.reading import Plan, Squares
+
 
 class _InPlaceOfAll(argparse.Action):
     """An option without which all others are required."""
@@ -38,33 +40,56 @@ def main(argv: Sequence[str] | None = None) -> None:
     quiet()
     one_thread_pool(params.runtime.threads)
     if args.check:
-        check(args.check, args.params.resolve().parent, params.prepare)
+        check(args.check, args.params, params.prepare)
     else:
         prepare(args, params)
 
 
-def check(root: Path, base: Path, wanted: parameters.Prepare) -> None:
-    """Print what a folder holds; raise UserError where it cannot be used."""
+def check(root: Path, file: Path, wanted: parameters.Prepare) -> None:
+    """Print what a folder holds, with `file` as the parameters; raise UserError where it cannot be used."""
+    from pipeline.checked import Checked
     from pipeline.inspection import inspect
+    from pipeline.reading import Plan
 
-    with ExitStack() as bars:
-        found = inspect(root, base, wanted, lambda count: bars.enter_context(Progress("checking", count, "image")).step)
+    plan = Plan(root, wanted.image_size, wanted.max_pixels)
+    with ExitStack() as open_, Checked(_work(file), plan.meaning) as checked:
+        found = inspect(plan, file.resolve().parent, wanted, checked,
+                        lambda count: open_.enter_context(Progress("checking", count, "image")).step)  # fmt: skip
     print(found.text())
     if found.problems:
         raise UserError(f"{root}: cannot be used yet; mend the {len(found.problems)} problem(s) above")
 
 
+def _work(file: Path) -> Path:
+    """Return where facts of images are remembered: beside the parameters, whatever folder was looked at."""
+    return file.resolve().parent / ".headstart" / "checked.sqlite"
+
+
 def prepare(args: argparse.Namespace, params: parameters.Params) -> None:
     """Write the packed splits and the data report; raise UserError for images or labels that cannot be used."""
+    from pipeline.reading import Plan, Squares
+
+    root, temporary = args.params.resolve().parent / params.data.path, args.dev.with_name(f".{args.dev.name}.squares")
+    plan = Plan(root, params.prepare.image_size, params.prepare.max_pixels, temporary)
+    with Squares(plan) as squares:
+        _prepare(args, params, plan, squares)
+
+
+def _prepare(args: argparse.Namespace, params: parameters.Params, plan: "Plan", squares: "Squares") -> None:
+    import pandas as pd
+
     from pipeline import data, manifest, sources
+    from pipeline.checked import Checked
+    from pipeline.reading import read
     from pipeline.records import write_json
     from pipeline.report import markdown
 
-    watch, wanted = Stopwatch(), params.prepare
-    root = args.params.resolve().parent / params.data.path
+    watch, wanted, root = Stopwatch(), params.prepare, plan.root
     found = sources.read(root)
-    with Progress("reading", len(found), "image") as bar:
-        table = manifest.index(root, found, params.data.label, wanted.stratify, bar.step)
+    paths = pd.Index(found["path"])
+    with Progress("reading", len(found), "image") as bar, Checked(_work(args.params), plan.meaning) as checked:
+        images = read(plan, paths.tolist(), bar.step, wanted.workers, checked)
+        table = manifest.index(root, found, params.data.label, wanted.stratify, images)
     if wanted.limit and wanted.limit < len(table):
         ids, strata = table["id"].to_numpy(dtype=str), _kinds(table).to_numpy(dtype=str)
         kept, _ = data.stratified_split(ids, strata, len(table) - wanted.limit, wanted.seed)
@@ -79,8 +104,8 @@ def prepare(args: argparse.Namespace, params: parameters.Params) -> None:
     with Progress("packing", len(table), "image") as bar:
         for folder, chosen in ((args.dev, parts != "test"), (args.test, parts == "test")):
             rows = table[chosen].reset_index(drop=True)
-            digests[folder.name] = manifest.pack(root, rows, folder, wanted.image_size, classes, grey,
-                                                 wanted.max_pixels, bar.step)  # fmt: skip
+            places = paths.get_indexer(rows["path"])
+            digests[folder.name] = manifest.pack(rows, squares, places, folder, classes, grey, bar.step)
     markdown.data_report(table, data.load(args.dev), params.data.name, digests, args.report, notes)
     write_json(args.timings, watch.read())
     print("".join(f"{note}\n" for note in notes), end="")
