@@ -54,12 +54,13 @@ def inspect(
     found.problems += sources.problems(root, table, manifest.SHOWN)
     table = sources.settled(table).sort_values("path", ignore_index=True)
     label = _label(table, found)
-    found.problems += manifest.column_problems(root, table, label, (), manifest.SHOWN)
-    examined = read(plan, table["path"].tolist(), progress(len(table)), wanted.workers, checked)
-    known = _usable(root, table, examined, found)
     if label in table:
-        _describe(known, label, found)
-        _try(known, label, wanted, found)
+        vetted = _vetted(root, table, label, wanted, facts, found)
+        if vetted is not None:
+            _describe(vetted, label, found)
+            _try(vetted.table, wanted, found)
+    else:
+        found.problems += manifest.column_problems(root, table, label, ())
     unused = sorted({p.relative_to(root).as_posix() for p in images(root, "**/*")} - set(table["path"]))
     if unused:
         found.facts.append(f"not used: {len(unused):,} image file(s) that are no part of it, such as {unused[0]}")

@@ -13,26 +13,13 @@ from pipeline.errors import UserError
 from pipeline.reading import Facts, Progress, Squares
 from pipeline.records import atomic, write_json
 
-COLUMNS = ["id", "width", "height", "grey"]  # of what is known of an image
+COLUMNS = ["id", "width", "height", "grey", "look"]  # of what is known of an image
 SHOWN = 10  # problems that a message lists
+LEAVE_OUT = "or leave them out (prepare.on_problem: exclude)"
 
 
-def index(
-    root: Path, table: pd.DataFrame, label: str, stratify: tuple[str, ...], found: Iterable[Facts | str]
-) -> pd.DataFrame:
-    """Return the table with `id` (content hash), `label`, `stratum`, `width`, `height` and `grey` for each file.
-
-    `found` is what `reading.read` yields. Raise UserError naming every file that cannot be used, up to ten of them.
-    """
-    for problem in column_problems(root, table, label, stratify):
-        raise UserError(problem)
-    return assemble(table, _usable(root, table["path"], found), label, stratify)
-
-
-def column_problems(
-    root: Path, table: pd.DataFrame, label: str, stratify: tuple[str, ...], shown: int = 1
-) -> Iterator[str]:
-    """Yield what is wrong with the columns that are used, naming up to `shown` rows."""
+def column_problems(root: Path, table: pd.DataFrame, label: str, stratify: tuple[str, ...]) -> Iterator[str]:
+    """Yield what is wrong with the columns that are used."""
     for column in (label, *stratify):
         if column not in table:
             yield f"{root}: there is no column {column!r}; there are {', '.join(map(str, table))}"
@@ -41,36 +28,17 @@ def column_problems(
             f"{root}: prepare.stratify names the column group, whose images are never parted, so that no split can "
             "keep their shares; take it out of prepare.stratify, or give the column another name"
         )
-    if label in table and (empty := table[label].str.strip() == "").any():
-        yield f"{root}: no label for {', '.join(table['path'][empty][:shown])} ({empty.sum()} such rows)"
-
-
-def _usable(root: Path, paths: Iterable[str], found: Iterable[Facts | str]) -> Iterator[Facts]:
-    """Yield the facts of each file; raise UserError after the last where some cannot be used."""
-    bad: list[str] = []
-    for path, each in zip(paths, found, strict=True):
-        if isinstance(each, str):
-            bad.append(f"{printed(path)}: {each}")
-        else:
-            yield each
-    if bad:
-        raise UserError(unusable(root, bad))
 
 
 def unusable(root: Path, bad: Sequence[str]) -> str:
     """Return how many files cannot be used, and why the first cannot."""
     listed = "".join(f"\n  {each}" for each in bad[:SHOWN])
-    return f"{root}: {len(bad)} file(s) cannot be used; mend or remove them:{listed}"
+    return f"{root}: {len(bad)} file(s) cannot be used; mend or remove them, {LEAVE_OUT}:{listed}"
 
 
 def printed(path: str) -> str:
     """Return a path as one line of text, whatever is in its name."""
     return path if path.isprintable() else repr(path)[1:-1]
-
-
-def assemble(table: pd.DataFrame, facts: Iterable[Facts], label: str, stratify: tuple[str, ...]) -> pd.DataFrame:
-    """Return the table with what is known of each file, in its order, and with `label` and `stratum`."""
-    return joined(table, known(facts), label, stratify)
 
 
 def joined(table: pd.DataFrame, made: pd.DataFrame, label: str, stratify: tuple[str, ...]) -> pd.DataFrame:
@@ -87,14 +55,16 @@ def known(facts: Iterable[Facts]) -> pd.DataFrame:
     """Return facts as a table of COLUMNS."""
     # A list of tuples would take five times the memory of these columns.
     ids: list[str] = []
-    widths, heights, greys = array("q"), array("q"), bytearray()
+    widths, heights, greys, looks = array("q"), array("q"), bytearray(), array("q")
     for each in facts:
         ids.append(each.id)
         widths.append(each.width)
         heights.append(each.height)
         greys.append(each.grey)
+        looks.append(each.look)
     sizes = {"width": np.frombuffer(widths, np.int64), "height": np.frombuffer(heights, np.int64)}
-    return pd.DataFrame({"id": ids, **sizes, "grey": np.frombuffer(greys, bool)})
+    rest = {"grey": np.frombuffer(greys, bool), "look": np.frombuffer(looks, np.int64)}
+    return pd.DataFrame({"id": ids, **sizes, **rest})
 
 
 def check_labels(manifest: pd.DataFrame, test_fraction: float, valid_fraction: float) -> None:
@@ -110,13 +80,8 @@ def label_problems(
 
     Of copies and groups on two sides, up to `shown` are named.
     """
-    pairs = manifest[["id", "label"]].drop_duplicates()["id"]
-    contradicting = pairs[pairs.duplicated()].drop_duplicates().sort_values()
-    if len(contradicting):
-        listed = "; ".join(_listed(manifest[manifest["id"] == name], "label") for name in contradicting[:shown])
-        yield f"the same image has different labels: {listed}; {len(contradicting)} such image(s). Keep one."
-    if "split" in manifest:
-        yield from _leaks(manifest, shown)
+    yield from copy_problems(manifest, shown)
+    yield from group_problems(manifest, shown)
     counts = manifest.drop_duplicates("id")["label"].value_counts()
     if len(counts) < 2:
         yield f"all images have the label {counts.index[0]!r}; a comparison needs two classes or more"
@@ -124,25 +89,40 @@ def label_problems(
     yield from _small(manifest, test_fraction, valid_fraction)
 
 
-def _listed(rows: pd.DataFrame, column: str) -> str:
+def copy_problems(manifest: pd.DataFrame, shown: int = 1) -> Iterator[str]:
+    """Yield copies of one image that have different labels, or are on both sides of the user's split."""
+    pairs = manifest[["id", "label"]].drop_duplicates()["id"]
+    contradicting = pairs[pairs.duplicated()].drop_duplicates().sort_values()
+    if len(contradicting):
+        named = "; ".join(listed(manifest[manifest["id"] == name], "label") for name in contradicting[:shown])
+        yield f"the same image has different labels: {named}; {len(contradicting)} such image(s). Keep one."
+    yield from _leaks(manifest, "id", "the same image", shown)
+
+
+def group_problems(manifest: pd.DataFrame, shown: int = 1) -> Iterator[str]:
+    """Yield groups that are on both sides of the user's split."""
+    yield from _leaks(manifest, "group", "the same group", shown)
+
+
+def listed(rows: pd.DataFrame, column: str) -> str:
+    """Return paths, each with its value in a column."""
     return ", ".join(f"{path} ({value})" for path, value in rows[["path", column]].itertuples(index=False))
 
 
-def _leaks(manifest: pd.DataFrame, shown: int) -> Iterator[str]:
+def _leaks(manifest: pd.DataFrame, column: str, what: str, shown: int) -> Iterator[str]:
     """Yield what is on both sides of the user's split: of test, and of train and valid, which are drawn anew."""
+    if not {"split", column} <= set(manifest):
+        return
     side = manifest["split"] == "test"
-    for column, what in (("id", "the same image"), ("group", "the same group")):
-        if column not in manifest:
-            continue
-        both = manifest[column].isin(manifest.loc[side, column]) & manifest[column].isin(manifest.loc[~side, column])
-        apart = manifest[both].assign(test=side[both]).drop_duplicates([column, "test"]).sort_values([column, "path"])
-        names = apart[column].drop_duplicates()
-        if len(names):
-            listed = "; ".join(_listed(apart[apart[column] == name], "split") for name in names[:shown])
-            yield (
-                f"{what} is on both sides of your split: {listed}; {len(names)} such {what.split()[-1]}(s). Keep each "
-                "on one side, or leave your split out: then images for test are drawn."
-            )
+    both = manifest[column].isin(manifest.loc[side, column]) & manifest[column].isin(manifest.loc[~side, column])
+    apart = manifest[both].assign(test=side[both]).drop_duplicates([column, "test"]).sort_values([column, "path"])
+    names = apart[column].drop_duplicates()
+    if len(names):
+        named = "; ".join(listed(apart[apart[column] == name], "split") for name in names[:shown])
+        yield (
+            f"{what} is on both sides of your split: {named}; {len(names)} such {what.split()[-1]}(s). Keep each "
+            "on one side, or leave your split out: then images for test are drawn."
+        )
 
 
 def _small(manifest: pd.DataFrame, test_fraction: float, valid_fraction: float) -> Iterator[str]:

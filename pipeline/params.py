@@ -115,6 +115,10 @@ class Prepare(Section):
     seed: int = Field(ge=0)
     limit: int | None = Field(None, ge=1)  # look at this many images only (stratified)
     max_pixels: int = Field(50_000_000, ge=1)  # larger images are refused: decompression bombs
+    # With images that cannot be used: stop, or leave them out and list them in results/data/excluded.csv.
+    on_problem: Literal["error", "exclude"] = "error"
+    # Images whose perceptual hashes differ in at most so many bits are never parted; null: nor are copies alone.
+    near_duplicates: int | None = Field(2, ge=0, le=16)
     workers: int | None = Field(None, ge=1)  # processes that read images; as many as there are cores where null
 
 

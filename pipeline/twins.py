@@ -30,6 +30,12 @@ class Twins:
         """Return numbers (N,), the same for images that look alike, or are joined by a chain of those that do."""
         return _joined(self.looks, self.pairs)
 
+    def without(self, rows: np.ndarray) -> "Twins":
+        """Return the same without whole units (mask over the images): these look like none."""
+        gone = np.zeros(int(self.looks.max(initial=-1)) + 1, bool)
+        gone[self.looks[rows & (self.looks >= 0)]] = True
+        return Twins(np.where(rows, NONE, self.looks), self.pairs[~gone[self.pairs].any(1)])
+
     def beside(self, marked: np.ndarray) -> np.ndarray:
         """Return, for each image outside of a mask (N,), an image of the mask that looks like it; -1 where none does.
 

@@ -17,7 +17,7 @@ from pipeline.report import curve_figures, drawing, figures, gallery, search_fig
 
 Tree = dict[str, Any]
 
-_ABOUT: Tree = {"commit": "", "versions": {}, "commands": [], "paths": {}, "excluded": []}
+_ABOUT: Tree = {"commit": "", "versions": {}, "commands": [], "paths": {}}
 
 MOST_BYTES = 3_000_000  # of the page
 PICTURES = 1_600_000  # of its gallery, at most
