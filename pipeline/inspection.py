@@ -1,7 +1,7 @@
 """What a folder of images holds, what is wrong with it, and the settings to use it: for `prepare --check`."""
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -9,14 +9,16 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from pipeline import data, manifest, sources
+from pipeline import data, manifest, sources, vetting, wording
 from pipeline.checked import Checked
 from pipeline.errors import UserError
+from pipeline.metrics import settled
 from pipeline.params import Prepare
 from pipeline.reading import Facts, Plan, read
 from pipeline.sources.class_folders import images
 
 CLASSES = 20  # that are listed
+DISTANCE = Prepare.model_fields["near_duplicates"].default  # at which images are taken to look alike
 
 
 @dataclass
@@ -55,6 +57,10 @@ def inspect(
     table = sources.settled(table).sort_values("path", ignore_index=True)
     label = _label(table, found)
     if label in table:
+
+        def facts(paths: list[str]) -> Iterator[Facts | str]:
+            return read(plan, paths, progress(len(paths)), wanted.workers, checked)
+
         vetted = _vetted(root, table, label, wanted, facts, found)
         if vetted is not None:
             _describe(vetted, label, found)
@@ -64,7 +70,7 @@ def inspect(
     unused = sorted({p.relative_to(root).as_posix() for p in images(root, "**/*")} - set(table["path"]))
     if unused:
         found.facts.append(f"not used: {len(unused):,} image file(s) that are no part of it, such as {unused[0]}")
-    found.settings = _settings(root, base, label)
+    found.settings = _settings(root, base, label, wanted)
     return found
 
 
@@ -80,31 +86,43 @@ def _label(table: pd.DataFrame, found: Finding) -> str:
     return able[0]
 
 
-def _usable(root: Path, table: pd.DataFrame, facts: Iterable[Facts | str], found: Finding) -> pd.DataFrame:
-    """Return the rows whose images can be used, with what is known of each; note those that cannot."""
-    kept: list[int] = []
-    bad: list[str] = []
+def _vetted(
+    root: Path, table: pd.DataFrame, label: str, wanted: Prepare, facts: vetting.Read, found: Finding
+) -> vetting.Vetted | None:
+    """Return what can be used of the rows that have a split and a group; note what cannot, and what that would mean."""
+    sound = pd.Series(True, index=table.index)
+    for column in ("split", "group"):
+        sound &= table[column].str.strip() != "" if column in table else True
+    distance = DISTANCE if wanted.near_duplicates is None else wanted.near_duplicates
+    ours = wanted.model_copy(update={"stratify": (), "near_duplicates": distance})
+    lenient = wanted.on_problem == "exclude"
 
-    def sound() -> Iterator[Facts]:
-        for position, (path, each) in enumerate(zip(table["path"], facts, strict=True)):
-            if isinstance(each, str):
-                bad.append(f"{manifest.printed(path)}: {each}")
-            else:
-                kept.append(position)
-                yield each
+    def tell(problem: str, mended: bool) -> None:
+        if not (mended and lenient):
+            found.problems.append(problem)
 
-    made = manifest.known(sound())
-    if bad:
-        found.problems.append(manifest.unusable(root, bad))
     found.facts.append(f"images: {len(table):,}, all decoded in full")
-    rows = table.iloc[kept].reset_index(drop=True).drop(columns=manifest.COLUMNS, errors="ignore")
-    return pd.concat([rows, made], axis=1)
+    try:
+        rows = table[sound].reset_index(drop=True)
+        vetted = vetting.vet(root, rows, label, ours, facts, tell, manifest.SHOWN)
+    except UserError as error:
+        found.problems.append(str(error))
+        return None
+    if vetted.excluded:
+        how = "left out" if lenient else "prepare.on_problem: exclude would leave out"
+        found.facts.append(f"{how}: {wording.left_out(vetted.kinds)}")
+        found.facts += [
+            f"  {manifest.printed(path)}: {why}" for path, why in vetted.excluded[: manifest.SHOWN] if lenient
+        ]
+    if vetted.marks:
+        found.facts.append(f"not taken as they are: {wording.handled(vetted.marks)}")
+    found.facts += vetted.notes
+    return vetted
 
 
-def _describe(known: pd.DataFrame, label: str, found: Finding) -> None:
+def _describe(vetted: vetting.Vetted, label: str, found: Finding) -> None:
     """Note classes, sizes, colour, copies, groups and splits."""
-    if known.empty:
-        return
+    known = vetted.table
     counts = known[label].value_counts(sort=False).sort_index()
     listed = ", ".join(f"{name} {count:,}" for name, count in counts[:CLASSES].items())
     more = f" and {len(counts) - CLASSES} more" if len(counts) > CLASSES else ""
@@ -115,7 +133,7 @@ def _describe(known: pd.DataFrame, label: str, found: Finding) -> None:
         f"sizes: {' to '.join(dict.fromkeys(ends))} pixels, {'grey' if known['grey'].all() else 'colour'}",
         f"exact copies: {known['id'].duplicated().sum():,}",
     ]
-    if "group" in known and label != "group":
+    if "group" in known:
         sizes = known["group"].value_counts()
         found.facts.append(f"groups: {len(sizes):,}, of {sizes.min():,} to {sizes.max():,} images; none is parted")
     sides: dict[Any, int] = dict(known["split"].value_counts()) if "split" in known else {}
@@ -123,16 +141,8 @@ def _describe(known: pd.DataFrame, label: str, found: Finding) -> None:
     found.facts.append(f"split: yours: {named}" if sides else "split: drawn by prepare")
 
 
-def _try(known: pd.DataFrame, label: str, wanted: Prepare, found: Finding) -> None:
-    """Note what no split can mend, and otherwise whether one can be drawn."""
-    sound = known[label].str.strip() != ""
-    for column in ("split", "group"):
-        sound &= known[column].str.strip() != "" if column in known else True
-    rows = known[sound]
-    if rows.empty:
-        return
-    rows = rows.reset_index(drop=True)
-    rows = manifest.joined(rows.drop(columns=manifest.COLUMNS), rows[manifest.COLUMNS], label, ())
+def _try(rows: pd.DataFrame, wanted: Prepare, found: Finding) -> None:
+    """Note what no split can mend, and otherwise whether one can be drawn and by what it is scored."""
     fractions = wanted.test_fraction, wanted.valid_fraction
     found.problems += manifest.label_problems(rows, *fractions, manifest.SHOWN)
     if not found.problems:
@@ -140,9 +150,13 @@ def _try(known: pd.DataFrame, label: str, wanted: Prepare, found: Finding) -> No
             data.three_way(rows, *fractions, wanted.seed)
         except UserError as error:
             found.problems.append(str(error))
+    trained = rows[rows["split"] != "test"] if "split" in rows else rows
+    metric, reason = settled("auto", dict(trained["label"].value_counts()))
+    if metric != "accuracy":
+        found.facts.append(f"compare.metric: auto is {wording.called(metric)}: {reason}")
 
 
-def _settings(root: Path, base: Path, label: str) -> list[str]:
+def _settings(root: Path, base: Path, label: str, wanted: Prepare) -> list[str]:
     name = re.sub(r"[^A-Za-z0-9_-]+", "-", root.resolve().stem).strip("-_") or "images"
     inside = root.resolve().is_relative_to(base.resolve())
     path = root.resolve().relative_to(base.resolve()) if inside else root.resolve()
@@ -150,4 +164,6 @@ def _settings(root: Path, base: Path, label: str) -> list[str]:
     if label != "label":
         lines["data.label"] = label
     lines |= {"demo": [], "prepare.stratify": [], "register.model": f"headstart-{name}"}
+    if wanted.near_duplicates is None:
+        lines["prepare.near_duplicates"] = DISTANCE
     return [yaml.safe_dump({key: value}, allow_unicode=True, width=1000).strip() for key, value in lines.items()]

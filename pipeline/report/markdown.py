@@ -130,4 +130,3 @@ def data_report(
     write_csv(folder / tables.EXCLUDED, left)
     write_text(folder / "report.md", _template("data.md.j2").render(**summary, said=tables.data_notes(summary)))
     return summary
-

@@ -40,8 +40,8 @@ def render(
 
     `comparison` and `verdict` are results/comparison.json and results/verdict.json; `timings`, `trials` and
     `predictions` hold by strategy what tune and train write, and may lack strategies. `about` says how to reproduce:
-    `commit`, `versions` {package: version}, `commands`, and `paths` {image id: path}, `excluded` [sentence], all
-    optional. `importances` {strategy: {setting: share}} replaces the rank correlations computed from the trials.
+    `commit`, `versions` {package: version}, `commands`, and `paths` {image id: path}, all optional.
+    `importances` {strategy: {setting: share}} replaces the rank correlations computed from the trials.
     """
     comparison, verdict, about = tables.completed(comparison), tables.VERDICT | verdict, _ABOUT | about
     context = {
