@@ -12,8 +12,9 @@ import yaml
 from pipeline import data, manifest, sources
 from pipeline.checked import Checked
 from pipeline.errors import UserError
+from pipeline.facts import Facts
 from pipeline.params import Prepare
-from pipeline.reading import Facts, Plan, read
+from pipeline.reading import Plan, read
 from pipeline.sources.class_folders import images
 
 CLASSES = 20  # that are listed
