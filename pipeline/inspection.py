@@ -12,9 +12,10 @@ import yaml
 from pipeline import data, manifest, sources, vetting, wording
 from pipeline.checked import Checked
 from pipeline.errors import UserError
+from pipeline.facts import Facts
 from pipeline.metrics import settled
 from pipeline.params import Prepare
-from pipeline.reading import Facts, Plan, read
+from pipeline.reading import Plan, read
 from pipeline.sources.class_folders import images
 
 CLASSES = 20  # that are listed

@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 
 from pipeline.errors import UserError
-from pipeline.reading import Facts, Progress, Squares
+from pipeline.facts import Facts
+from pipeline.reading import Progress, Squares
 from pipeline.records import atomic, write_json
 
 COLUMNS = ["id", "width", "height", "grey", "look"]  # of what is known of an image

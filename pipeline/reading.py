@@ -1,165 +1,32 @@
-"""The images of a source, read in full: what is known of each, or why it cannot be used."""
+"""Reading the images of a source: every file is decoded once, in full, by several processes."""
 
-import hashlib
 import json
 import math
 import os
-import stat
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import partial
 from importlib.metadata import version
-from pathlib import Path, PurePath
+from pathlib import Path
 from types import TracebackType
-from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
 
 from pipeline.checked import Checked, Stamp, stamp
-from pipeline.decoding import is_grey, opened, square
+from pipeline.contents import LARGEST, Contents
 from pipeline.errors import UserError
 from pipeline.executor import Executor
+from pipeline.facts import Facts, examine
 from pipeline.records import source_digest
-from pipeline.rows import Rows
 
 Progress = Callable[[int], object]
 Put = Callable[[int, np.ndarray], None]
-_LARGEST = 2**29  # bytes of a file, where prepare.max_pixels does not ask for more
 _CHUNK = 32  # images that a process reads before it reports
 _WORTH = 32  # images for each process that make its start worth while
 _ADVICE = "Lower prepare.workers or prepare.max_pixels if memory is short, then run again."
-# What a suffix promises, in Pillow's words; MPO is a JPEG of several pictures, as some phones write it.
-_FORMATS = {
-    ".png": {"PNG"}, ".jpg": {"JPEG", "MPO"}, ".jpeg": {"JPEG", "MPO"}, ".bmp": {"BMP"}, ".gif": {"GIF"},
-    ".tif": {"TIFF"}, ".tiff": {"TIFF"}, ".webp": {"WEBP"}, ".ppm": {"PPM"}, ".pgm": {"PPM"},
-}  # fmt: skip
-_ORIENTATION = 0x0112  # the EXIF tag
-_SIDE, _KEPT = 32, 8  # of the image that is hashed, and of its lowest frequencies that are
-
-
-class Facts(NamedTuple):
-    """What is known of an image file."""
-
-    id: str  # hash of its content, 32 hex digits
-    width: int  # in pixels, as stored
-    height: int
-    grey: bool  # stores grey levels alone
-    look: int  # perceptual hash, 63 bits of which few differ where images look alike; -1 for one level all over
-    marks: tuple[str, ...]  # of animated, CMYK, 16 bit, palette, alpha, rotated, extension
-
-
-class Contents:
-    """The image files that the paths of a source name: files of a folder, or rows of arrays in it, read as files."""
-
-    def __init__(self, root: Path, most: int = _LARGEST) -> None:
-        """Refuse files of over `most` bytes."""
-        self.root, self._inside, self._most = str(root), os.path.realpath(root), most
-        self._real: dict[str, str] = {}  # folders, without symlinks
-        self._arrays: dict[str, Rows | None] = {}  # by the file that a path would lie in, were it a folder
-
-    def __enter__(self) -> "Contents":
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        for rows in self._arrays.values():
-            if rows is not None:
-                rows.close()
-
-    def read(self, path: str) -> bytes:
-        """Return the bytes of an image file; raise ValueError saying why there are none."""
-        file = os.path.join(self.root, path)
-        try:
-            self._refuse_outside(file)
-            rows = self._rows(os.path.dirname(file))
-            if rows is None:
-                return self._bytes(file)
-        except OSError as error:
-            raise ValueError(error.strerror) from None
-        name = os.path.basename(file)
-        if not name.isdecimal():
-            raise ValueError(f"expected the number of a row, found {name!r}")
-        return rows.read(int(name))
-
-    def _refuse_outside(self, file: str) -> None:
-        folder, name = os.path.split(file)
-        if name in ("", ".", "..") or os.path.islink(file):
-            real = os.path.realpath(file)
-        else:
-            if folder not in self._real:
-                self._real[folder] = os.path.realpath(folder)
-            real = os.path.join(self._real[folder], name)
-        if real != self._inside and not real.startswith(os.path.join(self._inside, "")):
-            raise ValueError("leads out of the data folder")
-
-    def _rows(self, file: str) -> Rows | None:
-        if file not in self._arrays:
-            self._arrays[file] = Rows(Path(file)) if os.path.isfile(file) else None
-        return self._arrays[file]
-
-    def _bytes(self, file: str) -> bytes:
-        """Return what a regular file holds: anything else could be read for ever, or not at all."""
-        found = os.stat(file)
-        if not stat.S_ISREG(found.st_mode) and not stat.S_ISDIR(found.st_mode):
-            raise ValueError("is a pipe, socket or device, no file")
-        if found.st_size > self._most:
-            raise ValueError(f"{found.st_size / 1e6:,.0f} MB are over the limit of {self._most / 1e6:,.0f} MB")
-        with open(file, "rb") as stream:
-            data = stream.read()
-        if not data:
-            raise ValueError("the file is empty")
-        return data
-
-
-def examine(data: bytes, path: str, size: int, max_pixels: int) -> tuple[Facts, np.ndarray]:
-    """Return what is known of an image file, and its pixels (size, size, 1 if grey else 3) as `decode` gives them.
-
-    Raise ValueError saying why it cannot be used.
-    """
-    with opened(data, max_pixels) as image:
-        width, height = image.size
-        grey, marks = is_grey(image), _marks(image, PurePath(path).suffix.lower())
-        pixels = square(image, size, 1 if grey else 3)
-    content = hashlib.sha256(data).hexdigest()[:32]
-    return Facts(content, width, height, grey, look(pixels), marks), pixels
-
-
-def _marks(image: Image.Image, suffix: str) -> tuple[str, ...]:
-    found = {
-        "animated": getattr(image, "is_animated", False),
-        "CMYK": image.mode == "CMYK",
-        "16 bit": image.mode.startswith("I") or any(";16" in str(tile[3]) for tile in getattr(image, "tile", [])[:1]),
-        "palette": image.mode in ("P", "PA"),
-        "alpha": image.mode in ("LA", "PA", "RGBA") or "transparency" in image.info,
-        "rotated": 2 <= image.getexif().get(_ORIENTATION, 1) <= 8,
-        "extension": image.format not in _FORMATS.get(suffix, {image.format}),
-    }
-    return tuple(mark for mark, there in found.items() if there)
-
-
-def look(pixels: np.ndarray) -> int:
-    """Return a perceptual hash of pixels (S, S, 1 or 3), in [0, 2**63), or -1 where all have one level.
-
-    pHash (Zauner 2010, "Implementation and Benchmarking of Perceptual Image Hash Functions"): which of the lowest
-    frequencies of the cosine transform are above their median. The constant one is left out, so that 63 bits remain.
-    Whole numbers throughout, so that every machine finds the same bits.
-    """
-    image = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels).convert("L")
-    small = np.asarray(image.resize((_SIDE, _SIDE), Image.Resampling.BILINEAR), dtype=np.int64)
-    if small.min() == small.max():
-        return -1
-    waves = _waves()
-    found = (waves @ small @ waves.T).ravel()[1:]
-    return int("".join("01"[bit] for bit in (found > np.median(found)).tolist()), 2)
-
-
-@cache
-def _waves() -> np.ndarray:
-    """Return the cosines (8, 32) of the lowest frequencies, as whole numbers."""
-    angles = np.outer(np.arange(_KEPT), 2 * np.arange(_SIDE) + 1) * np.pi / (2 * _SIDE)
-    return np.asarray(np.rint(1024 * np.cos(angles)), dtype=np.int64)
 
 
 @dataclass(frozen=True)
@@ -179,7 +46,7 @@ class Plan:
     @property
     def meaning(self) -> str:
         """Return all that facts depend on beside the content of files."""
-        code = source_digest(("decoding", "reading", "rows"))
+        code = source_digest(("contents", "decoding", "facts", "rows"))
         return f"{code} Pillow {version('pillow')} {self.size} {self.max_pixels}"
 
 
@@ -273,7 +140,7 @@ class _Reader(Contents):
     """What a process reads with."""
 
     def __init__(self, plan: Plan) -> None:
-        super().__init__(plan.root, max(_LARGEST, 8 * plan.max_pixels))
+        super().__init__(plan.root, max(LARGEST, 8 * plan.max_pixels))
         self.plan = plan
 
 

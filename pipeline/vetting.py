@@ -10,8 +10,8 @@ import pandas as pd
 
 from pipeline import grouping, manifest, twins
 from pipeline.errors import UserError
+from pipeline.facts import Facts
 from pipeline.params import Prepare
-from pipeline.reading import Facts
 
 Read = Callable[[list[str]], Iterator[Facts | str]]  # the facts of each file, or why it cannot be used
 Tell = Callable[[str, bool], object]  # is told of a problem, and whether leaving images out mends it

@@ -26,9 +26,9 @@ from pipeline.stem import Pixels
 from pipeline.training import Inputs, first_view, resident
 
 # The modules that can change a unit's result: a test compares them with what `bulk` and `experiment` import.
-CODE = ("augment", "backbones", "bulk", "catalog", "constraints", "convolution", "cost", "data", "devices", "errors",
-        "experiment", "features", "grouping", "heads", "metrics", "models", "network", "params", "recipe", "records",
-        "seeding", "serving", "settings", "stem", "store", "training", "workspace")  # fmt: skip
+CODE = ("augment", "backbones", "bulk", "catalog", "constraints", "convolution", "cost", "data", "decoding", "devices",
+        "errors", "experiment", "features", "grouping", "heads", "metrics", "models", "network", "params", "recipe",
+        "records", "seeding", "serving", "settings", "stem", "store", "training", "workspace")  # fmt: skip
 
 OnEpoch = Callable[[Epoch], object]
 OnImages = Callable[[int], object]

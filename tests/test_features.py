@@ -191,6 +191,7 @@ def test_a_batch_takes_each_row_from_the_view_asked_for(data):
 DECIDED_ELSEWHERE = {
     "catalog": "a name and options, of which weights and structure come",
     "data": "the images, which have a digest",
+    "decoding": "the images, which have a digest",
     "errors": "text",
     "features": "which files, and when",
     "recipe": "settings, of which weights and structure come",

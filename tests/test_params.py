@@ -21,7 +21,11 @@ ROW = "strategies.frozen"
 # key, what it is changed to, what the message must say
 BAD = [
     ("colour", 1, ["colour: unknown key", "allowed here: compare, constraints, data, demo, enabled, features"]),
-    ("prepare.colour", 1, ["prepare.colour: unknown key", "image_size, limit, max_pixels, near_duplicates, on_problem, seed"]),
+    (
+        "prepare.colour",
+        1,
+        ["prepare.colour: unknown key", "image_size, limit, max_pixels, near_duplicates, on_problem"],
+    ),
     ("register.gain", 1, ["register.gain: unknown key", "min_gain, model"]),
     ("search", GONE, ["search: Field required"]),
     (f"{ROW}.trials", GONE, [f"{ROW}.trials: Field required"]),

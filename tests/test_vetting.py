@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.errors import UserError
+from pipeline.facts import Facts
 from pipeline.params import Prepare
-from pipeline.reading import Facts
 from pipeline.vetting import forgive, refuse, vet
 
 WANTED = Prepare(image_size=32, test_fraction=0.25, valid_fraction=0.2, seed=0)

@@ -80,7 +80,8 @@ def _prepare(args: argparse.Namespace, params: parameters.Params, plan: "Plan", 
 
     from pipeline import data, manifest, sources, vetting
     from pipeline.checked import Checked
-    from pipeline.reading import Facts, read
+    from pipeline.facts import Facts
+    from pipeline.reading import read
     from pipeline.records import write_json
     from pipeline.report import markdown, tables
 
