@@ -145,7 +145,7 @@ def _describe(vetted: vetting.Vetted, label: str, found: Finding) -> None:
 def _try(rows: pd.DataFrame, wanted: Prepare, found: Finding) -> None:
     """Note what no split can mend, and otherwise whether one can be drawn and by what it is scored."""
     fractions = wanted.test_fraction, wanted.valid_fraction
-    found.problems += manifest.label_problems(rows, *fractions, manifest.SHOWN)
+    found.problems += manifest.class_problems(rows, *fractions)  # of all else, vetting has told
     if not found.problems:
         try:
             data.three_way(rows, *fractions, wanted.seed)

@@ -83,6 +83,11 @@ def label_problems(
     """
     yield from copy_problems(manifest, shown)
     yield from group_problems(manifest, shown)
+    yield from class_problems(manifest, test_fraction, valid_fraction)
+
+
+def class_problems(manifest: pd.DataFrame, test_fraction: float, valid_fraction: float) -> Iterator[str]:
+    """Yield one class alone, or classes too small."""
     counts = manifest.drop_duplicates("id")["label"].value_counts()
     if len(counts) < 2:
         yield f"all images have the label {counts.index[0]!r}; a comparison needs two classes or more"
