@@ -2,12 +2,18 @@
 
 import pytest
 
-from benchmarks import kills, memory, search, statistics
+from benchmarks import decoding, kills, memory, search, statistics
 from pipeline.records import read_json
 from tests.imports import ROOT
 
 RESULTS = ROOT / "benchmarks" / "results"
-TABLES = {"search": search.table, "memory": memory.table, "kills": kills.show, "statistics": statistics.table}
+TABLES = {
+    "decoding": decoding.table,
+    "search": search.table,
+    "memory": memory.table,
+    "kills": kills.show,
+    "statistics": statistics.table,
+}
 
 
 @pytest.mark.parametrize("name", TABLES)

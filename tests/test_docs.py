@@ -16,8 +16,10 @@ from PIL import Image
 
 from docs import fill_readme
 from pipeline import params as parameters
+from pipeline.checked import Checked
 from pipeline.cli import Guarded
 from pipeline.inspection import inspect
+from pipeline.reading import Plan
 from tests.imports import ROOT
 from tests.smoke import main as make_small
 from tests.smoke import shrink
@@ -215,7 +217,8 @@ def test_a_check_prints_the_settings_that_are_shown(tmp_path):
         file.parent.mkdir(parents=True, exist_ok=True)
         Image.new("L", (number + 1, 1)).save(file)
     prepare = parameters.Params(**RAW).prepare
-    found = inspect(tmp_path / snippet["data.path"], tmp_path, prepare, lambda count: lambda step: None)
+    plan = Plan(tmp_path / snippet["data.path"], prepare.image_size, prepare.max_pixels)
+    found = inspect(plan, tmp_path, prepare, Checked(tmp_path / "unused", ""), lambda count: lambda step: None)
     assert yaml.safe_load("\n".join(found.settings)) == snippet
     assert f"uv run python -m pipeline.stages.prepare --check {snippet['data.path']}" in commands(read("README.md"))
 
