@@ -24,9 +24,9 @@ ROOT = Path(__file__).resolve().parent.parent
 SIZE, TURNS = 128, 3
 GOAL = 0.90
 SETS = {  # name -> how many files, their width and height, their form
-    "photographs": (400, (1600, 1200), "JPEG"),
-    "small pictures": (2000, (300, 300), "PNG"),
-    "tiny pictures": (4000, (32, 32), "PNG"),
+    "photographs": (1600, (1600, 1200), "JPEG"),
+    "small pictures": (6000, (300, 300), "PNG"),
+    "tiny pictures": (8000, (32, 32), "PNG"),
 }
 MANY = 20_000  # tiny pictures, for the memory
 
@@ -122,8 +122,8 @@ def table(result: dict[str, Any]) -> str:
         "# Reading images, beside Pillow alone\n",
         "Made by `uv run python -m benchmarks.decoding`. Ours: read, check, hash, decode in full, pack and write, as "
         f"`prepare` does, to {result['size']}x{result['size']} pixels. Pillow's: open, draft to twice that, convert "
-        f"and resize in a plain pool. Both in {result['workers']} processes, in turns; the least of {result['turns']} runs "
-        "counts. A ratio of 1 is Pillow's own speed; the start of processes counts for both.\n",
+        f"and resize in a plain pool. Both in {result['workers']} processes, in turns; the least of {result['turns']} "
+        "runs counts. A ratio of 1 is Pillow's own speed; the start of processes counts for both.\n",
         "| images | Pillow: CPU-s | ours: CPU-s | ratio | Pillow: s | ours: s | ratio |",
         "|---|---:|---:|---:|---:|---:|---:|",
     ]

@@ -7,13 +7,8 @@ from pipeline.records import read_json
 from tests.imports import ROOT
 
 RESULTS = ROOT / "benchmarks" / "results"
-TABLES = {
-    "decoding": decoding.table,
-    "search": search.table,
-    "memory": memory.table,
-    "kills": kills.show,
-    "statistics": statistics.table,
-}
+TABLES = {"search": search.table, "memory": memory.table, "kills": kills.show, "statistics": statistics.table,
+          "decoding": decoding.table}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", TABLES)
