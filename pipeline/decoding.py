@@ -75,4 +75,4 @@ def _plain(image: Image.Image, mode: str) -> Image.Image:
     if image.mode in ("LA", "PA", "RGBA") or "transparency" in image.info:
         rgba = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba)
-    return image.convert(mode)
+    return image if image.mode == mode else image.convert(mode)  # which would copy it

@@ -69,7 +69,8 @@ def look(pixels: np.ndarray) -> int:
         return -1
     waves = _waves()
     found = (waves @ small @ waves.T).ravel()[1:]
-    return int("".join("01"[bit] for bit in (found > np.median(found)).tolist()), 2)
+    above = found > np.partition(found, len(found) // 2)[len(found) // 2]
+    return int.from_bytes(np.packbits(above).tobytes(), "big") >> 1
 
 
 @cache

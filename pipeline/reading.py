@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 from types import TracebackType
 
 import numpy as np
+import PIL
 from PIL import Image
 
 from pipeline.checked import Checked, Stamp, stamp
@@ -47,7 +47,7 @@ class Plan:
     def meaning(self) -> str:
         """Return all that facts depend on beside the content of files."""
         code = source_digest(("contents", "decoding", "facts", "rows"))
-        return f"{code} Pillow {version('pillow')} {self.size} {self.max_pixels}"
+        return f"{code} Pillow {PIL.__version__} {self.size} {self.max_pixels}"
 
 
 class Squares:
