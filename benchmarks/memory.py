@@ -53,11 +53,13 @@ def write_table(count: int, file: Path) -> None:
             out.write(f"images/cell{number:07}.png,{label},{kind}\n")
 
 
-def facts(count: int) -> Iterator[tuple[str, int, int, bool]]:
+def facts(count: int) -> Iterator[Any]:
     """Yield what reading each file would have said."""
+    from pipeline.facts import Facts
+
     for number in range(count):
         content = number - (number % 1000 == 999)
-        yield hashlib.sha256(str(content).encode()).hexdigest()[:32], 300, 300, True
+        yield Facts(hashlib.sha256(str(content).encode()).hexdigest()[:32], 300, 300, True, content, ())
 
 
 def stages(count: int, size: int, folder: Path) -> Iterator[tuple[str, Callable[[], Any]]]:
@@ -72,7 +74,7 @@ def stages(count: int, size: int, folder: Path) -> Iterator[tuple[str, Callable[
     made: dict[str, Any] = {}
 
     def index() -> None:
-        made["table"] = manifest.assemble(made.pop("found"), facts(count), "label", ("cell_type",))
+        made["table"] = manifest.joined(made.pop("found"), manifest.known(facts(count)), "label", ("cell_type",))
 
     def split() -> None:
         manifest.check_labels(made["table"], TEST, VALID)

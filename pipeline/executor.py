@@ -1,11 +1,12 @@
 """Where units run: in this process, or in worker processes of its own that end when it ends."""
 
+import math
 import os
 import signal
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from multiprocessing import get_context, parent_process
 from multiprocessing.connection import Connection, wait
@@ -18,6 +19,7 @@ from filelock import FileLock, Timeout
 from pipeline.errors import UserError
 
 Report = Callable[..., object]  # told of what happens inside a job: arguments that can be pickled
+ADVICE = "What is finished is kept: lower search.workers if memory is short, then run dvc repro again."
 Work = Callable[[Any, Any, Report], Any]  # job, context, report -> result
 
 
@@ -29,8 +31,11 @@ class Executor:
     manager: on the way out no worker is left.
     """
 
-    def __init__(self, workers: int, make_context: Callable[[], Any], work: Work, context: Any = None) -> None:
+    def __init__(
+        self, workers: int, make_context: Callable[[], Any], work: Work, context: Any = None, advice: str = ADVICE
+    ) -> None:
         self._workers, self._make_context, self._work, self._context = workers, make_context, work, context
+        self._advice = advice  # on a worker that died
         self._pool: dict[Connection, Any] = {}  # the coordinator's ends of the pipes -> processes
 
     def __enter__(self) -> "Executor":
@@ -44,34 +49,62 @@ class Executor:
             pipe.close()
         self._pool = {}
 
-    def map(self, jobs: Sequence[Any], report: Report = lambda *event: None) -> list[Any]:
+    def map(self, jobs: Iterable[Any], report: Report = lambda *event: None) -> list[Any]:
         """Return each job's result; raise UserError where a job did, or where a worker died."""
-        if self._workers == 1:
-            self._context = self._context or self._make_context()
-            return [self._work(job, self._context, report) for job in jobs]
-        return self._spread(list(jobs), report)
+        return list(self.stream(jobs, report))
 
-    def _spread(self, jobs: list[Any], report: Report) -> list[Any]:
-        for _ in range(min(self._workers, len(jobs)) - len(self._pool)):
+    def stream(
+        self, jobs: Iterable[Any], report: Report = lambda *event: None, ahead: float = math.inf
+    ) -> Iterator[Any]:
+        """Yield each job's result as `map` does; of the results and jobs, at most `ahead` are held at any time."""
+        if self._workers > 1:
+            yield from self._spread(enumerate(jobs), report, ahead)
+            return
+        self._context = self._context or self._make_context()
+        for job in jobs:
+            yield self._work(job, self._context, report)
+
+    def _spread(self, jobs: Iterator[tuple[int, Any]], report: Report, ahead: float) -> Iterator[Any]:
+        results: dict[int, Any] = {}
+        shown, idle = 0, list(self._pool)
+        job = next(jobs, None)
+        while True:
+            while job and job[0] < shown + ahead and (pipe := self._free(idle)):
+                self._send(pipe, job)
+                job = next(jobs, None)
+            while shown in results:
+                yield results.pop(shown)
+                shown += 1
+            busy = [pipe for pipe in self._pool if pipe not in idle]
+            if not busy and not job:
+                return
+            ready = wait(busy) if busy else []
+            for each in [pipe for pipe in busy if pipe in ready]:
+                self._take(each, results, idle, report)
+
+    def _free(self, idle: list[Connection]) -> Connection | None:
+        """Return a worker without work, a new one if need be; None where all there may be have work."""
+        if not idle and len(self._pool) < self._workers:
             pipe, process = _start(self._make_context, self._work)
             self._pool[pipe] = process
-        results: dict[int, Any] = {}
-        waiting, idle = list(range(len(jobs)))[::-1], list(self._pool)
-        while len(results) < len(jobs):
-            while waiting and idle:
-                number = waiting.pop()
-                idle.pop().send((number, jobs[number]))
-            ready = wait([pipe for pipe in self._pool if pipe not in idle])
-            for pipe in [pipe for pipe in self._pool if pipe in ready]:
-                kind, *content = self._receive(pipe)
-                if kind == "event":
-                    report(*content)
-                elif kind == "done":
-                    results[content[0]] = content[1]
-                    idle.append(pipe)
-                else:
-                    raise (UserError if kind == "mistake" else RuntimeError)(content[0])
-        return [results[number] for number in range(len(jobs))]
+            return pipe
+        return idle.pop() if idle else None
+
+    def _send(self, pipe: Connection, job: tuple[int, Any]) -> None:
+        try:
+            pipe.send(job)
+        except OSError:
+            self._receive(pipe)  # says how the worker ended
+
+    def _take(self, pipe: Connection, results: dict[int, Any], idle: list[Connection], report: Report) -> None:
+        kind, *content = self._receive(pipe)
+        if kind == "event":
+            report(*content)
+        elif kind == "done":
+            results[content[0]] = content[1]
+            idle.append(pipe)
+        else:
+            raise (UserError if kind == "mistake" else RuntimeError)(content[0])
 
     def _receive(self, pipe: Connection) -> Any:
         try:
@@ -81,7 +114,7 @@ class Executor:
             process.join()
             raise UserError(
                 f"a worker process died (exit code {process.exitcode}; -9 is what running out of memory looks like). "
-                "What is finished is kept: lower search.workers if memory is short, then run dvc repro again."
+                f"{self._advice}"
             ) from None
 
 

@@ -1,7 +1,7 @@
 """What a folder of images holds, what is wrong with it, and the settings to use it: for `prepare --check`."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -9,14 +9,17 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from pipeline import data, manifest, sources
+from pipeline import data, manifest, sources, vetting, wording
+from pipeline.checked import Checked
 from pipeline.errors import UserError
+from pipeline.facts import Facts
+from pipeline.metrics import settled
 from pipeline.params import Prepare
-from pipeline.serving import decode
+from pipeline.reading import Plan, read
 from pipeline.sources.class_folders import images
 
-DECODED = 1000  # images whose pixels are looked at, spread evenly; of all others the header is read
 CLASSES = 20  # that are listed
+DISTANCE = Prepare.model_fields["near_duplicates"].default  # at which images are taken to look alike
 
 
 @dataclass
@@ -35,11 +38,14 @@ class Finding:
         return "\n".join(lines)
 
 
-def inspect(root: Path, base: Path, wanted: Prepare, progress: Callable[[int], Callable[[int], object]]) -> Finding:
+def inspect(
+    plan: Plan, base: Path, wanted: Prepare, checked: Checked, progress: Callable[[int], Callable[[int], object]]
+) -> Finding:
     """Look at a folder, or file, of images; `base` is where paths in params.yaml begin.
 
     `progress` is given the number of images and returns what is told of each step.
     """
+    root = plan.root
     found = Finding([f"{root}"])
     try:
         reader = sources.reader(root)
@@ -51,15 +57,21 @@ def inspect(root: Path, base: Path, wanted: Prepare, progress: Callable[[int], C
     found.problems += sources.problems(root, table, manifest.SHOWN)
     table = sources.settled(table).sort_values("path", ignore_index=True)
     label = _label(table, found)
-    found.problems += manifest.column_problems(root, table, label, (), manifest.SHOWN)
-    known = _read(root, table, wanted.max_pixels, progress(len(table)), found)
     if label in table:
-        _describe(known, label, found)
-        _try(known, label, wanted, found)
+
+        def facts(paths: list[str]) -> Iterator[Facts | str]:
+            return read(plan, paths, progress(len(paths)), wanted.workers, checked)
+
+        vetted = _vetted(root, table, label, wanted, facts, found)
+        if vetted is not None:
+            _describe(vetted, label, found)
+            _try(vetted.table, wanted, found)
+    else:
+        found.problems += manifest.column_problems(root, table, label, ())
     unused = sorted({p.relative_to(root).as_posix() for p in images(root, "**/*")} - set(table["path"]))
     if unused:
         found.facts.append(f"not used: {len(unused):,} image file(s) that are no part of it, such as {unused[0]}")
-    found.settings = _settings(root, base, label)
+    found.settings = _settings(root, base, label, wanted)
     return found
 
 
@@ -75,36 +87,43 @@ def _label(table: pd.DataFrame, found: Finding) -> str:
     return able[0]
 
 
-def _read(
-    root: Path, table: pd.DataFrame, max_pixels: int, step: Callable[[int], object], found: Finding
-) -> pd.DataFrame:
-    """Return the rows whose images can be used, with what is known of each; note those that cannot."""
-    every = -(-len(table) // DECODED)
-    kept, facts, bad = [], [], []
-    with manifest.Contents(root) as contents:
-        for position, path in enumerate(table["path"]):
-            try:
-                content = contents.read(path)
-                facts.append(manifest.facts(content))
-                kept.append(position)
-                if position % every == 0:
-                    decode(content, 8, 1, max_pixels)
-            except ValueError as error:
-                bad.append(f"\n  {path}: {error}")
-            step(1)
-    if bad:
-        listed = "".join(bad[: manifest.SHOWN])
-        found.problems.append(f"{len(bad)} image(s) cannot be used; mend or remove them:{listed}")
-    found.facts.append(f"images: {len(table):,}, of which {-(-len(table) // every):,} were decoded in full")
-    sizes = pd.DataFrame(facts, columns=["id", "width", "height", "grey"])
-    rows = table.iloc[kept].reset_index(drop=True).drop(columns=list(sizes), errors="ignore")
-    return pd.concat([rows, sizes], axis=1)
+def _vetted(
+    root: Path, table: pd.DataFrame, label: str, wanted: Prepare, facts: vetting.Read, found: Finding
+) -> vetting.Vetted | None:
+    """Return what can be used of the rows that have a split and a group; note what cannot, and what that would mean."""
+    sound = pd.Series(True, index=table.index)
+    for column in ("split", "group"):
+        sound &= table[column].str.strip() != "" if column in table else True
+    distance = DISTANCE if wanted.near_duplicates is None else wanted.near_duplicates
+    ours = wanted.model_copy(update={"stratify": (), "near_duplicates": distance})
+    lenient = wanted.on_problem == "exclude"
+
+    def tell(problem: str, mended: bool) -> None:
+        if not (mended and lenient):
+            found.problems.append(problem)
+
+    found.facts.append(f"images: {len(table):,}, all decoded in full")
+    try:
+        rows = table[sound].reset_index(drop=True)
+        vetted = vetting.vet(root, rows, label, ours, facts, tell, manifest.SHOWN)
+    except UserError as error:
+        found.problems.append(str(error))
+        return None
+    if vetted.excluded:
+        how = "left out" if lenient else "prepare.on_problem: exclude would leave out"
+        found.facts.append(f"{how}: {wording.left_out(vetted.kinds)}")
+        found.facts += [
+            f"  {manifest.printed(path)}: {why}" for path, why in vetted.excluded[: manifest.SHOWN] if lenient
+        ]
+    if vetted.marks:
+        found.facts.append(f"not taken as they are: {wording.handled(vetted.marks)}")
+    found.facts += vetted.notes
+    return vetted
 
 
-def _describe(known: pd.DataFrame, label: str, found: Finding) -> None:
+def _describe(vetted: vetting.Vetted, label: str, found: Finding) -> None:
     """Note classes, sizes, colour, copies, groups and splits."""
-    if known.empty:
-        return
+    known = vetted.table
     counts = known[label].value_counts(sort=False).sort_index()
     listed = ", ".join(f"{name} {count:,}" for name, count in counts[:CLASSES].items())
     more = f" and {len(counts) - CLASSES} more" if len(counts) > CLASSES else ""
@@ -115,7 +134,7 @@ def _describe(known: pd.DataFrame, label: str, found: Finding) -> None:
         f"sizes: {' to '.join(dict.fromkeys(ends))} pixels, {'grey' if known['grey'].all() else 'colour'}",
         f"exact copies: {known['id'].duplicated().sum():,}",
     ]
-    if "group" in known and label != "group":
+    if "group" in known:
         sizes = known["group"].value_counts()
         found.facts.append(f"groups: {len(sizes):,}, of {sizes.min():,} to {sizes.max():,} images; none is parted")
     if "weight" in known and label != "weight":
@@ -125,28 +144,22 @@ def _describe(known: pd.DataFrame, label: str, found: Finding) -> None:
     found.facts.append(f"split: yours: {named}" if sides else "split: drawn by prepare")
 
 
-def _try(known: pd.DataFrame, label: str, wanted: Prepare, found: Finding) -> None:
-    """Note what no split can mend, and otherwise whether one can be drawn."""
-    sound = known[label].str.strip() != ""
-    for column in ("split", "group"):
-        sound &= known[column].str.strip() != "" if column in known else True
-    rows = known[sound]
-    if rows.empty:
-        return
-    rows = manifest.assemble(
-        rows.reset_index(drop=True).drop(columns=["id", "width", "height", "grey"]),
-        rows[["id", "width", "height", "grey"]].itertuples(index=False, name=None), label, (),
-    )  # fmt: skip
+def _try(rows: pd.DataFrame, wanted: Prepare, found: Finding) -> None:
+    """Note what no split can mend, and otherwise whether one can be drawn and by what it is scored."""
     fractions = wanted.test_fraction, wanted.valid_fraction
-    found.problems += manifest.label_problems(rows, *fractions, manifest.SHOWN)
+    found.problems += manifest.class_problems(rows, *fractions)  # of all else, vetting has told
     if not found.problems:
         try:
             data.three_way(rows, *fractions, wanted.seed)
         except UserError as error:
             found.problems.append(str(error))
+    trained = rows[rows["split"] != "test"] if "split" in rows else rows
+    metric, reason = settled("auto", dict(trained["label"].value_counts()))
+    if metric != "accuracy":
+        found.facts.append(f"compare.metric: auto is {wording.called(metric)}: {reason}")
 
 
-def _settings(root: Path, base: Path, label: str) -> list[str]:
+def _settings(root: Path, base: Path, label: str, wanted: Prepare) -> list[str]:
     name = re.sub(r"[^A-Za-z0-9_-]+", "-", root.resolve().stem).strip("-_") or "images"
     inside = root.resolve().is_relative_to(base.resolve())
     path = root.resolve().relative_to(base.resolve()) if inside else root.resolve()
@@ -154,4 +167,6 @@ def _settings(root: Path, base: Path, label: str) -> list[str]:
     if label != "label":
         lines["data.label"] = label
     lines |= {"download": [], "prepare.stratify": [], "register.model": f"headstart-{name}"}
+    if wanted.near_duplicates is None:
+        lines["prepare.near_duplicates"] = DISTANCE
     return [yaml.safe_dump({key: value}, allow_unicode=True, width=1000).strip() for key, value in lines.items()]

@@ -1,42 +1,26 @@
 """From the images of a source to packed arrays: who is who, what is wrong, and one array per split."""
 
 import hashlib
-import io
 import math
 from array import array
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from PIL import Image
 
 from pipeline.errors import UserError
+from pipeline.facts import Facts
+from pipeline.reading import Progress, Squares
 from pipeline.records import atomic, write_json
-from pipeline.rows import Rows
-from pipeline.serving import decode, is_grey
 
-Progress = Callable[[int], object]
-Facts = tuple[str, int, int, bool]  # of a file: content hash, width and height in pixels, whether it is grey
+COLUMNS = ["id", "width", "height", "grey", "look"]  # of what is known of an image
 SHOWN = 10  # problems that a message lists
+LEAVE_OUT = "or leave them out (prepare.on_problem: exclude)"
 
 
-def index(root: Path, table: pd.DataFrame, label: str, stratify: tuple[str, ...], progress: Progress) -> pd.DataFrame:
-    """Return the table with `id` (content hash), `label`, `stratum`, `width`, `height` and `grey` for each file.
-
-    Raise UserError naming every file that is missing, outside the folder or no image, up to ten of them.
-    """
-    for problem in column_problems(root, table, label, stratify):
-        raise UserError(problem)
-    if "weight" in table and label != "weight":  # the same text for the same number: it is part of the digest
-        table = table.assign(weight=[repr(float(text)) for text in table["weight"]])
-    return assemble(table, _read_all(root, table["path"], progress), label, stratify)
-
-
-def column_problems(
-    root: Path, table: pd.DataFrame, label: str, stratify: tuple[str, ...], shown: int = 1
-) -> Iterator[str]:
-    """Yield what is wrong with the columns that are used, naming up to `shown` rows."""
+def column_problems(root: Path, table: pd.DataFrame, label: str, stratify: tuple[str, ...]) -> Iterator[str]:
+    """Yield what is wrong with the columns that are used."""
     for column in (label, *stratify):
         if column not in table:
             yield f"{root}: there is no column {column!r}; there are {', '.join(map(str, table))}"
@@ -46,14 +30,12 @@ def column_problems(
             "keep their shares; take it out of prepare.stratify, or give the column another name"
         )
     if "weight" in table and label != "weight" and (wrong := ~table["weight"].map(_is_weight)).any():
-        rows = table[wrong][:shown]
-        named = ", ".join(f"{path} ({weight!r})" for path, weight in zip(rows["path"], rows["weight"]))
+        path, weight = next(zip(table["path"][wrong], table["weight"][wrong]))
         yield (
-            f"{root}: expected each weight to be a number above 0, found {named} ({wrong.sum()} such rows); mend them, "
-            "or give the column another name if it does not say how much an image is to count in training"
+            f"{root}: expected each weight to be a number above 0, found {path} ({weight!r}) ({wrong.sum()} such "
+            "rows); mend them, or give the column another name if it does not say how much an image is to "
+            "count in training"
         )
-    if label in table and (empty := table[label].str.strip() == "").any():
-        yield f"{root}: no label for {', '.join(table['path'][empty][:shown])} ({empty.sum()} such rows)"
 
 
 def _is_weight(text: str) -> bool:
@@ -63,87 +45,43 @@ def _is_weight(text: str) -> bool:
         return False
 
 
-class Contents:
-    """The image files that the paths of a source name: files of a folder, or rows of arrays in it, read as files."""
-
-    def __init__(self, root: Path) -> None:
-        self.root, self._inside = root, root.resolve()
-        self._arrays: dict[Path, Rows | None] = {}  # by the file that a path would lie in, were it a folder
-
-    def __enter__(self) -> "Contents":
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        for rows in self._arrays.values():
-            if rows is not None:
-                rows.close()
-
-    def read(self, path: str) -> bytes:
-        """Return the bytes of an image file; raise ValueError saying why there are none."""
-        file = self.root / path
-        if not file.resolve().is_relative_to(self._inside):
-            raise ValueError("leads out of the data folder")
-        if file.parent not in self._arrays:
-            self._arrays[file.parent] = Rows(file.parent) if file.parent.is_file() else None
-        rows = self._arrays[file.parent]
-        if rows is not None:
-            if not file.name.isdecimal():
-                raise ValueError(f"expected the number of a row, found {file.name!r}")
-            return rows.read(int(file.name))
-        try:
-            data = file.read_bytes()
-        except OSError as error:
-            raise ValueError(error.strerror) from None
-        if not data:
-            raise ValueError("the file is empty")
-        return data
+def unusable(root: Path, bad: Sequence[str]) -> str:
+    """Return how many files cannot be used, and why the first cannot."""
+    listed = "".join(f"\n  {each}" for each in bad[:SHOWN])
+    return f"{root}: {len(bad)} file(s) cannot be used; mend or remove them, {LEAVE_OUT}:{listed}"
 
 
-def _read_all(root: Path, paths: Iterable[str], progress: Progress) -> Iterator[Facts]:
-    """Yield the facts of each file; raise UserError after the last where some cannot be used."""
-    failed, shown = 0, []
-    with Contents(root) as contents:
-        for path in paths:
-            try:
-                yield facts(contents.read(path))
-            except ValueError as error:
-                failed += 1
-                if failed <= SHOWN:
-                    shown.append(f"\n  {path}: {error}")
-            progress(1)
-    if failed:
-        raise UserError(f"{root}: {failed} file(s) cannot be used; mend or remove them:{''.join(shown)}")
+def printed(path: str) -> str:
+    """Return a path as one line of text, whatever is in its name."""
+    return path if path.isprintable() else repr(path)[1:-1]
 
 
-def facts(data: bytes) -> Facts:
-    """Return what is known of an image file; raise ValueError where it is none."""
-    try:
-        with Image.open(io.BytesIO(data)) as image:
-            width, height = image.size
-        grey = is_grey(data)
-    except (OSError, Image.DecompressionBombError):
-        raise ValueError("not a readable image") from None
-    return hashlib.sha256(data).hexdigest()[:32], width, height, grey
-
-
-def assemble(table: pd.DataFrame, facts: Iterable[Facts], label: str, stratify: tuple[str, ...]) -> pd.DataFrame:
-    """Return the table with what is known of each file, in its order, and with `label` and `stratum`."""
-    # A list of tuples would take five times the memory of these columns.
-    ids: list[str] = []
-    widths, heights, greys = array("q"), array("q"), bytearray()
-    for content, width, height, grey in facts:
-        ids.append(content)
-        widths.append(width)
-        heights.append(height)
-        greys.append(grey)
-    sizes = {"width": np.frombuffer(widths, np.int64), "height": np.frombuffer(heights, np.int64)}
-    made = pd.DataFrame({"id": ids, **sizes, "grey": np.frombuffer(greys, bool)})
+def joined(table: pd.DataFrame, made: pd.DataFrame, label: str, stratify: tuple[str, ...]) -> pd.DataFrame:
+    """Return the table with `made`, of the same rows, and with `label` and `stratum`."""
+    if "weight" in table and label != "weight":  # the same text for the same number: it is part of the digest
+        table = table.assign(weight=[repr(float(text)) for text in table["weight"]])
     stratum = table[label]
     for column in stratify:
         stratum = stratum + "/" + table[column]
     ours = ["label", "stratum", *made, *{"group", "weight"} & {label}]  # what is learned may be parted
     rest = table.drop(columns=ours, errors="ignore")
     return pd.concat([made, rest, pd.DataFrame({"label": table[label], "stratum": stratum})], axis=1)
+
+
+def known(facts: Iterable[Facts]) -> pd.DataFrame:
+    """Return facts as a table of COLUMNS."""
+    # A list of tuples would take five times the memory of these columns.
+    ids: list[str] = []
+    widths, heights, greys, looks = array("q"), array("q"), bytearray(), array("q")
+    for each in facts:
+        ids.append(each.id)
+        widths.append(each.width)
+        heights.append(each.height)
+        greys.append(each.grey)
+        looks.append(each.look)
+    sizes = {"width": np.frombuffer(widths, np.int64), "height": np.frombuffer(heights, np.int64)}
+    rest = {"grey": np.frombuffer(greys, bool), "look": np.frombuffer(looks, np.int64)}
+    return pd.DataFrame({"id": ids, **sizes, **rest})
 
 
 def check_labels(manifest: pd.DataFrame, test_fraction: float, valid_fraction: float) -> None:
@@ -159,13 +97,13 @@ def label_problems(
 
     Of copies and groups on two sides, up to `shown` are named.
     """
-    pairs = manifest[["id", "label"]].drop_duplicates()["id"]
-    contradicting = pairs[pairs.duplicated()].drop_duplicates().sort_values()
-    if len(contradicting):
-        listed = "; ".join(_listed(manifest[manifest["id"] == name], "label") for name in contradicting[:shown])
-        yield f"the same image has different labels: {listed}; {len(contradicting)} such image(s). Keep one."
-    if "split" in manifest:
-        yield from _leaks(manifest, shown)
+    yield from copy_problems(manifest, shown)
+    yield from group_problems(manifest, shown)
+    yield from class_problems(manifest, test_fraction, valid_fraction)
+
+
+def class_problems(manifest: pd.DataFrame, test_fraction: float, valid_fraction: float) -> Iterator[str]:
+    """Yield one class alone, or classes too small."""
     counts = manifest.drop_duplicates("id")["label"].value_counts()
     if len(counts) < 2:
         yield f"all images have the label {counts.index[0]!r}; a comparison needs two classes or more"
@@ -173,25 +111,40 @@ def label_problems(
     yield from _small(manifest, test_fraction, valid_fraction)
 
 
-def _listed(rows: pd.DataFrame, column: str) -> str:
+def copy_problems(manifest: pd.DataFrame, shown: int = 1) -> Iterator[str]:
+    """Yield copies of one image that have different labels, or are on both sides of the user's split."""
+    pairs = manifest[["id", "label"]].drop_duplicates()["id"]
+    contradicting = pairs[pairs.duplicated()].drop_duplicates().sort_values()
+    if len(contradicting):
+        named = "; ".join(listed(manifest[manifest["id"] == name], "label") for name in contradicting[:shown])
+        yield f"the same image has different labels: {named}; {len(contradicting)} such image(s). Keep one."
+    yield from _leaks(manifest, "id", "the same image", shown)
+
+
+def group_problems(manifest: pd.DataFrame, shown: int = 1) -> Iterator[str]:
+    """Yield groups that are on both sides of the user's split."""
+    yield from _leaks(manifest, "group", "the same group", shown)
+
+
+def listed(rows: pd.DataFrame, column: str) -> str:
+    """Return paths, each with its value in a column."""
     return ", ".join(f"{path} ({value})" for path, value in rows[["path", column]].itertuples(index=False))
 
 
-def _leaks(manifest: pd.DataFrame, shown: int) -> Iterator[str]:
+def _leaks(manifest: pd.DataFrame, column: str, what: str, shown: int) -> Iterator[str]:
     """Yield what is on both sides of the user's split: of test, and of train and valid, which are drawn anew."""
+    if not {"split", column} <= set(manifest):
+        return
     side = manifest["split"] == "test"
-    for column, what in (("id", "the same image"), ("group", "the same group")):
-        if column not in manifest:
-            continue
-        both = manifest[column].isin(manifest.loc[side, column]) & manifest[column].isin(manifest.loc[~side, column])
-        apart = manifest[both].assign(test=side[both]).drop_duplicates([column, "test"]).sort_values([column, "path"])
-        names = apart[column].drop_duplicates()
-        if len(names):
-            listed = "; ".join(_listed(apart[apart[column] == name], "split") for name in names[:shown])
-            yield (
-                f"{what} is on both sides of your split: {listed}; {len(names)} such {what.split()[-1]}(s). Keep each "
-                "on one side, or leave your split out: then images for test are drawn."
-            )
+    both = manifest[column].isin(manifest.loc[side, column]) & manifest[column].isin(manifest.loc[~side, column])
+    apart = manifest[both].assign(test=side[both]).drop_duplicates([column, "test"]).sort_values([column, "path"])
+    names = apart[column].drop_duplicates()
+    if len(names):
+        named = "; ".join(listed(apart[apart[column] == name], "split") for name in names[:shown])
+        yield (
+            f"{what} is on both sides of your split: {named}; {len(names)} such {what.split()[-1]}(s). Keep each "
+            "on one side, or leave your split out: then images for test are drawn."
+        )
 
 
 def _small(manifest: pd.DataFrame, test_fraction: float, valid_fraction: float) -> Iterator[str]:
@@ -212,25 +165,23 @@ def _small(manifest: pd.DataFrame, test_fraction: float, valid_fraction: float) 
         )
 
 
-def pack(root: Path, manifest: pd.DataFrame, out: Path, size: int, classes: list[str], grey: bool, max_pixels: int,
+def pack(manifest: pd.DataFrame, squares: Squares, rows: np.ndarray, out: Path, classes: list[str], grey: bool,
          progress: Progress) -> str:  # fmt: skip
     """Write images.npy (uint8), manifest.csv and about.json into a folder; return the digest of it all.
 
-    Raise UserError naming a file that cannot be decoded.
+    `rows` (N,) are where the squares of the images are.
     """
     channels = 1 if grey else 3
     columns = ["id", "label", "stratum", *(name for name in ("group", "weight") if name in manifest)]
     sha = hashlib.sha256(manifest[columns].to_csv(index=False).encode())
-    with atomic(out / "images.npy") as temporary, Contents(root) as contents:
-        array = np.lib.format.open_memmap(temporary, "w+", np.uint8, (len(manifest), size, size, channels))
-        for position, path in enumerate(manifest["path"]):
-            try:
-                array[position] = decode(contents.read(path), size, channels, max_pixels)
-            except ValueError as error:
-                raise UserError(f"{root / path}: {error}; mend or remove it") from None
-            sha.update(array[position].tobytes())
+    with atomic(out / "images.npy") as temporary, temporary.open("wb") as file:
+        shape = (len(manifest), squares.size, squares.size, channels)
+        np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
+        for row, plain in zip(rows.tolist(), manifest["grey"]):
+            data = squares.take(row, plain, channels).tobytes()
+            file.write(data)
+            sha.update(data)
             progress(1)
-        array.flush()
     with atomic(out / "manifest.csv") as temporary:
         manifest.to_csv(temporary, index=False)
     digest = sha.hexdigest()[:16]

@@ -47,6 +47,9 @@ class Prepare(Section):
     seed: int = Field(ge=0)
     limit: int | None = Field(None, ge=1)  # look at this many images only (stratified)
     max_pixels: int = Field(50_000_000, ge=1)  # larger images are refused: decompression bombs
+    on_problem: Literal["error", "exclude"] = "error"  # exclude: leave out what cannot be used, and list it
+    near_duplicates: int | None = Field(2, ge=0, le=16)  # bits in which hashes of images kept together may differ
+    workers: int | None = Field(None, ge=1)  # processes that read images; as many as there are cores where null
 
 
 class Features(Section):
@@ -54,8 +57,7 @@ class Features(Section):
 
     views: tuple[View, ...] = Field(min_length=1)
     cache_gb: float = Field(20.0, gt=0)  # of 10^9 bytes; what was used least recently makes room
-    # Average the final predictions over all views: better, and as many times dearer per image.
-    average: bool
+    average: bool  # final predictions over all views: better, and as many times dearer per image
 
     @property
     def cache_bytes(self) -> int:
@@ -74,8 +76,7 @@ class Train(Section):
 
     seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field(min_length=1)
     fractions: tuple[Annotated[float, Field(gt=0, le=1)], ...] = (1.0,)  # of the training images
-    # Epochs are multiplied by fraction ** -stretch: 0 keeps the epochs, 1 the number of steps.
-    stretch: float = Field(0.5, ge=0, le=1)
+    stretch: float = Field(0.5, ge=0, le=1)  # epochs grow by fraction ** -stretch: 0 keeps epochs, 1 keeps steps
 
     @model_validator(mode="after")
     def _distinct(self) -> "Train":
@@ -90,7 +91,7 @@ class Train(Section):
 class Compare(Section):
     """Say how sure is sure."""
 
-    metric: Literal["accuracy", "balanced_accuracy", "roc_auc", "log_loss"]  # that names the winner
+    metric: Literal["auto", "accuracy", "balanced_accuracy", "roc_auc", "log_loss"]  # that names the winner
     resamples: int = Field(ge=100)  # of the hierarchical bootstrap
     confidence: Fraction  # P(A beats B) from which a difference is called
     seed: int = Field(ge=0)
@@ -100,7 +101,7 @@ class Register(Section):
     """Name the registered model and the gate in front of it."""
 
     model: Name
-    min_gain: float = Field(ge=0, lt=1)  # validation accuracy above always naming the commonest class
+    min_gain: float = Field(ge=0, lt=1)  # validation accuracy (or balanced) above always naming the commonest class
 
 
 class Runtime(Section):

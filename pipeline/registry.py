@@ -46,7 +46,7 @@ class Registry:
     def add(self, run: str, folder: Path, aliases: Sequence[str], tags: dict[str, str]) -> int:
         """Make a model folder a version, unless one has its key (in `tags`) already; point aliases at it.
 
-        Return the version. The model is code (serving.py) beside safetensors: nothing in it is pickled.
+        Return the version. The model is code (decoding.py, serving.py) beside safetensors: nothing in it is pickled.
         """
         versions = self._client.search_model_versions(f"name = '{self._model}'")
         known = [int(v.version) for v in versions if v.tags.get(KEY) == tags[KEY]]
@@ -129,8 +129,7 @@ def _downloaded(root: Path, reference: str, folder: Path) -> tuple[str, Path]:
 
 
 def _served_source() -> str:
-    """Return the code of the model file: serving.py and its MLflow end, one after the other."""
+    """Return the code of the model file: decoding, serving and its MLflow end, one after the other."""
     here = Path(__file__).parent
-    entry = (here / "serving_entry.py").read_text(encoding="utf-8")
-    serving = (here / "serving.py").read_text(encoding="utf-8")
-    return serving + "\n\n" + entry.replace("from pipeline.serving import Classifier\n", "")
+    parts = [(here / f"{name}.py").read_text(encoding="utf-8") for name in ("decoding", "serving", "serving_entry")]
+    return re.sub(r"^from pipeline\.\w+ import \w+\n", "", "\n\n".join(parts), flags=re.MULTILINE)

@@ -1,8 +1,8 @@
 """A trained classifier as others use it: image files in, label and probabilities out.
 
-This file imports nothing of the project. Its source, followed by `serving_entry.py`, is the code that the
-registered MLflow model carries; training builds its networks and `prepare` decodes its images with the same
-functions, so that what is served is what was measured.
+This file imports nothing of the project but `decoding`. The sources of `decoding`, of this file and of `serving_entry`,
+one after the other, are the code that the registered MLflow model carries; training builds its networks and `prepare`
+decodes its images with the same functions, so that what is served is what was measured.
 """
 
 import base64
@@ -17,48 +17,12 @@ import pandas as pd
 import timm
 import torch
 import torchvision
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image
 from safetensors.torch import load_file
 from torch import nn
 from torch.nn import functional as F
 
-MAX_PIXELS = 50_000_000
-
-
-def decode(data: bytes, size: int, channels: int, max_pixels: int = MAX_PIXELS) -> np.ndarray:
-    """Decode an image file to uint8 (size, size, channels), channels 1 (grey) or 3 (RGB).
-
-    Turned upright by its EXIF tag, laid on white where transparent, 16 bits scaled to 8, squeezed to a square
-    (bicubic, antialiased). Raise ValueError for what is no image, is damaged, or holds over `max_pixels`.
-    """
-    if not data:
-        raise ValueError("the file is empty")
-    try:
-        with Image.open(io.BytesIO(data)) as image:
-            if image.width * image.height > max_pixels:
-                raise ValueError(f"{image.width}x{image.height} pixels are over the limit of {max_pixels}")
-            upright = ImageOps.exif_transpose(image)
-            plain = _plain(upright, "L" if channels == 1 else "RGB")
-            pixels = np.asarray(plain.resize((size, size), Image.Resampling.BICUBIC))
-    except (UnidentifiedImageError, OSError, SyntaxError, Image.DecompressionBombError) as error:
-        raise ValueError(f"not a readable image ({str(error).splitlines()[0][:80]})") from None
-    return pixels.reshape(size, size, channels)
-
-
-def is_grey(data: bytes) -> bool:
-    """Say whether an image file stores grey levels alone, from its header."""
-    with Image.open(io.BytesIO(data)) as image:
-        return image.mode in ("1", "L", "LA") or image.mode.startswith("I")
-
-
-def _plain(image: Image.Image, mode: str) -> Image.Image:
-    if image.mode.startswith("I"):  # 16 bits: Pillow would clip them at 255
-        image = Image.fromarray((np.asarray(image, dtype=np.float64) / 257).round().clip(0, 255).astype(np.uint8))
-    if image.mode in ("LA", "PA", "RGBA") or "transparency" in image.info:
-        rgba = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba)
-    return image.convert(mode)
-
+from pipeline.decoding import decode
 
 # Each view is (transpose, flip vertically, flip horizontally), done in this order: the eight symmetries of a square.
 _VIEWS = {

@@ -28,9 +28,9 @@ from pipeline.training import Inputs, first_view, resident
 
 # The modules that can change a unit's result: a test compares them with what `bulk` and `experiment` import.
 CODE = ("architectures", "augment", "backbones", "bulk", "catalog", "checkpoints", "constraints", "convolution",
-        "cost", "data", "devices", "errors", "experiment", "features", "grouping", "heads", "metrics", "models",
-        "network", "params", "recipe", "records", "seeding", "serving", "settings", "stages_of", "stem", "steps",
-        "store", "strategies", "tracing", "training", "workspace")  # fmt: skip
+        "cost", "data", "decoding", "devices", "errors", "experiment", "features", "grouping", "heads", "metrics",
+        "models", "network", "params", "recipe", "records", "seeding", "serving", "settings", "stages_of", "stem",
+        "steps", "store", "strategies", "tracing", "training", "workspace")  # fmt: skip
 
 OnEpoch = Callable[[Epoch], object]
 OnImages = Callable[[int], object]

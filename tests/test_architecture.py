@@ -15,27 +15,29 @@ from typing import Any
 import pytest
 import yaml
 
+from pipeline.params import Prepare
 from pipeline.recipe import Recipe
 from pipeline.strategies import Search
 from tests.imports import PACKAGE, ROOT, closure, imported_files, imported_names, is_marker, relative
 
 # A file imports from floors below its own alone.
 FLOORS: list[set[str]] = [
-    {"augment", "catalog", "convolution", "cost", "errors", "evidence/influence", "evidence/laws",
-     "evidence/transfer", "meters", "metrics", "provenance", "report/gallery", "report/plots", "rows", "seeding",
-     "serving", "settings", "sources/cifar", "sources/class_folders", "sources/torchvision_table", "steps", "wording"},
-    {"architectures", "checkpoints", "cli", "connection", "constraints", "devices", "evidence/bootstrap",
-     "evidence/calibration", "evidence/curves", "executor", "grouping", "latency", "recipe", "records",
-     "report/tables", "serving_entry", "sources/arrays", "sources/labels_table", "sources/layouts",
-     "sources/split_folders", "store", "tracing", "verdict/phrases", "verdict/standing"},
-    {"backbones", "data", "downloads", "evidence/comparison", "manifest", "registry", "report/drawing",
-     "sources/__init__", "sources/elpv", "sources/fer2013", "sources/torchvision_sets", "stages_of", "stem",
-     "strategies", "terminal", "tracking", "training", "trials", "verdict/findings", "verdict/projection"},
-    {"features", "heads", "network", "outcomes", "params", "report/curve_figures", "report/figures",
+    {"augment", "catalog", "checked", "convolution", "cost", "decoding", "errors", "evidence/influence",
+     "evidence/laws", "evidence/transfer", "meters", "metrics", "provenance", "report/gallery", "report/plots",
+     "rows", "seeding", "settings", "sources/cifar", "sources/class_folders", "sources/torchvision_table", "steps",
+     "twins", "wording"},
+    {"checkpoints", "cli", "connection", "constraints", "contents", "devices", "evidence/bootstrap",
+     "evidence/calibration", "evidence/curves", "executor", "facts", "grouping", "recipe", "records", "report/tables",
+     "serving", "sources/arrays", "sources/labels_table", "sources/layouts", "sources/split_folders", "store",
+     "tracing", "verdict/phrases", "verdict/standing"},
+    {"architectures", "backbones", "data", "downloads", "evidence/comparison", "latency", "reading", "registry",
+     "report/drawing", "serving_entry", "sources/__init__", "sources/elpv", "sources/fer2013",
+     "sources/torchvision_sets", "stages_of", "stem", "strategies", "terminal", "tracking", "training", "trials",
+     "verdict/findings", "verdict/projection"},
+    {"features", "heads", "manifest", "network", "outcomes", "params", "report/curve_figures", "report/figures",
      "report/markdown", "report/search_figures", "search", "sources/sets", "verdict/cases", "verdict/decision"},
-    {"cache", "evidence/ranking", "fetching", "inspection", "models", "verdict/changes", "verdict/claims",
-     "workspace"},
-    {"experiment", "report/ranking_figure", "verdict/advice"},
+    {"cache", "evidence/ranking", "fetching", "models", "verdict/changes", "verdict/claims", "vetting", "workspace"},
+    {"experiment", "inspection", "report/ranking_figure", "verdict/advice"},
     {"bulk", "evidence/gather", "report/page"},
     {"jobs", "report/publish"},
     {"retraining"},
@@ -56,7 +58,7 @@ READ = {
         "pipeline/report/templates/report.js.j2",
         "pipeline/report/templates/report.md.j2",
     },
-    "register": {"pipeline/serving.py", "pipeline/serving_entry.py"},
+    "register": {"pipeline/decoding.py", "pipeline/serving.py", "pipeline/serving_entry.py"},
 }
 
 # Files whose tests are not where their name says.
@@ -284,14 +286,16 @@ def covers(declared: str, read: str) -> bool:
 
 
 # Not declared: no result depends on it, so that another machine may have another number.
-FREE = {"search.workers"}
+FREE = {"search.workers", "prepare.workers"}
 
 
 def settings_read(code: ast.AST) -> set[str]:
     """Return the keys that code reads; those of a section with a free key one by one."""
-    fields = {f"search.{name}" for name in Search.model_fields}
     read = chains(code)
-    return (read - {"search"} | (fields if "search" in read else set())) - FREE
+    for name, section in (("search", Search), ("prepare", Prepare)):
+        if name in read:
+            read = read - {name} | {f"{name}.{field}" for field in section.model_fields}
+    return read - FREE
 
 
 @pytest.mark.parametrize("name", STAGES)

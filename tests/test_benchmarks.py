@@ -2,12 +2,13 @@
 
 import pytest
 
-from benchmarks import kills, memory, search, statistics
+from benchmarks import decoding, kills, memory, search, statistics
 from pipeline.records import read_json
 from tests.imports import ROOT
 
 RESULTS = ROOT / "benchmarks" / "results"
-TABLES = {"search": search.table, "memory": memory.table, "kills": kills.show, "statistics": statistics.table}
+TABLES = {"search": search.table, "memory": memory.table, "kills": kills.show, "statistics": statistics.table,
+          "decoding": decoding.table}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", TABLES)

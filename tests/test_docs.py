@@ -17,8 +17,10 @@ from PIL import Image
 
 from docs import fill_readme
 from pipeline import params as parameters
+from pipeline.checked import Checked
 from pipeline.cli import Guarded
 from pipeline.inspection import inspect
+from pipeline.reading import Plan
 from tests.imports import ROOT
 from tests.smoke import main as make_small
 from tests.smoke import shrink
@@ -208,9 +210,9 @@ def snippets() -> list[dict[str, Any]]:
     return [yaml.safe_load(block) for block in blocks(read("README.md"), "yaml")]
 
 
-def test_own_images_take_five_settings_that_are_valid():
+def test_own_images_take_six_settings_that_are_valid():
     snippet = next(found for found in snippets() if "data.path" in found)
-    assert len(snippet) == 5
+    assert len(snippet) == 6
     assert parameters.Params(**merge(RAW, snippet)).data.path == snippet["data.path"]
     assert f"dvc add {snippet['data.path']}" in read("README.md")
 
@@ -222,7 +224,8 @@ def test_a_check_prints_the_settings_that_are_shown(tmp_path):
         file.parent.mkdir(parents=True, exist_ok=True)
         Image.new("L", (number + 1, 1)).save(file)
     prepare = parameters.Params(**RAW).prepare
-    found = inspect(tmp_path / snippet["data.path"], tmp_path, prepare, lambda count: lambda step: None)
+    plan = Plan(tmp_path / snippet["data.path"], prepare.image_size, prepare.max_pixels)
+    found = inspect(plan, tmp_path, prepare, Checked(tmp_path / "unused", ""), lambda count: lambda step: None)
     assert yaml.safe_load("\n".join(found.settings)) == snippet
     assert f"uv run python -m pipeline.stages.prepare --check {snippet['data.path']}" in commands(read("README.md"))
 

@@ -146,3 +146,30 @@ def test_two_that_want_to_be_alone_take_turns(tmp_path, capsys):
     thread.join()
     assert order == ["first", "second"]
     assert "another process is running this stage" in capsys.readouterr().err
+
+
+@both
+def test_a_stream_gives_what_map_does_and_runs_ahead_of_its_reader_by_no_more_than_it_may(workers):
+    asked = []
+
+    def jobs():
+        for job in range(30):
+            asked.append(job)
+            yield job
+
+    with Executor(workers, partial(context, 100), add) as executor:
+        for number, (value, _) in enumerate(executor.stream(jobs(), ahead=5)):
+            assert value == 100 + number
+            assert len(asked) <= number + 7
+    assert asked == list(range(30))
+
+
+def test_a_worker_that_died_between_two_jobs_is_told_as_one_that_died_in_a_job():
+    with Executor(2, partial(context, 0), add, advice="Buy memory.") as executor:
+        executor.map(range(2))
+        for pid in pids_of(executor):
+            os.kill(pid, signal.SIGKILL)
+        while any(map(running, pids_of(executor))):
+            time.sleep(0.01)
+        with pytest.raises(UserError, match=r"exit code -9; .*\. Buy memory\."):
+            executor.map(range(2))

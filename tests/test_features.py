@@ -18,12 +18,12 @@ from pipeline import models
 from pipeline.data import ImageSet, load
 from pipeline.errors import UserError
 from pipeline.features import CODE, Cached, cached, keys
-from pipeline.manifest import pack
 from pipeline.network import stages
 from pipeline.recipe import Recipe
 from pipeline.stem import BATCH, Live, Pixels
 from pipeline.store import Store, shown
 from tests.imports import PACKAGE, closure
+from tests.packing import pack
 from tests.processes import FORK, Child
 
 CPU = torch.device("cpu")
@@ -191,6 +191,7 @@ def test_a_batch_takes_each_row_from_the_view_asked_for(data):
 DECIDED_ELSEWHERE = {
     "catalog": "a name and options, of which weights and structure come",
     "data": "the images, which have a digest",
+    "decoding": "the images, which have a digest",
     "errors": "text",
     "features": "which files, and when",
     "recipe": "settings, of which weights and structure come",
@@ -222,8 +223,8 @@ def names_of(network: Sequence[nn.Module], images: ImageSet, views: tuple[str, .
 def pack_one(folder: Path, pixels: np.ndarray, size: int = 12) -> ImageSet:
     folder.mkdir(exist_ok=True)
     Image.fromarray(pixels).save(folder / "a.png")
-    table = pd.DataFrame({"path": ["a.png"], "id": ["same"], "label": ["x"], "stratum": ["x"]})
-    pack(folder, table, folder / "packed", size, ["x"], True, 10**6, lambda done: None)
+    table = pd.DataFrame({"path": ["a.png"], "id": ["same"], "label": ["x"], "stratum": ["x"], "grey": [True]})
+    pack(folder, table, folder / "packed", size)
     return load(folder / "packed")
 
 

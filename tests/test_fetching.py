@@ -87,7 +87,7 @@ def test_networks_of_torchvision_go_through_the_whole_pipeline(tmp_path, monkeyp
 
     def change(params):
         params["data"] |= {"name": "tiny", "path": "raw"}
-        params["demo"], params["prepare"]["stratify"] = [], ["camera"]
+        params["download"], params["prepare"]["stratify"] = [], ["camera"]
         params["catalog"] = {"r50": "torchvision/resnet50"}
         return rows(params, frozen={"backbone": "torchvision/vgg16", "weights": "pretrained", "cut": "head"},
                     finetune={"backbone": "r50", "weights": "pretrained", "cut": "late"})  # fmt: skip

@@ -5,11 +5,12 @@ import pytest
 import torch
 
 from pipeline.catalog import BACKBONES
+from pipeline.decoding import decode
 from pipeline.latency import measure, model_bytes
 from pipeline.models import save_model
 from pipeline.network import describe
 from pipeline.recipe import Recipe
-from pipeline.serving import Classifier, Network, decode
+from pipeline.serving import Classifier, Network
 
 RECIPE = Recipe(backbone="compact", weights="random", cut="input", image_size=32, epochs=1, learning_rate=0.01)
 

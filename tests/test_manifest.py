@@ -12,21 +12,15 @@ from PIL import Image
 from pipeline import sources
 from pipeline.data import load
 from pipeline.errors import UserError
-from pipeline.manifest import assemble, check_labels, index, label_problems, pack
+from pipeline.facts import Facts
+from pipeline.manifest import check_labels, joined, known, label_problems, printed
+from tests.packing import index, pack
 
 text = st.text(st.characters(codec="utf-8"), max_size=5)
 
 
-def nothing(count):
-    pass
-
-
 def indexed(root, stratify=("camera",), label="label"):
-    return index(root, sources.read(root), label, stratify, nothing)
-
-
-def packed(root, table, out, size=16, grey=True, max_pixels=10**6):
-    return pack(root, table, out, size, sorted(table["label"].unique()), grey, max_pixels, nothing)
+    return index(root, sources.read(root), label, stratify)
 
 
 def test_each_file_is_known_by_its_content_size_and_colour(image_folder):
@@ -47,12 +41,6 @@ def test_any_column_can_be_the_one_to_learn(image_folder):
     assert set(indexed(image_folder, (), "camera")["label"]) == {"a", "b"}
 
 
-def test_progress_is_told_of_every_file(image_folder):
-    told = []
-    index(image_folder, sources.read(image_folder), "label", (), told.append)
-    assert sum(told) == 48
-
-
 @pytest.mark.parametrize(("label", "stratify"), [("kind", ()), ("label", ("kind",))])
 def test_a_missing_column_is_named_with_those_there_are(image_folder, label, stratify):
     with pytest.raises(UserError, match="no column 'kind'; there are path, label, camera"):
@@ -64,7 +52,7 @@ def test_a_row_without_a_label_is_named(image_folder, empty):
     table = sources.read(image_folder)
     table.loc[3, "label"] = empty
     with pytest.raises(UserError, match=r"no label for 003\.png \(1 such rows\)"):
-        index(image_folder, table, "label", (), nothing)
+        index(image_folder, table, "label", ())
 
 
 def test_every_bad_file_is_named_up_to_ten(lay_out):
@@ -79,7 +67,7 @@ def test_every_bad_file_is_named_up_to_ten(lay_out):
 @pytest.mark.parametrize("name", ["stratum", "id", "width", "grey"])
 def test_a_column_of_the_users_with_a_name_of_ours_gives_way(image_folder, name):
     table = sources.read(image_folder).assign(**{name: "theirs"})
-    made = index(image_folder, table, "label", (), nothing)
+    made = index(image_folder, table, "label", ())
     assert made.columns.is_unique
     assert "theirs" not in set(made[name])
 
@@ -88,10 +76,12 @@ def test_a_column_of_the_users_with_a_name_of_ours_gives_way(image_folder, name)
 @given(st.lists(st.tuples(text, text, text), min_size=1, max_size=8), st.sampled_from([(), ("a",), ("a", "b", "a")]))
 def test_what_is_known_of_each_file_stands_beside_its_row(rows, stratify):
     table = pd.DataFrame(rows, columns=["kind", "a", "b"]).assign(path=[f"{n}.png" for n in range(len(rows))])
-    facts = [(f"{n:032}", n + 1, 2**31 + n, n % 2 == 0) for n in range(len(rows))]
-    made = assemble(table, iter(facts), "kind", stratify)
-    assert list(made) == ["id", "width", "height", "grey", "kind", "a", "b", "path", "label", "stratum"]
-    assert list(made[["id", "width", "height", "grey"]].itertuples(index=False, name=None)) == facts
+    facts = [Facts(f"{n:032}", n + 1, 2**31 + n, n % 2 == 0, -1, ()) for n in range(len(rows))]
+    made = joined(table, known(iter(facts)), "kind", stratify)
+    assert list(made) == ["id", "width", "height", "grey", "look", "kind", "a", "b", "path", "label", "stratum"]
+    assert list(made[["id", "width", "height", "grey"]].itertuples(index=False, name=None)) == [
+        each[:4] for each in facts
+    ]
     assert made["label"].tolist() == table["kind"].tolist()
     assert made["stratum"].tolist() == ["/".join(row[["kind", *stratify]]) for _, row in table.iterrows()]
 
@@ -99,9 +89,9 @@ def test_what_is_known_of_each_file_stands_beside_its_row(rows, stratify):
 def test_an_index_takes_few_bytes_for_each_image():
     count = 50_000
     table = pd.DataFrame({"path": [f"{n:07}.png" for n in range(count)], "label": "a", "camera": "b"})
-    facts = ((f"{n:032}", 300, 300, True) for n in range(count))
+    facts = (Facts(f"{n:032}", 300, 300, True, n, ()) for n in range(count))
     tracemalloc.start()
-    made = assemble(table, facts, "label", ("camera",))
+    made = joined(table, known(facts), "label", ("camera",))
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert len(made) == count
@@ -136,14 +126,14 @@ def test_a_class_needs_as_many_different_images_as_the_fractions_say():
 
 def test_packed_images_are_what_the_files_show(image_folder, tmp_path):
     table = indexed(image_folder)
-    packed(image_folder, table, tmp_path, size=24)
+    pack(image_folder, table, tmp_path, size=24)
     images = load(tmp_path)
     for number in (0, 17):
         assert (images.images[number, ..., 0] == np.asarray(Image.open(image_folder / table["path"][number]))).all()
 
 
 def test_grey_images_can_be_packed_in_colour(image_folder, tmp_path):
-    packed(image_folder, indexed(image_folder), tmp_path, grey=False)
+    pack(image_folder, indexed(image_folder), tmp_path, grey=False)
     images = load(tmp_path).images
     assert images.shape == (48, 16, 16, 3)
     assert (images[..., :1] == images).all()
@@ -156,24 +146,28 @@ def test_the_digest_is_that_of_the_content_alone(image_folder, tmp_path):
     (copy / "labels.csv").write_text(text)
     moved = indexed(copy).sort_values("id")
     here = indexed(image_folder).sort_values("id")
-    assert packed(copy, moved, tmp_path / "a") == packed(image_folder, here, tmp_path / "b")
+    assert pack(copy, moved, tmp_path / "a") == pack(image_folder, here, tmp_path / "b")
 
 
 @pytest.mark.parametrize("change", ["label", "stratum", "order", "size"])
 def test_the_digest_changes_with(image_folder, tmp_path, change):
     table = indexed(image_folder)
-    before = packed(image_folder, table, tmp_path / "before")
+    before = pack(image_folder, table, tmp_path / "before")
     if change in ("label", "stratum"):
         table.loc[0, change] = "other"
     if change == "order":
         table = table.iloc[::-1].reset_index(drop=True)
-    assert packed(image_folder, table, tmp_path / "after", size=17 if change == "size" else 16) != before
+    assert pack(image_folder, table, tmp_path / "after", size=17 if change == "size" else 16) != before
 
 
-def test_an_image_over_the_limit_is_named_and_nothing_is_left(image_folder, tmp_path):
+def test_an_image_over_the_limit_is_named(image_folder):
     with pytest.raises(UserError, match=r"000\.png: 24x24 pixels are over the limit of 500"):
-        packed(image_folder, indexed(image_folder), tmp_path, max_pixels=500)
-    assert list(tmp_path.iterdir()) == []
+        index(image_folder, sources.read(image_folder), max_pixels=500)
+
+
+@pytest.mark.parametrize(("path", "text"), [("a é.png", "a é.png"), ("a\nb", r"a\nb"), ("a\udcff", r"a\udcff")])
+def test_a_path_is_one_line_of_text(path, text):
+    assert printed(path) == text
 
 
 def sided(rows):
@@ -219,18 +213,18 @@ def test_of_a_split_that_is_given_only_train_and_valid_must_be_large_enough():
 def test_groups_cannot_be_stratified_by(image_folder):
     table = sources.read(image_folder).assign(group="g")
     with pytest.raises(UserError, match=r"prepare\.stratify names the column group"):
-        index(image_folder, table, "label", ("group",), nothing)
+        index(image_folder, table, "label", ("group",))
 
 
 def test_a_group_that_is_learned_is_parted(image_folder):
     table = sources.read(image_folder).rename(columns={"camera": "group"})
-    assert "group" not in index(image_folder, table, "group", (), nothing)
-    assert "group" in index(image_folder, table, "label", (), nothing)
+    assert "group" not in index(image_folder, table, "group", ())
+    assert "group" in index(image_folder, table, "label", ())
 
 
 def test_groups_change_the_digest(image_folder, tmp_path):
     table = indexed(image_folder)
-    found = {packed(image_folder, each, tmp_path / "out")
+    found = {pack(image_folder, each, tmp_path / "out")
              for each in (table, table.assign(group="g"), table.assign(group="h"))}  # fmt: skip
     assert len(found) == 3
     assert load(tmp_path / "out").groups.tolist() == [0] * 48
@@ -241,7 +235,7 @@ def test_a_weight_that_is_no_number_above_zero_is_named(image_folder, wrong):
     table = sources.read(image_folder).assign(weight="1.5")
     table.loc[[3, 5], "weight"] = wrong
     with pytest.raises(UserError, match=rf"each weight to be a number above 0, found 003\.png \('{wrong}'\) \(2 such"):
-        index(image_folder, table, "label", (), nothing)
+        index(image_folder, table, "label", ())
 
 
 def test_weights_are_loaded_and_part_of_the_digest_whatever_way_they_are_written(image_folder, tmp_path):
@@ -253,7 +247,7 @@ def test_weights_are_loaded_and_part_of_the_digest_whatever_way_they_are_written
         "two": ["2", *["1"] * 47],
     }.items():
         known = table if weights is None else table.assign(weight=weights)
-        found[name] = packed(image_folder, index(image_folder, known, "label", (), nothing), tmp_path / name)
+        found[name] = pack(image_folder, index(image_folder, known, "label", ()), tmp_path / name)
     assert load(tmp_path / "none").weights is None
     assert load(tmp_path / "two").weights.tolist() == [2.0, *[1.0] * 47]
     assert found["ones"] == found["one"]
@@ -262,4 +256,4 @@ def test_weights_are_loaded_and_part_of_the_digest_whatever_way_they_are_written
 
 def test_weights_that_are_learned_weigh_nothing(image_folder):
     table = sources.read(image_folder).rename(columns={"camera": "weight"})
-    assert "weight" not in index(image_folder, table, "weight", (), nothing)
+    assert "weight" not in index(image_folder, table, "weight", ())

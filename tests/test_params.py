@@ -21,7 +21,11 @@ ROW = "strategies.frozen"
 # key, what it is changed to, what the message must say
 BAD = [
     ("colour", 1, ["colour: unknown key", "allowed here: backbones, catalog, compare, constraints, crossed, data"]),
-    ("prepare.colour", 1, ["prepare.colour: unknown key", "image_size, limit, max_pixels, seed"]),
+    (
+        "prepare.colour",
+        1,
+        ["prepare.colour: unknown key", "image_size, limit, max_pixels, near_duplicates, on_problem"],
+    ),
     ("register.gain", 1, ["register.gain: unknown key", "min_gain, model"]),
     ("search", GONE, ["search: Field required"]),
     (f"{ROW}.trials", GONE, [f"{ROW}.trials: Field required"]),
@@ -57,7 +61,7 @@ BAD = [
     ("train.stretch", 1.5, ["train.stretch", "less than or equal to 1"]),
     ("train.seeds", [], ["train.seeds", "at least 1"]),
     ("train.seeds", [-1], ["train.seeds.0", "greater than or equal to 0"]),
-    ("compare.metric", "f1", ["compare.metric", "'accuracy', 'balanced_accuracy', 'roc_auc' or 'log_loss'", "f1"]),
+    ("compare.metric", "f1", ["compare.metric", "'auto', 'accuracy', 'balanced_accuracy', 'roc_auc'", "f1"]),
     ("compare.resamples", 10, ["compare.resamples", "greater than or equal to 100"]),
     ("compare.confidence", float("nan"), ["compare.confidence", "finite"]),
     ("register.min_gain", -1, ["register.min_gain", "greater than or equal to 0"]),

@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from pipeline import sources
+from pipeline.contents import Contents
 from pipeline.errors import UserError
-from pipeline.manifest import Contents, index, pack
 from pipeline.rows import Rows
+from tests.packing import index, pack
 
 RNG = np.random.default_rng(0)
 IMAGES = RNG.integers(0, 256, (12, 6, 5, 3), dtype=np.uint8)
@@ -145,11 +146,11 @@ def test_each_row_is_an_image_with_its_own_id_and_is_packed_as_it_is(tmp_path, k
     images = IMAGES[:, :5].copy()
     images[7] = images[1]
     _, root = written(tmp_path, kind, images)
-    table = index(root, sources.read(root), "label", (), lambda count: None)
+    table = index(root, sources.read(root), "label", ())
     assert len(set(table["id"])) == 11
     assert table["id"][7] == table["id"][1]
     assert (set(table["width"]), set(table["height"]), set(table["grey"])) == ({5}, {5}, {False})
-    pack(root, table, tmp_path / "out", 5, ["0", "1", "2"], False, 10**6, lambda count: None)
+    pack(root, table, tmp_path / "out", 5, False)
     assert (np.load(tmp_path / "out" / "images.npy") == images).all()
 
 
@@ -158,9 +159,9 @@ def test_the_id_is_the_same_in_every_form_and_another_for_another_shape(tmp_path
     for kind in ("npy", "npz", "packed"):
         (tmp_path / kind).mkdir()
         _, root = written(tmp_path / kind, kind)
-        ids |= {tuple(index(root, sources.read(root), "label", (), lambda count: None)["id"])}
+        ids |= {tuple(index(root, sources.read(root), "label", ())["id"])}
     _, root = written(tmp_path, "npy", IMAGES.reshape(12, 5, 6, 3))
-    other = index(root, sources.read(root), "label", (), lambda count: None)["id"]
+    other = index(root, sources.read(root), "label", ())["id"]
     assert len(ids) == 1
     assert not {*ids.pop()} & {*other}
 
@@ -179,13 +180,13 @@ def test_a_folder_with_one_npz_file_is_read_as_that_file_and_with_two_is_refused
 def test_a_table_may_name_rows_of_an_array(tmp_path):
     written(tmp_path, "npy")
     (tmp_path / "labels.csv").write_text("path,label,camera\nimages.npy/3,a,x\nimages.npy/10,b,y\n")
-    table = index(tmp_path, sources.read(tmp_path), "label", ("camera",), lambda count: None)
+    table = index(tmp_path, sources.read(tmp_path), "label", ("camera",))
     assert table["path"].tolist() == ["images.npy/10", "images.npy/3"]
     assert table["width"].tolist() == [5, 5]
     for path, said in (("images.npy/12", "no row 12"), ("images.npy/x", "number of a row, found 'x'")):
         (tmp_path / "labels.csv").write_text(f"path,label\n{path},a\n")
         with pytest.raises(UserError, match=said):
-            index(tmp_path, sources.read(tmp_path), "label", (), lambda count: None)
+            index(tmp_path, sources.read(tmp_path), "label", ())
 
 
 def test_an_array_out_of_the_folder_is_not_read(tmp_path):
@@ -210,7 +211,7 @@ def test_a_damaged_archive_names_the_images(tmp_path):
     data[300:340] = bytes(40)
     root.write_bytes(data)
     with pytest.raises(UserError, match=r"photos\.npz: .*not a readable array"):
-        index(root, sources.read(root), "label", (), lambda count: None)
+        index(root, sources.read(root), "label", ())
 
 
 def test_other_files_with_these_names_are_refused(tmp_path):

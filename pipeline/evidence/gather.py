@@ -8,6 +8,7 @@ import numpy as np
 from pipeline.evidence import calibration, comparison, curves
 from pipeline.evidence.comparison import Entry
 from pipeline.evidence.ranking import ranking
+from pipeline.metrics import settled
 from pipeline.outcomes import Measured
 from pipeline.params import Compare
 from pipeline.verdict.advice import conclude
@@ -19,10 +20,9 @@ SEARCH = ("trials", "search_flops", "budget_flops", "ended_by")
 def gather(measured: Measured, dataset: dict[str, Any], wanted: Compare) -> dict[str, Any]:
     """Return the comparison of the strategies measured on a data set."""
     entries = measured.entries
-    found = comparison.compare(
-        entries, wanted.metric, wanted.resamples, wanted.confidence, wanted.seed, dataset["classes"]
-    )
-    found |= {"dataset": dataset, **_curves(entries, found, wanted)}
+    metric, reason = settled(wanted.metric, dataset["counts"]["train"])
+    found = comparison.compare(entries, metric, wanted.resamples, wanted.confidence, wanted.seed, dataset["classes"])
+    found |= {"metric_reason": reason, "dataset": dataset, **_curves(entries, found, wanted)}
     for name, strategy in found["strategies"].items():
         valid, test = entries[name].valid, entries[name].test
         strategy |= {
@@ -37,17 +37,17 @@ def gather(measured: Measured, dataset: dict[str, Any], wanted: Compare) -> dict
 
 def _curves(entries: dict[str, Entry], found: dict[str, Any], wanted: Compare) -> dict[str, Any]:
     """Return where the learning curves cross; add to each strategy the law of its own."""
-    drawn = comparison.curve_draws(entries, wanted.metric, wanted.resamples, wanted.seed)
+    drawn = comparison.curve_draws(entries, found["metric"], wanted.resamples, wanted.seed)
     draws = {name: np.stack(list(by_fraction.values()), 1) for name, by_fraction in drawn.items()}
     # The same for all strategies: they share the splits.
     sizes = np.array([point["images"] for point in next(iter(found["strategies"].values()))["curve"]], dtype=float)
     for name, strategy in found["strategies"].items():
         grid = np.geomspace(sizes[0], sizes[-1] * curves.REACH, FINEST)
-        band = curves.band(sizes, draws[name], grid, wanted.metric, wanted.confidence)
+        band = curves.band(sizes, draws[name], grid, found["metric"], wanted.confidence)
         parts = dict(zip(("low", "middle", "high"), band)) if band else {}
         strategy["law"] = {key: values.tolist() for key, values in {"images": grid, **parts}.items()} if band else None
     crossovers = [
-        curves.crossover(a, b, sizes, draws[a], draws[b], wanted.metric, wanted.confidence)
+        curves.crossover(a, b, sizes, draws[a], draws[b], found["metric"], wanted.confidence)
         for a, b in combinations(sorted(entries), 2)
     ]
     return {"crossovers": crossovers}

@@ -1,7 +1,7 @@
 """From a comparison to Markdown and a summary for the terminal; and what a prepared data set looks like."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +13,11 @@ from PIL import Image
 
 from pipeline import wording
 from pipeline.data import ImageSet
-from pipeline.metrics import METRICS
-from pipeline.records import digest, write_json, write_text
+from pipeline.metrics import LOWER_IS_BETTER, METRICS
+from pipeline.records import digest, write_csv, write_json, write_text
 from pipeline.report import tables
 from pipeline.report.drawing import SERIES, save
-from pipeline.wording import percent, quantity
+from pipeline.wording import quantity
 
 
 def markdown(comparison: dict[str, Any], verdict: dict[str, Any], figures: dict[str, str], page: str) -> str:
@@ -30,6 +30,7 @@ def markdown(comparison: dict[str, Any], verdict: dict[str, Any], figures: dict[
         confidence=wording.confidence(comparison),
         others=[m for m in METRICS if m != comparison["metric"]],
         figures=figures,
+        notes=tables.data_notes(comparison["dataset"]),
         page=page,
         crossings=tables.crossings(comparison)[0],
     )
@@ -45,16 +46,17 @@ def _template(name: str) -> Template:
 
 def summary(comparison: dict[str, Any], verdict: dict[str, Any]) -> str:
     """Return at most 15 lines: a table of the strategies, and the verdict, under constraints where there are any."""
-    rows = [("", "test accuracy", "95 % interval", "AUC", "log loss", "search", "train FLOPs")]
-    order = sorted(comparison["strategies"].items(), key=lambda item: -item[1]["test"]["accuracy"]["mean"])
+    metric = comparison["metric"]
+    sign = 1 if metric in LOWER_IS_BETTER else -1
+    rows = [("", f"test {wording.called(metric)}", "95 % interval", "AUC", "log loss", "search", "train FLOPs")]
+    order = sorted(comparison["strategies"].items(), key=lambda item: sign * item[1]["test"][metric]["mean"])
     for name, s in order[:8]:
         test, price = s["test"], s["cost"]
-        low, high = test["accuracy"]["ci95"]
         rows.append(
             (
                 name,
-                percent(test["accuracy"]["mean"]),
-                f"{100 * low:.1f} to {100 * high:.1f}",
+                wording.score(test[metric]["mean"], metric),
+                wording.span(test[metric]["ci95"], metric).removesuffix(" %"),
                 f"{test['roc_auc']['mean']:.3f}",
                 f"{test['log_loss']['mean']:.3f}",
                 quantity(price["search_flops"]),
@@ -109,12 +111,17 @@ def data_report(
     digests: dict[str, str],
     folder: Path,
     notes: Sequence[str] = (),
-) -> None:
-    """Write summary.json, report.md and pictures of a prepared data set into a folder.
+    excluded: pd.DataFrame | None = None,
+    kinds: Mapping[str, int] | None = None,
+    marks: Mapping[str, int] | None = None,
+) -> dict[str, Any]:
+    """Write summary.json, report.md, excluded.csv and pictures of a prepared data set into a folder; return the first.
 
     `table` is the manifest with its splits; the pictures show images of train and valid alone. `notes` are sentences
-    on how the splits came about.
+    on how the splits came about. `excluded` (path, reason) is what was left out, `kinds` counts its reasons, `marks`
+    the images that were not taken as they are.
     """
+    left = pd.DataFrame(columns=["path", "reason"]) if excluded is None else excluded
     counts = pd.crosstab(table["split"], table["label"]).reindex(["train", "valid", "test"])
     duplicates = int(table["id"].duplicated().sum())
     summary = {
@@ -125,8 +132,13 @@ def data_report(
         "images": len(table),
         "duplicates": duplicates,
         "channels": dev.channels,
+        "excluded": {"kinds": dict(kinds or {}), "first": left[: tables.LISTED].to_numpy().tolist()},
+        "marks": dict(marks or {}),
+        "notes": list(notes),
     }
     write_json(folder / "summary.json", summary)
     contact_sheet(dev.images, dev.labels, dev.classes, folder / "contact_sheet.png")
     size_histogram(table, folder / "sizes.png")
-    write_text(folder / "report.md", _template("data.md.j2").render(**summary, notes=notes))
+    write_csv(folder / tables.EXCLUDED, left)
+    write_text(folder / "report.md", _template("data.md.j2").render(**summary, said=tables.data_notes(summary)))
+    return summary

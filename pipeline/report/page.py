@@ -17,7 +17,7 @@ from pipeline.report import curve_figures, drawing, figures, gallery, ranking_fi
 
 Tree = dict[str, Any]
 
-_ABOUT: Tree = {"commit": "", "versions": {}, "commands": [], "paths": {}, "excluded": []}
+_ABOUT: Tree = {"commit": "", "versions": {}, "commands": [], "paths": {}}
 
 MOST_BYTES = 3_000_000  # of the page
 PICTURES = 1_600_000  # of its gallery, at most
@@ -40,8 +40,8 @@ def render(
 
     `comparison` and `verdict` are results/comparison.json and results/verdict.json; `timings`, `trials` and
     `predictions` hold by strategy what tune and train write, and may lack strategies. `about` says how to reproduce:
-    `commit`, `versions` {package: version}, `commands`, and `paths` {image id: path}, `excluded` [sentence], all
-    optional. `importances` {strategy: {setting: share}} replaces the rank correlations computed from the trials.
+    `commit`, `versions` {package: version}, `commands`, and `paths` {image id: path}, all optional.
+    `importances` {strategy: {setting: share}} replaces the rank correlations computed from the trials.
     """
     comparison, verdict, about = tables.completed(comparison), tables.VERDICT | verdict, _ABOUT | about
     context = {

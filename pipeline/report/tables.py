@@ -2,14 +2,17 @@
 
 import base64
 import io
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from pipeline.wording import confidence, duration, listed, megabytes, quantity, score, span
+from pipeline.wording import confidence, duration, handled, left_out, listed, megabytes, quantity, score, span
 
 FEW_CLASSES = 12  # up to which a confusion matrix is a table with numbers
+LISTED = 20  # images left out that are named; EXCLUDED names all
+EXCLUDED = "excluded.csv"  # in the data report's folder
 SHOWN = 12  # rows of a long list that stand on the page at once
 
 VERDICT: dict[str, Any] = {"recommended": None, "constraints": {}, "front": [], "excluded": {}, "reason": "",
@@ -24,8 +27,8 @@ def completed(comparison: Comparison) -> Comparison:
     """Return a comparison with None, or nothing, for every optional part that it lacks."""
     strategies = {name: dict.fromkeys(OPTIONAL) | s for name, s in comparison["strategies"].items()}
     pairs = [{"better": None} | pair for pair in comparison["pairs"]]
-    missing = {"seeds": 1, "confidence": 0.95, "crossovers": [], "ranking": None}
-    return missing | comparison | {"strategies": strategies, "pairs": pairs}
+    least = {"seeds": 1, "confidence": 0.95, "crossovers": [], "ranking": None, "metric_reason": ""}
+    return least | comparison | {"strategies": strategies, "pairs": pairs}
 
 
 def cost_rows(comparison: Comparison) -> list[tuple[str, Cells]]:
@@ -221,3 +224,22 @@ def law_sentences(comparison: Comparison) -> list[str]:
                 f"({span((law['low'][-1], law['high'][-1]), metric)}) with {law['images'][-1]:,.0f} training images"
             )
     return found
+
+
+def data_notes(dataset: Mapping[str, Any]) -> list[str]:
+    """Return what was left out of a data set, what was not taken as it is, and how it was split, in sentences.
+
+    A summary that was written before these were noted says nothing of them.
+    """
+    kinds, marks = (dataset.get("excluded") or {}).get("kinds"), dataset.get("marks")
+    return [
+        *([f"Left out: {left_out(kinds)}; results/data/{EXCLUDED} lists them."] if kinds else []),
+        *([f"Not taken as they are: {handled(marks)}."] if marks else []),
+        *(dataset.get("notes") or []),
+    ]
+
+
+def left(dataset: Mapping[str, Any]) -> tuple[list[list[str]], int]:
+    """Return the first images that were left out, as path and reason, and how many more there are."""
+    found = dataset.get("excluded") or {"kinds": {}, "first": []}
+    return found["first"], sum(found["kinds"].values()) - len(found["first"])

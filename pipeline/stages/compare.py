@@ -26,6 +26,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     from pipeline.records import digest, read_json, write_json
     from pipeline.report.plots import metrics
     from pipeline.report.publish import Places, publish
+    from pipeline.report.tables import EXCLUDED
     from pipeline.verdict.advice import advise
     from pipeline.verdict.claims import claims, note
 
@@ -45,9 +46,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     dataset = tracking.Dataset(compared["dataset"]["name"], compared["dataset"]["digest"], params.data.path)
     tracker = tracking.MlflowTracker(root, params.tracking.experiment, dataset)
     scores = {f"{name}.{key}": value for name, row in metrics(compared).items() for key, value in row.items()}
-    tags = {"stage": "compare", "winner": compared["winner"], "recommended": verdict["recommended"] or "none"}
+    tags = {"stage": "compare", "winner": compared["winner"], "recommended": verdict["recommended"] or "none",
+            "excluded": str(sum(compared["dataset"]["excluded"]["kinds"].values()))}  # fmt: skip
     with tracker.stage(f"compare-{digest([compared, verdict])}", "compare", tags) as run:
-        tracker.finish(run, scores, [args.out, args.verdict, *files])
+        tracker.finish(run, scores, [args.out, args.verdict, args.data.with_name(EXCLUDED), *files])
     write_json(args.timings, watch.read())
 
 

@@ -1,7 +1,7 @@
 """Pack labelled images into arrays, split them, and report on them; or check a folder of images with --check."""
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +14,8 @@ from pipeline.terminal import Progress, one_thread_pool, quiet
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from pipeline.reading import Plan, Squares
 
 
 class _InPlaceOfAll(argparse.Action):
@@ -38,40 +40,72 @@ def main(argv: Sequence[str] | None = None) -> None:
     quiet()
     one_thread_pool(params.runtime.threads)
     if args.check:
-        check(args.check, args.params.resolve().parent, params.prepare)
+        check(args.check, args.params, params.prepare)
     else:
         prepare(args, params)
 
 
-def check(root: Path, base: Path, wanted: parameters.Prepare) -> None:
-    """Print what a folder holds; raise UserError where it cannot be used."""
+def check(root: Path, file: Path, wanted: parameters.Prepare) -> None:
+    """Print what a folder holds, with `file` as the parameters; raise UserError where it cannot be used."""
+    from pipeline.checked import Checked
     from pipeline.inspection import inspect
+    from pipeline.reading import Plan
 
-    with ExitStack() as bars:
-        found = inspect(root, base, wanted, lambda count: bars.enter_context(Progress("checking", count, "image")).step)
+    plan = Plan(root, wanted.image_size, wanted.max_pixels)
+    with ExitStack() as open_, Checked(_work(file), plan.meaning) as checked:
+        found = inspect(plan, file.resolve().parent, wanted, checked,
+                        lambda count: open_.enter_context(Progress("checking", count, "image")).step)  # fmt: skip
     print(found.text())
     if found.problems:
         raise UserError(f"{root}: cannot be used yet; mend the {len(found.problems)} problem(s) above")
 
 
+def _work(file: Path) -> Path:
+    """Return where facts of images are remembered: beside the parameters, whatever folder was looked at."""
+    return file.resolve().parent / ".headstart" / "checked.sqlite"
+
+
 def prepare(args: argparse.Namespace, params: parameters.Params) -> None:
     """Write the packed splits and the data report; raise UserError for images or labels that cannot be used."""
-    from pipeline import data, manifest, sources
-    from pipeline.records import write_json
-    from pipeline.report import markdown
+    from pipeline.reading import Plan, Squares
 
-    watch, wanted = Stopwatch(), params.prepare
-    root = args.params.resolve().parent / params.data.path
+    root, temporary = args.params.resolve().parent / params.data.path, args.dev.with_name(f".{args.dev.name}.squares")
+    plan = Plan(root, params.prepare.image_size, params.prepare.max_pixels, temporary)
+    with Squares(plan) as squares:
+        _prepare(args, params, plan, squares)
+
+
+def _prepare(args: argparse.Namespace, params: parameters.Params, plan: "Plan", squares: "Squares") -> None:
+    import pandas as pd
+
+    from pipeline import data, manifest, sources, vetting
+    from pipeline.checked import Checked
+    from pipeline.facts import Facts
+    from pipeline.reading import read
+    from pipeline.records import write_json
+    from pipeline.report import markdown, tables
+
+    watch, wanted, root, label = Stopwatch(), params.prepare, plan.root, params.data.label
     found = sources.read(root)
-    with Progress("reading", len(found), "image") as bar:
-        table = manifest.index(root, found, params.data.label, wanted.stratify, bar.step)
+    places = pd.Index([])
+    with Progress("reading", len(found), "image") as bar, Checked(_work(args.params), plan.meaning) as checked:
+
+        def facts(paths: list[str]) -> Iterator[Facts | str]:
+            nonlocal places
+            places = pd.Index(paths)
+            return read(plan, paths, bar.step, wanted.workers, checked)
+
+        tell = vetting.forgive if wanted.on_problem == "exclude" else vetting.refuse
+        vetted = vetting.vet(root, found, label, wanted, facts, tell)
+    table = vetted.table
     if wanted.limit and wanted.limit < len(table):
         ids, strata = table["id"].to_numpy(dtype=str), _kinds(table).to_numpy(dtype=str)
         kept, _ = data.stratified_split(ids, strata, len(table) - wanted.limit, wanted.seed)
         table = table.iloc[kept].reset_index(drop=True)
     manifest.check_labels(table, wanted.test_fraction, wanted.valid_fraction)
     parts = data.three_way(table, wanted.test_fraction, wanted.valid_fraction, wanted.seed)
-    notes = _notes(table, parts == "test", parts == "valid")
+    grouped = "group" in found and label != "group"
+    notes = [*_notes(table, grouped, parts == "test", parts == "valid"), *vetted.notes]
     table = table.drop(columns="split", errors="ignore")
     table.insert(1, "split", parts)
     classes, grey = sorted(table["label"].unique()), bool(table["grey"].all())
@@ -79,11 +113,13 @@ def prepare(args: argparse.Namespace, params: parameters.Params) -> None:
     with Progress("packing", len(table), "image") as bar:
         for folder, chosen in ((args.dev, parts != "test"), (args.test, parts == "test")):
             rows = table[chosen].reset_index(drop=True)
-            digests[folder.name] = manifest.pack(root, rows, folder, wanted.image_size, classes, grey,
-                                                 wanted.max_pixels, bar.step)  # fmt: skip
-    markdown.data_report(table, data.load(args.dev), params.data.name, digests, args.report, notes)
+            at = places.get_indexer(rows["path"])
+            digests[folder.name] = manifest.pack(rows, squares, at, folder, classes, grey, bar.step)
+    left = vetted.listing()
+    summary = markdown.data_report(table, data.load(args.dev), params.data.name, digests, args.report, notes,
+                                   left, vetted.kinds, vetted.marks)  # fmt: skip
     write_json(args.timings, watch.read())
-    print("".join(f"{note}\n" for note in notes), end="")
+    print("".join(f"{note}\n" for note in tables.data_notes(summary)), end="")
 
 
 def _kinds(table: "pd.DataFrame") -> "pd.Series":
@@ -91,8 +127,8 @@ def _kinds(table: "pd.DataFrame") -> "pd.Series":
     return table["stratum"] + "/" + (table["split"] == "test").astype(str) if "split" in table else table["stratum"]
 
 
-def _notes(table: "pd.DataFrame", test: Any, valid: Any) -> list[str]:
-    """Return what is to be said of a split that is the user's, or that keeps groups whole."""
+def _notes(table: "pd.DataFrame", grouped: bool, test: Any, valid: Any) -> list[str]:
+    """Return what is to be said of a split that is the user's, or that keeps the user's groups whole."""
     notes = []
     if "split" in table:
         counts = table["split"].value_counts()
@@ -100,7 +136,7 @@ def _notes(table: "pd.DataFrame", test: Any, valid: Any) -> list[str]:
             f"The {test.sum()} test images are those of your split. Its {counts.get('train', 0)} train and "
             f"{counts.get('valid', 0)} valid images are pooled: train and valid are drawn anew for each seed."
         )
-    if "group" in table:
+    if grouped:
         notes.append(
             f"None of {table['group'].nunique()} groups is in two splits: test has {test.mean():.1%} of the images, "
             f"valid {valid.sum() / (~test).sum():.1%} of the rest."

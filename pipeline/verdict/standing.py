@@ -92,9 +92,14 @@ def train_flops(comparison: Comparison, name: str) -> float:
 
 
 def gain_over_majority(comparison: Comparison, name: str) -> float:
-    """Return a strategy's mean validation accuracy above that of always naming the commonest class."""
-    counts = comparison["dataset"]["counts"]["valid"].values()
-    return float(comparison["strategies"][name]["valid"]["accuracy"]["mean"] - max(counts) / sum(counts))
+    """Return a strategy's mean validation accuracy above that of always naming the commonest class.
+
+    Both are of balanced accuracy where that decides: naming one class alone is then right of one class in all.
+    """
+    counts, scores = comparison["dataset"]["counts"]["valid"].values(), comparison["strategies"][name]["valid"]
+    if comparison["metric"] == "balanced_accuracy":
+        return float(scores["balanced_accuracy"]["mean"] - 1 / len(counts))
+    return float(scores["accuracy"]["mean"] - max(counts) / sum(counts))
 
 
 def crossing(comparison: Comparison, name: str, other: str) -> dict[str, Any] | None:

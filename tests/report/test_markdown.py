@@ -9,6 +9,7 @@ from PIL import Image
 
 from pipeline import wording
 from pipeline.report import markdown
+from tests.example import comparison
 from tests.reports import inputs
 
 
@@ -69,6 +70,18 @@ def test_the_summary_fits_on_a_screen(count):
     assert lines[-1] == comparison["verdict"]
     accuracies = [float(line.split()[1]) for line in lines[1:-2]]
     assert accuracies == sorted(accuracies, reverse=True)
+
+
+@pytest.mark.parametrize("metric", ["balanced_accuracy", "log_loss"])
+def test_report_and_summary_rank_by_the_metric_that_decides_and_say_why(metric):
+    compared = comparison({"a": {"accuracy": 0.8}, "b": {"accuracy": 0.9}}, metric=metric, metric_reason="it is so")
+    lines = markdown.summary(compared, {"constraints": {}}).splitlines()
+    assert f"test {wording.called(metric)}" in lines[0]
+    assert [line.split()[0] for line in lines[1:3]] == ["b", "a"]
+    assert lines[1].split()[1] == wording.score(compared["strategies"]["b"]["test"][metric]["mean"], metric).split()[0]
+    text = markdown.markdown(compared, {}, {}, "report.html")
+    assert f"\n\nStrategies are ranked by {wording.called(metric)}: it is so.\n\n" in text
+    assert "ranked by" not in markdown.markdown(compared | {"metric_reason": ""}, {}, {}, "report.html")
 
 
 @pytest.mark.parametrize(

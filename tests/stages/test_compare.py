@@ -4,6 +4,7 @@ import shutil
 from pathlib import Path
 from unittest.mock import patch
 
+import mlflow
 import pandas as pd
 import pytest
 import yaml
@@ -118,25 +119,63 @@ def test_the_verdict_follows_from_the_comparison_and_answers_every_claim(compare
     assert [claim["number"] for claim in advice["claims"]] == list(range(1, 9))
 
 
+def again(chain, to, **changed):
+    """Compare what the chain has trained once more, into a folder; return the client of its MLflow database."""
+    words = chain.command("compare")
+    for name in ("out", "verdict", "page", "report", "figures", "metrics", "plots", "timings"):
+        at = words.index(f"--{name}") + 1
+        words[at] = str(to / Path(words[at]).name)
+    for name, file in changed.items():
+        words[words.index(f"--{name}") + 1] = str(file)
+    uri = f"sqlite:///{shutil.copy(chain.root / 'mlflow.db', to)}"
+    with patch.dict(os.environ, {"MLFLOW_TRACKING_URI": uri}):
+        assert main(words) == 0
+    return mlflow.MlflowClient(uri)
+
+
 def test_a_constraint_on_what_was_timed_is_held_against_the_timings(chain, small_params, write_params, tmp_path):
     file = chain.root / "results" / "timings" / "train" / "frozen.json"
     felt = json.loads(file.read_text())["latency_ms"]["1"]["p50"]
     small_params |= {"enabled": STRATEGIES, "constraints": {"latency_ms": felt / 2}}
     params = write_params(tmp_path, small_params)
-    words = chain.command("compare")
-    for name in ("out", "verdict", "page", "report", "figures", "metrics", "plots", "timings"):
-        at = words.index(f"--{name}") + 1
-        words[at] = str(tmp_path / Path(words[at]).name)
-    words[words.index("--params") + 1] = str(params)
-    with patch.dict(
-        os.environ, {"MLFLOW_TRACKING_URI": f"sqlite:///{shutil.copy(chain.root / 'mlflow.db', tmp_path)}"}
-    ):
-        assert main(words) == 0
+    again(chain, tmp_path, params=params)
     found = json.loads((tmp_path / "verdict.json").read_text())
     assert "frozen" in found["excluded"]
     assert "latency" in found["excluded"]["frozen"][0]
     same = [(folder / "comparison.json").read_bytes() for folder in (tmp_path, chain.root / "results")]
     assert same[0] == same[1]
+
+
+def test_of_very_uneven_classes_balanced_accuracy_decides_and_what_was_left_out_is_told(chain, compared, tmp_path):
+    assert (compared["metric"], compared["dataset"]["excluded"]["kinds"]) == ("accuracy", {})
+    assert chain.runs()["compare"].data.tags["excluded"] == "0"
+    summary = json.loads((chain.prepared.report / "summary.json").read_text())
+    summary["counts"]["train"] = {"low": 200, "top": 20}
+    gone = [[f"<b>{number}</b>.png", "cannot be used: the file is empty"] for number in range(20)]
+    summary |= {
+        "excluded": {"kinds": {"cannot be used": 22}, "first": gone},
+        "marks": {"CMYK": 3},
+        "notes": ["A note."],
+    }
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "summary.json").write_text(json.dumps(summary))
+    (tmp_path / "data" / "excluded.csv").write_text("path,reason\n")
+    client = again(chain, tmp_path, data=tmp_path / "data" / "summary.json")
+    found = json.loads((tmp_path / "comparison.json").read_text())
+    assert found["metric"] == "balanced_accuracy"
+    for pair in found["pairs"]:
+        assert (pair["better"] is not None) == (pair["balanced_accuracy"]["p_adjusted"] <= 0.05)
+    scores = {name: s["valid"]["balanced_accuracy"]["mean"] for name, s in found["strategies"].items()}
+    assert scores[found["winner"]] == max(scores.values())
+    why = "the commonest class (low: 200 training images) has 10 times as many as the rarest (top: 20), or more"
+    said = "Left out: 22 image(s) (cannot be used: 22)", "3 CMYK (CMYK is turned into RGB)", "A note.", why
+    for file in ("report.md", "report.html"):
+        text = (tmp_path / file).read_text()
+        assert all(words in text for words in said), file
+        assert "<b>19" not in text
+    assert "and 2 more" in text
+    run = next(run for run in client.search_runs(["1"]) if run.data.tags.get("excluded") == "22")
+    assert "excluded.csv" in {file.path for file in client.list_artifacts(run.info.run_id)}
 
 
 def test_dvc_gets_numbers_and_tables(chain, compared):

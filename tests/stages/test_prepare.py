@@ -362,7 +362,9 @@ def test_packed_arrays_are_prepared(run, tmp_path, kind):
         assert [packed.classes[label] for label in packed.labels] == labels[rows].tolist()
 
 
-def test_a_check_needs_no_other_option_and_writes_nothing(lay_out, tmp_path, small_params, write_params, capsys):
+def test_a_check_needs_no_other_option_and_changes_no_file_of_the_users(
+    lay_out, tmp_path, small_params, write_params, capsys
+):
     data, params = lay_out(), write_params(tmp_path, small_params)
     before = contents(tmp_path)
     assert main(["--params", str(params), "--check", str(data)]) == 0
@@ -373,4 +375,171 @@ def test_a_check_needs_no_other_option_and_writes_nothing(lay_out, tmp_path, sma
     said = capsys.readouterr()
     assert "000.png: not a readable image" in said.out
     assert "mend the 1 problem(s) above" in said.err
-    assert contents(tmp_path) == before
+    assert {path: data for path, data in contents(tmp_path).items() if path.parts[0] != ".headstart"} == before
+
+
+def with_flaws(data):
+    """Add to a folder of images what cannot be used; return the files' names."""
+    lines = (data / "labels.csv").read_text().splitlines()
+    (data / "empty.png").write_bytes(b"")
+    (data / "half.png").write_bytes((data / "004.png").read_bytes()[:200])
+    for copy in ("copy-a.png", "copy-b.png", "unlabelled.png"):
+        Image.fromarray(
+            np.random.default_rng(9 + (copy == "unlabelled.png")).integers(0, 255, (24, 24), np.uint8)
+        ).save(data / copy)
+    lines[5:5] = ["empty.png,low,a", "half.png,top,a", "gone.png,top,b", "../away.png,top,b"]
+    lines += ["copy-a.png,low,a", "copy-b.png,top,a", "unlabelled.png,,a"]
+    (data / "labels.csv").write_text("\n".join(lines) + "\n")
+    return {"empty.png", "half.png", "gone.png", "../away.png", "copy-a.png", "copy-b.png", "unlabelled.png"}
+
+
+def test_what_is_left_out_is_listed_and_the_rest_is_as_if_it_had_never_been_there(run, lay_out, prepared, tmp_path):
+    bad = with_flaws(data := lay_out())
+    assert run(data)[0] == 2
+    assert run(data, on_problem="exclude")[0] == 0
+    for folder in (prepared.dev, prepared.test):
+        assert contents(folder) == contents(tmp_path / "out" / folder.name)
+    report = tmp_path / "out" / "report"
+    listed = pd.read_csv(report / "excluded.csv")
+    assert set(listed["path"]) == bad
+    assert list(listed) == ["path", "reason"]
+    told = json.loads((report / "summary.json").read_text())
+    kinds = {"cannot be used": 4, "copies with different labels": 2, "no label": 1}
+    assert told["excluded"] == {"kinds": kinds, "first": listed.to_numpy().tolist()}
+    assert told["images"] == 48
+    text = (report / "report.md").read_text()
+    assert "Left out: 7 image(s) (cannot be used: 4; copies with different labels: 2; no label: 1)" in text
+    assert "- empty.png: cannot be used: the file is empty\n" in text
+    clean = json.loads((prepared.report / "summary.json").read_text())
+    assert {key: told[key] for key in clean if key != "excluded"} == {k: v for k, v in clean.items() if k != "excluded"}
+
+
+def test_where_nothing_is_left_out_the_list_is_a_header(prepared):
+    assert (prepared.report / "excluded.csv").read_text() == "path,reason\n"
+
+
+def test_a_limit_takes_the_same_images_whatever_was_left_out(run, lay_out, tmp_path):
+    clean = lay_out("clean")
+    assert run(clean, limit=41)[0] == 0
+    before = contents(tmp_path / "out" / "dev")
+    with_flaws(clean)
+    assert run(clean, limit=41, on_problem="exclude")[0] == 0
+    assert contents(tmp_path / "out" / "dev") == before
+
+
+def test_a_class_that_becomes_too_small_is_still_an_error(run, lay_out):
+    data = lay_out()
+    for number in range(0, 40, 2):
+        (data / f"{number:03}.png").write_bytes(b"")
+    code, text = run(data, on_problem="exclude")
+    assert code == 2
+    assert "'low' (4)" in text
+
+
+def smooth(seed):
+    """An image that a perceptual hash tells from others: a few waves."""
+    y, x = np.mgrid[:64, :64] / 64
+    rng = np.random.default_rng(seed)
+    waves = sum(rng.normal() * np.cos(np.pi * (i * y + j * x) + rng.normal()) for i in range(5) for j in range(5))
+    return Image.fromarray(np.uint8(255 * (waves - waves.min()) / np.ptp(waves)))
+
+
+@pytest.fixture
+def album(tmp_path):
+    """Twenty photos of each of two classes, every second of them saved twice: smaller, and as a JPEG."""
+    for number in range(40):
+        image, folder = smooth(number), tmp_path / "album" / "ab"[number % 2]
+        folder.mkdir(parents=True, exist_ok=True)
+        image.save(folder / f"{number}.png")
+        if number % 4 < 2:
+            image.resize((48, 48), Image.Resampling.LANCZOS).save(folder / f"{number}-small.jpg", quality=70)
+    return tmp_path / "album"
+
+
+def test_images_that_look_alike_are_never_parted(run, album, tmp_path):
+    assert run(album, stratify=[], near_duplicates=None)[0] == 0
+    made = sides(tmp_path)
+    assert "group" not in made
+    photo = made["path"].str.extract(r"/(\d+)")[0]
+    assert (made.groupby(photo)["split"].nunique() > 1).any()
+    assert run(album, stratify=[], near_duplicates=8)[0] == 0
+    made = sides(tmp_path)
+    photo = made["path"].str.extract(r"/(\d+)")[0].to_numpy()
+    assert (made.groupby(photo)["split"].nunique() == 1).all()
+    assert made.groupby(photo)["group"].nunique().max() == 1
+    assert made["group"].nunique() == 40
+    dev, names = load(tmp_path / "out" / "dev"), photo[(made["part"] == "dev").to_numpy()]
+    for seed in range(5):
+        train, valid = train_valid(dev, 0.2, seed)
+        assert not set(names[train]) & set(names[valid])
+    assert "40 images look like others, in 20 groups" in (tmp_path / "out/report/report.md").read_text()
+
+
+def test_an_image_that_looks_like_one_for_test_stops_the_run_or_is_left_out(run, album, tmp_path):
+    for number in range(40):
+        folder = tmp_path / "split" / ("test" if number < 12 else "train") / "ab"[number % 2]
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.copy(album / "ab"[number % 2] / f"{number}.png", folder)
+    assert run(tmp_path / "split", stratify=[], near_duplicates=8)[0] == 0
+    before = contents(tmp_path / "out" / "dev")
+    shutil.copy(album / "b" / "1-small.jpg", tmp_path / "split/train/b")
+    code, text = run(tmp_path / "split", stratify=[], near_duplicates=8)
+    assert code == 2
+    assert "train/b/1-small.jpg looks like a test image of your split: test/b/1.png (1 such image(s))" in text
+    assert run(tmp_path / "split", stratify=[], near_duplicates=8, on_problem="exclude")[0] == 0
+    assert contents(tmp_path / "out" / "dev") == before
+    (row,) = pd.read_csv(tmp_path / "out/report/excluded.csv").to_numpy().tolist()
+    assert row == ["train/b/1-small.jpg", "looks like a test image of your split: test/b/1.png"]
+
+
+NAMES = [
+    "ключ", "日本 語", "été", "עברית", "हिन्दी", "a,b", 'quo"te', "'", "#x", "100%", "e\u0301", "🦊", "a;b", " lead",
+]  # fmt: skip
+
+
+def test_names_in_any_script_and_with_any_sign_go_through_whole(run, tmp_path):
+    labels = ["猫 (cat)", 'пёс, "dog"']
+    for number in range(4 * len(NAMES)):
+        path = tmp_path / "raw ✓" / labels[number % 2] / f"{NAMES[number // 4]}{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        smooth(number).save(path)
+    (path.parent / "Ωmega\n.png").write_bytes(b"broken")
+    assert run(tmp_path / "raw ✓", stratify=[], on_problem="exclude")[0] == 0
+    made = sides(tmp_path)
+    files = {str(p.relative_to(tmp_path / "raw ✓")) for p in (tmp_path / "raw ✓").rglob("*.png")}
+    listed = pd.read_csv(tmp_path / "out/report/excluded.csv")["path"].tolist()
+    assert set(made["path"]) == files - set(listed)
+    assert [name.split("/")[1] for name in listed] == ["Ωmega\n.png"]
+    assert load(tmp_path / "out" / "dev").classes == tuple(sorted(labels))
+
+
+def test_a_link_that_leads_out_of_the_folder_is_not_followed(run, lay_out, tmp_path):
+    data = lay_out()
+    Image.fromarray(np.eye(9, dtype=np.uint8)).save(tmp_path / "secret.png")
+    (data / "link.png").symlink_to(tmp_path / "secret.png")
+    (data / "inside.png").symlink_to(data / "001.png")
+    with (data / "labels.csv").open("a") as table:
+        table.write("link.png,top,a\ninside.png,top,a\n")
+    code, text = run(data)
+    assert code == 2
+    assert "link.png: leads out of the data folder" in text
+    assert run(data, on_problem="exclude")[0] == 0
+    assert pd.read_csv(tmp_path / "out/report/excluded.csv")["path"].tolist() == ["link.png"]
+    assert "inside.png" in set(sides(tmp_path)["path"])
+
+
+def test_a_check_says_what_would_be_left_out(lay_out, tmp_path, small_params, write_params, capsys):
+    with_flaws(data := lay_out())
+    params = write_params(tmp_path, small_params)
+    assert main(["--params", str(params), "--check", str(data)]) == 2
+    said = capsys.readouterr().out
+    kinds = "7 image(s) (cannot be used: 4; copies with different labels: 2; no label: 1)"
+    assert f"prepare.on_problem: exclude would leave out: {kinds}" in said
+    assert "3 problem(s)" in said
+    assert "prepare.near_duplicates: 2" in said
+    small_params["prepare"]["on_problem"] = "exclude"
+    write_params(tmp_path, small_params)
+    assert main(["--params", str(params), "--check", str(data)]) == 0
+    said = capsys.readouterr().out
+    assert f"left out: {kinds}\n  " in said
+    assert "  empty.png: cannot be used: the file is empty\n" in said

@@ -113,6 +113,12 @@ def test_the_gain_is_measured_against_always_naming_the_commonest_class():
     assert standing.gain_over_majority(compared, "a") == pytest.approx(0.15)
 
 
+def test_where_balanced_accuracy_decides_naming_one_class_is_right_of_one_class_in_all():
+    compared = comparison({"a": {"accuracy": 0.97}}, metric="balanced_accuracy")  # 0.95 of it balanced
+    compared["dataset"]["counts"]["valid"] = {"ash": 97, "oak": 2, "yew": 1, "fir": 1}
+    assert standing.gain_over_majority(compared, "a") == pytest.approx(0.7)
+
+
 @pytest.mark.parametrize(
     ("outcome", "leader", "overtakes"),
     [("inside", "a", "a"), ("inside", "b", "b"), ("beyond", "a", "b"), ("beyond", "b", "a"), ("beyond", None, "b"),
