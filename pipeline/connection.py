@@ -2,6 +2,8 @@
 
 import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import wraps
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from pathlib import Path
@@ -46,12 +48,29 @@ def connect(root: Path) -> Any:
     _check_reachable(uri)
     try:
         with FileLock(root / ".headstart-mlflow.lock"):  # two processes that make the tables at once crash
-            client = MlflowClient(tracking_uri=uri)
+            client = MlflowClient(tracking_uri=uri, registry_uri=_registry())
             client.search_experiments(max_results=1)
             return client
     except (MlflowException, OSError) as error:
         reason = shown(str(error).splitlines()[0])[:200]
         raise UserError(f"MLflow at {shown(uri)}: {reason}. Start the server, or unset MLFLOW_TRACKING_URI.") from None
+
+
+@contextmanager
+def ambient() -> Iterator[None]:
+    """Let MLflow's own functions, which take no client, speak to the same server and registry."""
+    import mlflow
+
+    mlflow.set_tracking_uri(os.environ["MLFLOW_TRACKING_URI"])
+    mlflow.set_registry_uri(_registry())
+    try:
+        yield
+    finally:
+        mlflow.set_registry_uri("")  # whoever follows may speak to another
+
+
+def _registry() -> str:
+    return os.environ.get("MLFLOW_REGISTRY_URI") or os.environ["MLFLOW_TRACKING_URI"]
 
 
 def _check_reachable(uri: str) -> None:

@@ -59,7 +59,7 @@ def printed(path: str) -> str:
 def joined(table: pd.DataFrame, made: pd.DataFrame, label: str, stratify: tuple[str, ...]) -> pd.DataFrame:
     """Return the table with `made`, of the same rows, and with `label` and `stratum`."""
     if "weight" in table and label != "weight":  # the same text for the same number: it is part of the digest
-        table = table.assign(weight=[repr(float(text)) for text in table["weight"]])
+        table = table.assign(weight=[repr(float(text)) if _is_weight(text) else text for text in table["weight"]])
     stratum = table[label]
     for column in stratify:
         stratum = stratum + "/" + table[column]

@@ -15,7 +15,7 @@ from tests.imports import ROOT
 
 SHIPPED = ROOT / "params.yaml"
 RAW = yaml.safe_load(SHIPPED.read_text(encoding="utf-8"))
-GONE = object()
+GONE = "(gone)"
 ROW = "strategies.frozen"
 
 # key, what it is changed to, what the message must say
