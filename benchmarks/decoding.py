@@ -23,7 +23,9 @@ from benchmarks.machine import machine, sentence
 ROOT = Path(__file__).resolve().parent.parent
 SIZE, TURNS = 128, 3
 GOAL = 0.90
+KINDS = ("pillow", "decoded", "ours")
 SETS = {  # name -> how many files, their width and height, their form
+    "phone's photographs": (400, (4000, 3000), "JPEG"),
     "photographs": (1600, (1600, 1200), "JPEG"),
     "small pictures": (6000, (300, 300), "PNG"),
     "tiny pictures": (8000, (32, 32), "PNG"),
@@ -57,6 +59,14 @@ def pillow(path: str) -> int:
         return image.convert("RGB").resize((SIZE, SIZE), Image.Resampling.BICUBIC).size[0]
 
 
+def decoded(path: str) -> int:
+    """Decode one file as prepare does, and nothing more."""
+    from pipeline.decoding import MAX_PIXELS, opened, square
+
+    with open(path, "rb") as file, opened(file.read(), MAX_PIXELS) as image:
+        return square(image, SIZE, 3).shape[0]
+
+
 def ours(folder: Path, paths: list[str], workers: int) -> None:
     """Read and pack as prepare does."""
     import numpy as np
@@ -69,7 +79,7 @@ def ours(folder: Path, paths: list[str], workers: int) -> None:
     with Squares(plan) as squares:
         found = read(plan, paths, lambda count: None, workers)
         table = pd.DataFrame({"path": paths, "label": "a"})
-        table = manifest.index(folder, table, "label", (), found)
+        table = manifest.joined(table, manifest.known(found), "label", ())
         rows = np.arange(len(paths))
         manifest.pack(table, squares, rows, folder.with_name("packed"), ["a"], False, lambda count: None)
 
@@ -84,7 +94,7 @@ def work(kind: str, folder: Path, workers: int) -> dict[str, float]:
         ours(folder, paths, workers)
     else:
         with get_context("fork").Pool(workers) as pool:
-            pool.map(pillow, [str(folder / path) for path in paths], chunksize=32)
+            pool.map({"pillow": pillow, "decoded": decoded}[kind], [str(folder / path) for path in paths], chunksize=32)
             pool.close()
             pool.join()
     after, wall = os.times(), time.perf_counter() - clock
@@ -100,14 +110,14 @@ def in_own_process(kind: str, folder: Path, workers: int) -> dict[str, float]:
 
 def compare(folder: Path, workers: int, turns: int) -> dict[str, Any]:
     """Return the least that each took in so many turns, and the ratios: speed over Pillow's."""
-    found: dict[str, list[dict[str, float]]] = {"pillow": [], "ours": []}
+    found: dict[str, list[dict[str, float]]] = {kind: [] for kind in KINDS}
     for _ in range(turns):
         for kind, each in found.items():
             each.append(in_own_process(kind, folder, workers))
     least = {kind: {key: min(one[key] for one in each) for key in each[0]} for kind, each in found.items()}
-    ratios = {f"{key}_ratio": least["pillow"][f"{key}_seconds"] / least["ours"][f"{key}_seconds"]
-              for key in ("cpu", "wall")}  # fmt: skip
-    return {**least, **ratios}
+    ratios = {kind: {key: least["pillow"][f"{key}_seconds"] / least[kind][f"{key}_seconds"] for key in ("cpu", "wall")}
+              for kind in ("decoded", "ours")}  # fmt: skip
+    return {**least, "ratios": ratios}
 
 
 def rounded(value: Any) -> Any:
@@ -120,18 +130,19 @@ def table(result: dict[str, Any]) -> str:
     """Return decoding.md."""
     lines = [
         "# Reading images, beside Pillow alone\n",
-        "Made by `uv run python -m benchmarks.decoding`. Ours: read, check, hash, decode in full, pack and write, as "
-        f"`prepare` does, to {result['size']}x{result['size']} pixels. Pillow's: open, draft to twice that, convert "
-        f"and resize in a plain pool. Both in {result['workers']} processes, in turns; the least of {result['turns']} "
-        "runs counts. A ratio of 1 is Pillow's own speed; the start of processes counts for both.\n",
-        "| images | Pillow: CPU-s | ours: CPU-s | ratio | Pillow: s | ours: s | ratio |",
+        "Made by `uv run python -m benchmarks.decoding`. Pillow: open, draft to twice the size, convert and resize to "
+        f"{result['size']}x{result['size']} pixels, in a plain pool. Decoding: the same by the function that `prepare` "
+        "and served models use. Reading: all that `prepare` does with a file, which is to look at its kind, hash its "
+        "bytes and its looks, decode it, put it down, and pack it with the others in order. All in "
+        f"{result['workers']} processes, in turns; the least of {result['turns']} runs counts, the start of processes "
+        "included. A ratio of 1 is Pillow's own speed.\n",
+        "| images | Pillow: CPU-s | decoding: CPU-s | ratio | reading: CPU-s | ratio | ratio by the clock |",
         "|---|---:|---:|---:|---:|---:|---:|",
     ]
     for name, each in result["sets"].items():
-        cells = [
-            *(f"{each[kind]['cpu_seconds']:.2f}" for kind in ("pillow", "ours")), f"**{each['cpu_ratio']:.2f}**",
-            *(f"{each[kind]['wall_seconds']:.2f}" for kind in ("pillow", "ours")), f"**{each['wall_ratio']:.2f}**",
-        ]  # fmt: skip
+        seconds, ratios = {kind: f"{each[kind]['cpu_seconds']:.2f}" for kind in KINDS}, each["ratios"]
+        cells = [seconds["pillow"], seconds["decoded"], f"**{ratios['decoded']['cpu']:.2f}**", seconds["ours"],
+                 f"{ratios['ours']['cpu']:.2f}", f"{ratios['ours']['wall']:.2f}"]  # fmt: skip
         width, height = each["pixels"]
         lines.append(f"| {each['count']:,} {name}, {width}x{height} {each['form']} | " + " | ".join(cells) + " |")
     few, many = result["memory"]
@@ -143,7 +154,7 @@ def table(result: dict[str, Any]) -> str:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Return 0 where the speed is at least GOAL of Pillow's for all but tiny pictures, 1 where it is not."""
+    """Return 0 where images are decoded at GOAL of Pillow's speed at least, 1 where they are not."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--workers", type=int, default=len(os.sched_getaffinity(0)), help="processes (default: cores)")
     parser.add_argument("--turns", type=int, default=TURNS, help="runs of each (default: %(default)s)")
@@ -169,8 +180,8 @@ def main(argv: Sequence[str] | None = None) -> int:
               "memory": rounded(memory), "machine": machine("numpy", "pandas", "pillow")}  # fmt: skip
     write_json(args.out / "decoding.json", result)
     write_text(args.out / "decoding.md", table(read_json(args.out / "decoding.json")))
-    worst = min(each["cpu_ratio"] for name, each in sets.items() if name != "tiny pictures")
-    print(f"at least {worst:.2f} of Pillow's speed (goal {GOAL})", file=sys.stderr)
+    worst = min(each["ratios"]["decoded"]["cpu"] for each in sets.values())
+    print(f"decodes at {worst:.2f} of Pillow's speed or more (goal {GOAL})", file=sys.stderr)
     return int(worst < GOAL)
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 MAX_PIXELS = 50_000_000
 _FINER = 2  # times the size asked for that a JPEG is at least decoded at, as in Pillow's thumbnail()
@@ -38,6 +38,8 @@ def opened(data: bytes, max_pixels: int) -> Iterator[Image.Image]:
                 yield image
     except Image.DecompressionBombError:
         wrong = f"its pixels are over the limit of {max_pixels}"
+    except UnidentifiedImageError:  # whose own words hold an address in memory
+        wrong = "not a readable image (of no known format)"
     except MemoryError:
         raise
     except Exception as error:  # Pillow's readers let whatever a damaged file leads to out: struct.error, IndexError...

@@ -115,6 +115,16 @@ def test_what_is_no_image_or_too_large_is_refused(data, said):
         decode(data, SIZE, 3, max_pixels=1000)
 
 
+def test_the_same_is_said_of_the_same_bytes():
+    said = set()
+    for _ in range(2):
+        with pytest.raises(ValueError, match="of no known format") as caught:
+            decode(b"no image at all", 8, 3)
+        said.add(str(caught.value))
+    assert len(said) == 1
+    assert "0x" not in said.pop()
+
+
 def test_a_small_file_that_claims_to_be_huge_is_refused_unread():
     def chunk(kind, body):
         return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))

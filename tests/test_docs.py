@@ -26,7 +26,8 @@ from tests.smoke import main as make_small
 from tests.smoke import shrink
 from tests.test_architecture import FLOORS
 
-DOCUMENTS = ("README.md", "CONTRIBUTING.md", "docs/how-it-works.md", "docs/statistics.md")
+DOCUMENTS = ("README.md", "CONTRIBUTING.md", "docs/how-it-works.md", "docs/statistics.md", "docs/your-images.md",
+             "docs/backbones.md")  # fmt: skip
 RAW: dict[str, Any] = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
 DVC: dict[str, Any] = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -208,6 +209,12 @@ def test_mlproject_has_no_other_entry_point_and_its_environment_is_there():
 def snippets() -> list[dict[str, Any]]:
     """Return the settings shown in the README."""
     return [yaml.safe_load(block) for block in blocks(read("README.md"), "yaml")]
+
+
+@pytest.mark.parametrize("document", ["docs/your-images.md", "docs/backbones.md"])
+def test_settings_that_are_shown_are_valid(document):
+    for block in blocks(read(document), "yaml"):
+        assert parameters.Params(**merge(RAW, yaml.safe_load(block)))
 
 
 def test_own_images_take_six_settings_that_are_valid():
