@@ -2,8 +2,6 @@
 
 import os
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import wraps
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from pathlib import Path
@@ -48,7 +46,7 @@ def connect(root: Path) -> Any:
     _check_reachable(uri)
     try:
         with FileLock(root / ".headstart-mlflow.lock"):  # two processes that make the tables at once crash
-            client = MlflowClient(tracking_uri=uri, registry_uri=_registry())
+            client = MlflowClient(tracking_uri=uri, registry_uri=registry())
             client.search_experiments(max_results=1)
             return client
     except (MlflowException, OSError) as error:
@@ -56,20 +54,8 @@ def connect(root: Path) -> Any:
         raise UserError(f"MLflow at {shown(uri)}: {reason}. Start the server, or unset MLFLOW_TRACKING_URI.") from None
 
 
-@contextmanager
-def ambient() -> Iterator[None]:
-    """Let MLflow's own functions, which take no client, speak to the same server and registry."""
-    import mlflow
-
-    mlflow.set_tracking_uri(os.environ["MLFLOW_TRACKING_URI"])
-    mlflow.set_registry_uri(_registry())
-    try:
-        yield
-    finally:
-        mlflow.set_registry_uri("")  # whoever follows may speak to another
-
-
-def _registry() -> str:
+def registry() -> str:
+    """Return the URI of the registry: that of the runs' server, unless MLFLOW_REGISTRY_URI names another."""
     return os.environ.get("MLFLOW_REGISTRY_URI") or os.environ["MLFLOW_TRACKING_URI"]
 
 

@@ -10,7 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from pipeline.connection import KEY, ambient, connect, explained, shown
+from pipeline.connection import KEY, connect, explained, registry, shown
 from pipeline.errors import UserError
 
 CHAMPION = "champion"
@@ -69,8 +69,9 @@ class Registry:
         from mlflow.models import Model
 
         logging.getLogger("mlflow").setLevel(logging.ERROR)
-        with TemporaryDirectory() as temporary, ambient():
-            mlflow.set_experiment(experiment_id=self._client.get_run(run).info.experiment_id)
+        mlflow.set_tracking_uri(os.environ["MLFLOW_TRACKING_URI"])
+        mlflow.set_experiment(experiment_id=self._client.get_run(run).info.experiment_id)
+        with TemporaryDirectory() as temporary:
             code = Path(temporary) / "model.py"
             code.write_text(_served_source(), encoding="utf-8")
             # Not `pyfunc.log_model` inside `start_run`: that would close the stage's run, which is not done yet.
@@ -123,8 +124,10 @@ def _downloaded(root: Path, reference: str, folder: Path) -> tuple[str, Path]:
             f"the registry at {where} has no {reference} (its models: {known}); train and register the source first"
         ) from None
     exact = f"models:/{name}/{version.version}"
-    with ambient():
-        return exact, Path(mlflow.artifacts.download_artifacts(artifact_uri=exact, dst_path=str(folder)))
+    mlflow.set_tracking_uri(os.environ["MLFLOW_TRACKING_URI"])
+    return exact, Path(
+        mlflow.artifacts.download_artifacts(artifact_uri=exact, dst_path=str(folder), registry_uri=registry())
+    )
 
 
 def _served_source() -> str:

@@ -3,6 +3,7 @@
 import copy
 import os
 import shutil
+import signal
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,7 @@ from pipeline.data import ImageSet, load
 from pipeline.params import Params
 from tests.imports import ROOT
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # what a shell starts in the background ignores it
 settings.register_profile("house", max_examples=30, deadline=None, derandomize=True)
 settings.load_profile("house")
 

@@ -32,9 +32,12 @@ def reader(root: Path) -> Any:
         raise UserError(
             f"data.path: {root} is not a folder, and {what}; put your images there, or set data.path to where they are"
         )
+    if root.is_dir():
+        class_folders.check_listable(root, depth=0)
     for each in READERS if root.is_dir() else (arrays,):
         if each.matches(root):
             return each
+    class_folders.check_listable(root)
     raise UserError(
         f"data.path: {root} holds neither a labels.csv or labels.parquet (columns path and label) nor a folder of "
         "images per class, nor images.npy with labels.npy, nor a .npz file"

@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from pipeline.errors import UserError
-from pipeline.sources.class_folders import images
+from pipeline.sources.class_folders import check_listable, images
 
 KIND = "a folder of images per class, already split"
 # What people call the sides, in any case, and what they are called here.
@@ -23,6 +23,7 @@ def read(root: Path) -> pd.DataFrame:
 
     Raise UserError where images lie beside the folders of train, valid and test, or of their classes.
     """
+    check_listable(root, depth=2)
     sides = list(_sides(root))
     others = [folder for folder in root.iterdir() if folder.is_dir() and folder not in sides]
     stray = [*images(root, "*"), *(p for side in sides for p in images(side, "*"))]

@@ -33,7 +33,7 @@ class Chain:
 
     @property
     def client(self) -> mlflow.MlflowClient:
-        return mlflow.MlflowClient(self.uri)
+        return mlflow.MlflowClient(self.uri, self.uri)  # a test may have run a server in this process
 
     def command(self, stage: str, strategy: str = "") -> list[str]:
         """Return a stage's arguments."""
