@@ -34,7 +34,7 @@ def registered(tracking_uri, tmp_path):
     torch.manual_seed(4)
     network = Network(spec)
     save_model(network, {**spec, "mean": [0.1, 0.2, 0.3]}, tmp_path / "model")
-    client = MlflowClient(tracking_uri)
+    client = MlflowClient(tracking_uri, tracking_uri)
     run = client.create_run(client.create_experiment("source", (tmp_path / "artifacts").as_uri())).info.run_id
     Registry(tmp_path, "source").add(run, tmp_path / "model", ["champion"], {"headstart.key": "k"})
     return network

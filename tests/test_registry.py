@@ -23,7 +23,7 @@ from pipeline.serving import Classifier, Network
 
 @pytest.fixture
 def client(tracking_uri):
-    return MlflowClient(tracking_uri)
+    return MlflowClient(tracking_uri, tracking_uri)
 
 
 @pytest.fixture
