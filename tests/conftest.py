@@ -4,6 +4,7 @@ import copy
 import os
 import shutil
 import signal
+import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,8 +42,8 @@ class Prepared:
 
 @pytest.fixture(autouse=True)
 def _same_environment() -> Iterator[None]:
-    """Undo what a stage's main does to the environment of its process."""
-    with patch.dict(os.environ):
+    """Undo what a stage's main does to the environment of its process, and what urllib keeps of it: proxies."""
+    with patch.dict(os.environ), patch.object(urllib.request, "_opener", None):
         yield
 
 
