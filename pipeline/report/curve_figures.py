@@ -54,9 +54,11 @@ def _curves(axes: Axes, comparison: Comparison, curves: dict[str, Any], crossing
         low, high = ([size * r[metric]["ci95"][end] for r in rows] for end in (0, 1))
         axes.fill_between(images, low, high, color=look.colour, alpha=0.14, lw=0)
         axes.plot(images, means, color=look.colour, marker=look.marker, ls=look.dashes, zorder=3)
-        if law := comparison["strategies"][name].get("law"):
-            _law(axes, law, size, look, images[-1])
         ends.append((name, images[-1], means[-1]))
+    axes.set_ylim(axes.get_ylim())  # a law's band may be much wider: what was measured is what is looked at
+    for name, rows in curves.items():
+        if law := comparison["strategies"][name].get("law"):
+            _law(axes, law, size, looks[name], rows[-1]["images"])
     axes.set(xscale="log", xlabel="training images", ylabel=axis_label(metric))
     shown = [c for c in crossings if c["images"]][:MOST_CROSSINGS]
     bottom, top = axes.get_ylim()
