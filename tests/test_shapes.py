@@ -164,7 +164,7 @@ def small(shape: str) -> dict[str, Any]:
         name: {"trials": 1, "recipe": {**recipe, **row}, "space": {"learning_rate": {"choices": [0.003]}}}
         for name, row in rows.items()
     }
-    params["enabled"] = list(rows)
+    params["enabled"], params["crossed"] = list(rows), []
     return params
 
 
@@ -199,7 +199,7 @@ def run(shape: str, root: Path, template: Path) -> Task:
         warnings.simplefilter("always")
         for each in stages:
             stage, _, strategy = each.partition(" ")
-            words = shlex.split(DVC[stage].get("do", DVC[stage])["cmd"].replace("${item}", strategy))
+            words = shlex.split(DVC[stage].get("do", DVC[stage])["cmd"].replace("${key}", strategy))
             assert import_module(words[2]).main(words[3:]) == 0, each
     return Task(root, [str(each.message) for each in caught])
 
