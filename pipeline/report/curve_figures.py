@@ -47,18 +47,19 @@ def learning_curves(comparison: Comparison) -> Picture | None:
 def _curves(axes: Axes, comparison: Comparison, curves: dict[str, Any], crossings: list[Any], width: float,
             keyed: bool) -> None:  # fmt: skip
     metric, looks, ends = comparison["metric"], Look.of(list(comparison["strategies"])), []
-    size = scale(metric)
+    size, bands = scale(metric), []
     for name, rows in curves.items():
         look, images = looks[name], [r["images"] for r in rows]
         means = [size * r[metric]["mean"] for r in rows]
         low, high = ([size * r[metric]["ci95"][end] for r in rows] for end in (0, 1))
         axes.fill_between(images, low, high, color=look.colour, alpha=0.14, lw=0)
         axes.plot(images, means, color=look.colour, marker=look.marker, ls=look.dashes, zorder=3)
+        if law := comparison["strategies"][name].get("law"):
+            bands.append(_law(axes, law, size, look, images[-1]))
         ends.append((name, images[-1], means[-1]))
     axes.set_ylim(axes.get_ylim())  # a law's band may be much wider: what was measured is what is looked at
-    for name, rows in curves.items():
-        if law := comparison["strategies"][name].get("law"):
-            _law(axes, law, size, looks[name], rows[-1]["images"])
+    for band in bands:
+        axes.fill_between(**band, alpha=0.07, lw=0)
     axes.set(xscale="log", xlabel="training images", ylabel=axis_label(metric))
     shown = [c for c in crossings if c["images"]][:MOST_CROSSINGS]
     bottom, top = axes.get_ylim()
@@ -76,13 +77,13 @@ def _curves(axes: Axes, comparison: Comparison, curves: dict[str, Any], crossing
         _crossing(axes, crossing, 0.035 + 0.09 * number)
 
 
-def _law(axes: Axes, law: dict[str, list[float]], size: float, look: Look, full: float) -> None:
-    """Draw the fitted law, and its band, thin, from all images on: where nothing was measured."""
+def _law(axes: Axes, law: dict[str, list[float]], size: float, look: Look, full: float) -> dict[str, Any]:
+    """Draw the fitted law, thin, from all images on, where nothing was measured; return its band."""
     images = np.array(law["images"])
     at = np.append(full, images[images > full])
     low, middle, high = (size * np.interp(np.log(at), np.log(images), law[key]) for key in ("low", "middle", "high"))
     axes.plot(at, middle, color=look.colour, lw=0.9, zorder=2)
-    axes.fill_between(at, low, high, facecolor=look.colour, alpha=0.07, lw=0)
+    return {"x": at, "y1": low, "y2": high, "facecolor": look.colour}
 
 
 def _crossing(axes: Axes, crossing: dict[str, Any], height: float) -> None:
