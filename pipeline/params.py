@@ -140,7 +140,8 @@ class Params(Section):
 
     @model_validator(mode="after")
     def _consistent(self) -> "Params":
-        for key, names in (("enabled", self.enabled), ("crossed", self.crossed)):
+        used = {"enabled": self.enabled, **({"crossed": self.crossed} if self.backbones else {})}
+        for key, names in used.items():
             if len(set(names)) != len(names):
                 raise ValueError(f"{key}: name each strategy once, found {', '.join(names)}")
             for name in names:

@@ -89,7 +89,8 @@ class Site:
         """Start a stage in a session of its own, as `dvc repro` would."""
         self.stacks.mkdir(exist_ok=True)
         (self.stacks / "sitecustomize.py").write_text(LOOKOUT)
-        words = shlex.split(DVC[stage]["cmd"].replace("${key}", strategy))
+        command = DVC[stage].get("do", DVC[stage])["cmd"]
+        words = shlex.split(command.replace("${key}", strategy).replace("${item}", strategy))
         log = self.root.with_name(f"{self.root.name}.log")  # outside, so that it can be read when the disk is full
         environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")},

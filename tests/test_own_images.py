@@ -106,7 +106,7 @@ def pasted(clone, path):
     """Take over the lines that `--check` prints into params.yaml; return what it said."""
     said = clone._run(sys.executable, "-m", "pipeline.stages.prepare", "--check", path)
     lines = said.partition("(a dot stands for a level):")[2]
-    assert len(lines.split("\n\n")[1].splitlines()) in (5, 6)
+    assert len(lines.split("\n\n")[1].splitlines()) in (6, 7)
     clone.edit(lambda params: merge(params, yaml.safe_load(lines)))
     return said
 

@@ -70,8 +70,6 @@ BAD = [
     ("enabled", [], ["enabled", "at least 1"]),
     ("enabled", ["frozen", "nope"], ["enabled", "'nope'", *RAW["strategies"]]),
     ("enabled", ["frozen", "frozen"], ["enabled", "frozen"]),
-    ("crossed", ["frozen", "nope"], ["crossed", "'nope'", *RAW["strategies"]]),
-    ("crossed", ["frozen", "frozen"], ["crossed", "name each strategy once"]),
     ("backbones", ["vgg"], ["backbones: no backbone is called 'vgg'", *BACKBONES]),
     ("backbones", ["torchvision/resnet50"], ["backbones: no backbone is called 'torchvision/resnet50'", *BACKBONES]),
     ("backbones", ["compact", "compact"], ["backbones: name each once, found compact, compact"]),
@@ -200,6 +198,19 @@ def crossing(backbones, crossed, **changes):
     for row in raw["strategies"].values():
         row["recipe"]["weights"] = "random"
     return raw
+
+
+@pytest.mark.parametrize(("crossed", "said"), [
+    (["frozen", "nope"], "crossed: no strategy is called 'nope'; there are finetune"),
+    (["frozen", "frozen"], "crossed: name each strategy once"),
+])  # fmt: skip
+def test_crossed_names_that_are_wrong_are_refused_once_there_are_backbones(tmp_path, crossed, said):
+    file = tmp_path / "params.yaml"
+    file.write_text(yaml.safe_dump(RAW | {"backbones": ["compact"], "crossed": crossed}))
+    with pytest.raises(UserError, match=said):
+        load(file)
+    file.write_text(yaml.safe_dump(RAW | {"backbones": [], "crossed": crossed}))
+    assert list(load(file).arms) == RAW["enabled"]
 
 
 def test_crossed_strategies_are_arms_on_each_backbone_after_the_enabled_ones(tmp_path):

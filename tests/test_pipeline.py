@@ -143,7 +143,7 @@ def test_another_backbone_runs_its_own_arms_alone_and_can_be_taken_out_again(clo
     clone.edit(crossed)
     stages, _ = clone.repro()
     arm = "random-features-compact"
-    assert sorted(stages) == ["compare", "register", f"train-on@{arm}", f"tune-on@{arm}"]
+    assert sorted(stages) == ["compare", "register", f"train-on@{arm}", f"tune-on@{arm}", "weights"]
     compared = json.loads(clone.results()["results/comparison.json"])
     assert set(compared["strategies"]) == {"frozen", "finetune", "scratch", arm}
     assert compared["strategies"][arm]["recipe"]["backbone"] == "compact"
@@ -151,7 +151,7 @@ def test_another_backbone_runs_its_own_arms_alone_and_can_be_taken_out_again(clo
     assert set(clone.runs().values()) == {"FINISHED"}
     clone.edit(lambda params: params | {"backbones": []})
     stages, _ = clone.repro()
-    assert sorted(stages) == ["compare", "register"]
+    assert sorted(stages) == ["compare", "register", "weights"]
     assert {name: clone.results()[name] for name in before} == before
 
 

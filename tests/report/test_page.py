@@ -194,6 +194,19 @@ def test_pretrained_features_are_shown_beside_raw_pixels():
     assert '<td class="num">\u22120.380</td><td class="num">\u2013</td>' in page
 
 
+def test_a_backbone_that_was_only_frozen_or_only_tuned_is_ranked_too():
+    given = inputs(strategies=2)
+    for number, strategy in enumerate(given.comparison["strategies"].values()):
+        strategy["recipe"] |= {"backbone": f"net-{number}", "weights": "pretrained", "cut": (3, "head")[number]}
+        strategy["transfer"] = TRANSFER
+    given.comparison["ranking"] = ranking(given.comparison)
+    for text in (given.page(), markdown(given.comparison, given.verdict, {}, "report.html")):
+        section = text.split("Which backbone: foretold and found")[-1]
+        assert "net-0" in section
+        assert "net-1" in section
+        assert "\N{EN DASH}" in section
+
+
 def test_backbones_that_were_ranked_have_a_section_with_what_came_of_them():
     given = inputs(strategies=4)
     for number, strategy in enumerate(given.comparison["strategies"].values()):
