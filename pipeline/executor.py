@@ -28,21 +28,14 @@ class Executor:
 
     `make_context` (no arguments, called once in each process) makes what all jobs share; it, `work` and the jobs
     must be picklable where n > 1. `context` is what it makes, where this process has made it before. Use as a context
-    manager: on the way out no worker is left. With `preload`, the name of a module that starts no thread, it is
-    imported once for all workers.
+    manager: on the way out no worker is left.
     """
 
     def __init__(
-        self,
-        workers: int,
-        make_context: Callable[[], Any],
-        work: Work,
-        context: Any = None,
-        advice: str = ADVICE,
-        preload: str | None = None,
+        self, workers: int, make_context: Callable[[], Any], work: Work, context: Any = None, advice: str = ADVICE
     ) -> None:
         self._workers, self._make_context, self._work, self._context = workers, make_context, work, context
-        self._advice, self._preload = advice, preload  # the first on a worker that died
+        self._advice = advice  # on a worker that died
         self._pool: dict[Connection, Any] = {}  # the coordinator's ends of the pipes -> processes
 
     def __enter__(self) -> "Executor":
@@ -92,7 +85,7 @@ class Executor:
     def _free(self, idle: list[Connection]) -> Connection | None:
         """Return a worker without work, a new one if need be; None where all there may be have work."""
         if not idle and len(self._pool) < self._workers:
-            pipe, process = _start(self._make_context, self._work, self._preload)
+            pipe, process = _start(self._make_context, self._work)
             self._pool[pipe] = process
             return pipe
         return idle.pop() if idle else None
@@ -141,11 +134,8 @@ def alone(lock: Path) -> Iterator[None]:
         held.release()
 
 
-def _start(make_context: Callable[[], Any], work: Work, preload: str | None) -> tuple[Connection, Any]:
-    # A fork of this process would copy the locks of threads that it does not copy.
-    context: Any = get_context("forkserver" if preload else "spawn")
-    if preload:
-        context.set_forkserver_preload([preload])
+def _start(make_context: Callable[[], Any], work: Work) -> tuple[Connection, Any]:
+    context = get_context("spawn")  # a fork would copy the locks of threads that it does not copy
     ours, theirs = context.Pipe()
     process = context.Process(target=_serve, args=(theirs, make_context, work), daemon=True)
     process.start()

@@ -100,7 +100,7 @@ def read(
     jobs = ([(row, paths[row]) for row in missing[start : start + chunk]] for start in range(0, len(missing), chunk))
     with ExitStack() as stack:
         own = stack.enter_context(_Reader(plan)) if count == 1 else None
-        executor = stack.enter_context(Executor(count, partial(_Reader, plan), _read_some, own, _ADVICE, __name__))
+        executor = stack.enter_context(Executor(count, partial(_Reader, plan), _read_some, own, _ADVICE))
         found = (each for part in executor.stream(jobs, ahead=4 * count) for each in part)
         for row, path in enumerate(paths):
             if row in remembered:
