@@ -123,11 +123,12 @@ def _downloaded(root: Path, reference: str, folder: Path) -> tuple[str, Path]:
         raise UserError(
             f"the registry at {where} has no {reference} (its models: {known}); train and register the source first"
         ) from None
-    exact = f"models:/{name}/{version.version}"
     mlflow.set_tracking_uri(os.environ["MLFLOW_TRACKING_URI"])
-    return exact, Path(
-        mlflow.artifacts.download_artifacts(artifact_uri=exact, dst_path=str(folder), registry_uri=registry())
+    # Not by `models:/...`: MLflow would look that up in whichever registry its process last named.
+    found = mlflow.artifacts.download_artifacts(
+        artifact_uri=client.get_model_version_download_uri(name, version.version), dst_path=str(folder)
     )
+    return f"models:/{name}/{version.version}", Path(found)
 
 
 def _served_source() -> str:

@@ -27,8 +27,9 @@ RECIPE = {"image_size": 32, "epochs": 1, "batch_size": 8, "learning_rate": 0.001
 
 
 @pytest.fixture
-def registered(tracking_uri, tmp_path):
-    """A registered model of ours, its champion; returns its network."""
+def registered(tracking_uri, tmp_path, monkeypatch):
+    """A registered model of ours, its champion; returns its network. This process knows another registry as well."""
+    monkeypatch.setattr("mlflow.tracking._model_registry.utils._registry_uri", f"sqlite:///{tmp_path / 'other.db'}")
     recipe = Recipe(backbone="compact", weights="random", cut="input", **RECIPE)
     spec = describe(recipe, resolve("compact"), ("a", "b"), 32, 3, ("identity",))
     torch.manual_seed(4)
