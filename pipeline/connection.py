@@ -46,17 +46,12 @@ def connect(root: Path) -> Any:
     _check_reachable(uri)
     try:
         with FileLock(root / ".headstart-mlflow.lock"):  # two processes that make the tables at once crash
-            client = MlflowClient(tracking_uri=uri, registry_uri=registry())
+            client = MlflowClient(tracking_uri=uri, registry_uri=os.environ.get("MLFLOW_REGISTRY_URI") or uri)
             client.search_experiments(max_results=1)
             return client
     except (MlflowException, OSError) as error:
         reason = shown(str(error).splitlines()[0])[:200]
         raise UserError(f"MLflow at {shown(uri)}: {reason}. Start the server, or unset MLFLOW_TRACKING_URI.") from None
-
-
-def registry() -> str:
-    """Return the URI of the registry: that of the runs' server, unless MLFLOW_REGISTRY_URI names another."""
-    return os.environ.get("MLFLOW_REGISTRY_URI") or os.environ["MLFLOW_TRACKING_URI"]
 
 
 def _check_reachable(uri: str) -> None:

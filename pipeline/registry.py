@@ -10,7 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from pipeline.connection import KEY, connect, explained, registry, shown
+from pipeline.connection import KEY, connect, explained, shown
 from pipeline.errors import UserError
 
 CHAMPION = "champion"
