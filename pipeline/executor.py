@@ -28,15 +28,21 @@ class Executor:
 
     `make_context` (no arguments, called once in each process) makes what all jobs share; it, `work` and the jobs
     must be picklable where n > 1. `context` is what it makes, where this process has made it before. Use as a context
-    manager: on the way out no worker is left.
+    manager: on the way out no worker is left. Should one die, the error holds what `advise` says to its job.
     """
 
     def __init__(
-        self, workers: int, make_context: Callable[[], Any], work: Work, context: Any = None, advice: str = ADVICE
+        self,
+        workers: int,
+        make_context: Callable[[], Any],
+        work: Work,
+        context: Any = None,
+        advise: Callable[[Any], str] = lambda job: ADVICE,
     ) -> None:
         self._workers, self._make_context, self._work, self._context = workers, make_context, work, context
-        self._advice = advice  # on a worker that died
+        self._advise = advise
         self._pool: dict[Connection, Any] = {}  # the coordinator's ends of the pipes -> processes
+        self._last: dict[Connection, Any] = {}  # the job that each was sent last
 
     def __enter__(self) -> "Executor":
         return self
@@ -91,6 +97,7 @@ class Executor:
         return idle.pop() if idle else None
 
     def _send(self, pipe: Connection, job: tuple[int, Any]) -> None:
+        self._last[pipe] = job[1]
         try:
             pipe.send(job)
         except OSError:
@@ -114,7 +121,7 @@ class Executor:
             process.join()
             raise UserError(
                 f"a worker process died (exit code {process.exitcode}; -9 is what running out of memory looks like). "
-                f"{self._advice}"
+                f"{self._advise(self._last[pipe])}"
             ) from None
 
 

@@ -4,9 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
+
 from pipeline import bulk, data, experiment
 from pipeline.backbones import Shelf
 from pipeline.data import ImageSet
+from pipeline.errors import UserError
 from pipeline.executor import Executor, Report
 from pipeline.heads import stacks
 from pipeline.params import Features, Runtime
@@ -71,7 +74,29 @@ def plan(rung: Rung, seed: int) -> list[Job]:
 
 
 def run(job: Job, context: Context, report: Report) -> list[Outcome]:
-    """Do a job, or read back what is done; report ("epoch", number, epoch) and ("images", count)."""
+    """Do a job, or read back what is done; report ("epoch", number, epoch) and ("images", count).
+
+    Raise UserError where the memory of the device, or of the machine, does not suffice.
+    """
+    try:
+        return _run(job, context, report)
+    except (MemoryError, RuntimeError) as error:
+        if not _is_short_of_memory(error):
+            raise
+        recipe = job.recipes[0]
+        raise UserError(
+            f"memory of {context.setting.device.type} does not suffice to train {recipe.backbone} with batch_size "
+            f"{recipe.batch_size} and image_size {recipe.image_size}: lower one of these in its strategy, or "
+            "search.workers. What is finished is kept."
+        ) from error
+
+
+def _is_short_of_memory(error: Exception) -> bool:
+    # For want of CPU memory PyTorch raises a plain RuntimeError.
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+
+
+def _run(job: Job, context: Context, report: Report) -> list[Outcome]:
 
     def on_epoch(position: int, epoch: Epoch) -> None:
         report("epoch", job.numbers[position], epoch)

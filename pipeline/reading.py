@@ -26,7 +26,6 @@ Progress = Callable[[int], object]
 Put = Callable[[int, np.ndarray], None]
 _CHUNK = 32  # images that a process reads before it reports
 _WORTH = 32  # images for each process that make its start worth while
-_ADVICE = "Lower prepare.workers or prepare.max_pixels if memory is short, then run again."
 
 
 @dataclass(frozen=True)
@@ -100,7 +99,7 @@ def read(
     jobs = ([(row, paths[row]) for row in missing[start : start + chunk]] for start in range(0, len(missing), chunk))
     with ExitStack() as stack:
         own = stack.enter_context(_Reader(plan)) if count == 1 else None
-        executor = stack.enter_context(Executor(count, partial(_Reader, plan), _read_some, own, _ADVICE))
+        executor = stack.enter_context(Executor(count, partial(_Reader, plan), _read_some, own, _advise))
         found = (each for part in executor.stream(jobs, ahead=4 * count) for each in part)
         for row, path in enumerate(paths):
             if row in remembered:
@@ -142,6 +141,13 @@ class _Reader(Contents):
     def __init__(self, plan: Plan) -> None:
         super().__init__(plan.root, max(LARGEST, 8 * plan.max_pixels))
         self.plan = plan
+
+
+def _advise(job: list[tuple[int, str]]) -> str:
+    """Say what to do about a process that died over these files."""
+    (_, first), (_, last) = job[0], job[-1]
+    named = f"reading {first}" if len(job) == 1 else f"reading one of {len(job)} files, {first} to {last}"
+    return f"It was {named}. Lower prepare.workers or prepare.max_pixels if memory is short, then run again."
 
 
 def _read_some(job: list[tuple[int, str]], reader: _Reader, report: object) -> list[tuple[Stamp | None, str]]:

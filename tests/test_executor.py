@@ -165,11 +165,11 @@ def test_a_stream_gives_what_map_does_and_runs_ahead_of_its_reader_by_no_more_th
 
 
 def test_a_worker_that_died_between_two_jobs_is_told_as_one_that_died_in_a_job():
-    with Executor(2, partial(context, 0), add, advice="Buy memory.") as executor:
+    with Executor(2, partial(context, 0), add, advise=lambda job: f"Job {job}: buy memory.") as executor:
         executor.map(range(2))
         for pid in pids_of(executor):
             os.kill(pid, signal.SIGKILL)
         while any(map(running, pids_of(executor))):
             time.sleep(0.01)
-        with pytest.raises(UserError, match=r"exit code -9; .*\. Buy memory\."):
+        with pytest.raises(UserError, match=r"exit code -9; .* Job [01]: buy memory\."):
             executor.map(range(2))

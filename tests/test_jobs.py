@@ -1,8 +1,10 @@
+import resource
 from functools import partial
 
 import pytest
 
 from pipeline.data import load
+from pipeline.errors import UserError
 from pipeline.executor import Executor
 from pipeline.jobs import Crew, open_context, plan, run
 from pipeline.params import Features, Runtime
@@ -69,3 +71,17 @@ def test_states_are_kept_until_they_are_forgotten(make_context):
         crew.forget(context().setting)
         assert list(units.glob("*/state*.pt")) == []
         assert len(list(units.glob("*/epoch-1.json"))) == 2
+
+
+def limited(make):
+    """Make a context in a process that may have 4 GiB of addresses and no more."""
+    resource.setrlimit(resource.RLIMIT_AS, (2**32, 2**32))
+    return make()
+
+
+@pytest.mark.parametrize("cut", ["head", "input"])
+def test_where_memory_does_not_suffice_the_error_says_for_what(make_context, cut):
+    too_wide = Rung("cohort", {0: recipe(cut, head="mlp", hidden=10_000_000)}, {0: 2})
+    said = pytest.raises(UserError, match=r"memory of cpu .* train compact with batch_size 8 and image_size 32")
+    with Executor(2, partial(limited, make_context("work")), run) as executor, said:
+        executor.map(plan(too_wide, 1))

@@ -109,7 +109,8 @@ def test_huge_images_are_refused_by_our_limit_alone_and_nobody_is_warned(tmp_pat
 
 def test_a_process_that_dies_is_told_with_what_to_do(folder, monkeypatch):
     monkeypatch.setattr(reading, "_read_some", die)
-    with pytest.raises(UserError, match=r"exit code -9.*Lower prepare\.workers or prepare\.max_pixels"):
+    over = r"reading one of \d+ files, \d+\.png to \d+\.png"
+    with pytest.raises(UserError, match=rf"exit code -9.*{over}\. Lower prepare\.workers"):
         told(Plan(folder[0], 8, 10**6), folder[1], workers=2)
 
 
