@@ -7,6 +7,12 @@ POINTS = frozenset({"accuracy", "balanced_accuracy"})  # shares, shown as percen
 LONG = {"balanced_accuracy": "balanced accuracy", "roc_auc": "AUC", "log_loss": "log loss"}
 
 
+def digits(value: float) -> str:
+    """Return three significant digits, thousands set apart: 1,150 and 22.5."""
+    rounded = float(f"{value:.3g}")
+    return f"{rounded:,.0f}" if abs(rounded) >= 100 else f"{rounded:g}"
+
+
 def quantity(value: float) -> str:
     """Return a number with an SI prefix and three significant digits: 1.23 T."""
     value = float(f"{value:.3g}")  # first, so that 999,999 is 1 M
@@ -65,15 +71,15 @@ def confidence(comparison: Mapping[str, Any]) -> str:
 
 def megabytes(count: float) -> str:
     """Return bytes as MB or GB (10^6, 10^9)."""
-    return f"{count / 1e9:.3g} GB" if count >= 1e9 else f"{count / 1e6:.3g} MB"
+    return f"{digits(count / 1e9)} GB" if count >= 1e9 else f"{digits(count / 1e6)} MB"
 
 
 def duration(seconds: float) -> str:
     """Return a time with about three significant digits: 45 s, 3.5 min, 2.1 h."""
     for size, name in ((3600, "h"), (60, "min")):
         if seconds >= 2 * size:
-            return f"{seconds / size:.3g} {name}"
-    return f"{seconds:.3g} s"
+            return f"{digits(seconds / size)} {name}"
+    return f"{digits(seconds)} s"
 
 
 def p_value(value: float) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from pipeline.wording import confidence, duration, handled, left_out, listed, megabytes, quantity, score, span
+from pipeline.wording import confidence, digits, duration, handled, left_out, listed, megabytes, quantity, score, span
 
 FEW_CLASSES = 12  # up to which a confusion matrix is a table with numbers
 LISTED = 20  # images left out that are named; EXCLUDED names all
@@ -73,15 +73,19 @@ def felt_rows(comparison: Comparison, timings: dict[str, Any]) -> tuple[list[tup
     return rows, reasons
 
 
+def _milliseconds(value: float) -> str:
+    return f"{digits(value)} ms"
+
+
 _FELT: list[tuple[str, tuple[str, ...], Any]] = [
     ("CPU time of the search", ("tune", "cpu_seconds"), duration),
     ("CPU time of all trainings", ("train", "cpu_seconds"), duration),
     ("time of one training", ("train", "seconds_per_training"), duration),
-    ("images trained on per second", ("train", "images_per_second"), lambda v: f"{v:,.3g}"),
-    ("latency, 1 image: p50", ("latency_ms", "1", "p50"), lambda v: f"{v:.3g} ms"),
-    ("latency, 1 image: p95", ("latency_ms", "1", "p95"), lambda v: f"{v:.3g} ms"),
-    ("latency, 32 images: p50", ("latency_ms", "32", "p50"), lambda v: f"{v:.3g} ms"),
-    ("latency, 32 images: p95", ("latency_ms", "32", "p95"), lambda v: f"{v:.3g} ms"),
+    ("images trained on per second", ("train", "images_per_second"), digits),
+    ("latency, 1 image: p50", ("latency_ms", "1", "p50"), _milliseconds),
+    ("latency, 1 image: p95", ("latency_ms", "1", "p95"), _milliseconds),
+    ("latency, 32 images: p50", ("latency_ms", "32", "p50"), _milliseconds),
+    ("latency, 32 images: p95", ("latency_ms", "32", "p95"), _milliseconds),
     ("peak memory", ("peak_memory_bytes",), megabytes),
     ("energy", ("energy_joules",), lambda v: f"{quantity(v)}J"),
 ]  # fmt: skip
