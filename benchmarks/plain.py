@@ -15,12 +15,13 @@ from torch.nn import functional as F
 from pipeline import cost
 from pipeline.augment import jitter
 from pipeline.data import ImageSet
+from pipeline.devices import AT_ONCE
 from pipeline.models import build
 from pipeline.network import split
 from pipeline.recipe import Recipe
 from pipeline.serving import decode
 from pipeline.stem import Pixels
-from pipeline.training import EVAL_BATCH, Samples, batches, first_view
+from pipeline.training import Samples, batches, first_view
 
 
 class Files(Pixels):
@@ -63,8 +64,8 @@ class Plain:
         middle = time.process_time()
         self.body.eval()
         with torch.no_grad():
-            for first in range(0, len(valid), EVAL_BATCH):
-                rows = valid[first : first + EVAL_BATCH]
+            for first in range(0, len(valid), AT_ONCE):
+                rows = valid[first : first + AT_ONCE]
                 self.body(self.stem(first_view(self.pixels, rows)))
         return middle - start, time.process_time() - middle
 

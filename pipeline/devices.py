@@ -3,14 +3,17 @@
 import ctypes
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
-from typing import Literal
+from typing import Any, Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from pipeline.convolution import FastConvolutions
 
 Precision = Literal["float32", "bf16"]
+AT_ONCE = 64  # images, where memory does not ask for fewer
+LARGEST = 2**30  # bytes of any map of theirs
 
 
 @contextmanager
@@ -46,3 +49,31 @@ def fits(size: int, device: torch.device) -> bool:
         return False
     free, _ = torch.cuda.mem_get_info(device)
     return 2 * size <= int(free)
+
+
+def images_at_once(module: nn.Module, one: Tensor) -> int:
+    """Return how many images to run a module on, without gradients: 64, or half as many until no map is too large.
+
+    `one` is a single image (1, ...). It does not depend on the memory that is free, so that results do not.
+    """
+    with torch.inference_mode(), _Largest() as seen:
+        module(one)
+    count, largest = AT_ONCE, max(seen.bytes, one.nbytes)
+    while count > 1 and count * largest > LARGEST:
+        count //= 2
+    return count
+
+
+class _Largest(TorchDispatchMode):
+    """Within this context, keep the size of the largest tensor that an operation returns."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.bytes = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Call the operation."""
+        out = func(*args, **(kwargs or {}))
+        if isinstance(out, Tensor):
+            self.bytes = max(self.bytes, out.nbytes)
+        return out

@@ -8,9 +8,10 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from pipeline.devices import AT_ONCE
 from pipeline.recipe import Recipe
 from pipeline.seeding import derive
-from pipeline.training import EVAL_BATCH, Inputs, Samples, Weights, batches, first_view, one_cycle
+from pipeline.training import Inputs, Samples, Weights, batches, first_view, one_cycle
 
 SHAPE = ("backbone", "weights", "image_size", "head", "hidden", "epochs", "batch_size")  # equal within a stack
 MOST = {"linear": 64, "mlp": 1024}  # linear heads, or hidden units, in a stack: more would leave the processor's cache
@@ -74,8 +75,8 @@ class HeadStack:
         """Return class probabilities of the first view, float64 (H, len(rows), classes)."""
         found = []
         with torch.no_grad():
-            for start in range(0, len(rows), EVAL_BATCH):
-                part = rows[start : start + EVAL_BATCH]
+            for start in range(0, len(rows), AT_ONCE):
+                part = rows[start : start + AT_ONCE]
                 x = first_view(inputs, part).to(self.device)
                 found.append(self._logits(x, None).double().softmax(2).cpu())
         return torch.cat(found, 1).numpy()

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from pipeline.devices import Precision, fits, on_device, running
+from pipeline.devices import AT_ONCE, Precision, fits, images_at_once, on_device, running
 from pipeline.recipe import Recipe
 from pipeline.seeding import derive
 
@@ -39,7 +39,7 @@ class Resident:
         parts = [
             inputs.take(rows, np.full(len(rows), view)).to(device)
             for view in range(self.views)
-            for rows in np.split(np.arange(count), range(EVAL_BATCH, count, EVAL_BATCH))
+            for rows in np.split(np.arange(count), range(AT_ONCE, count, AT_ONCE))
         ]
         self.values = torch.cat(parts)
 
@@ -97,7 +97,6 @@ class Weights:
 
 
 Transform = Callable[[torch.Tensor, torch.Generator], torch.Tensor]
-EVAL_BATCH = 64
 
 
 class DivergedError(ArithmeticError):
@@ -219,8 +218,9 @@ def predict(
     body.to(device).eval()
     found = []
     with torch.inference_mode(), running(device, precision):
-        for start in range(0, len(rows), EVAL_BATCH):
-            batch = rows[start : start + EVAL_BATCH]
+        at_once = images_at_once(body, on_device(first_view(inputs, rows[:1]), device))
+        for start in range(0, len(rows), at_once):
+            batch = rows[start : start + at_once]
             by_view = [inputs.take(batch, np.full(len(batch), view)) for view in range(views)]
             found.append(sum(body(on_device(x, device)).double().cpu().softmax(1) for x in by_view) / views)
     probabilities = torch.cat(found).numpy()

@@ -4,10 +4,12 @@ import sys
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import nn
 
 from pipeline.convolution import Depthwise
-from pipeline.devices import fits, on_device, running
+from pipeline.devices import AT_ONCE, LARGEST, fits, images_at_once, on_device, running
 from tests.imports import ROOT
 
 CPU = torch.device("cpu")
@@ -79,3 +81,20 @@ print(faults() - before, first + last)
     assert found["keep"][1] == found["leave"][1]
     if platform.libc_ver()[0] == "glibc":
         assert 4 * int(found["keep"][0]) < int(found["leave"][0])
+
+
+@given(st.integers(1, 600), st.integers(1, 4096))
+def test_so_many_images_are_run_at_once_that_no_map_is_too_large(channels, side):
+    wide = nn.Sequential(nn.Conv2d(3, channels, 1, device="meta"), nn.AdaptiveAvgPool2d(1))
+    count, largest = images_at_once(wide, torch.empty(1, 3, side, side, device="meta")), 4 * channels * side**2
+    assert AT_ONCE % count == 0
+    assert count == 1 or count * max(largest, 12 * side**2) <= LARGEST
+    assert count == AT_ONCE or 2 * count * max(largest, 12 * side**2) > LARGEST
+
+
+def test_finding_how_many_are_run_at_once_leaves_no_trace():
+    block, x = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Dropout(0.5)).eval(), torch.rand(1, 3, 8, 8)
+    before, state = {name: tensor.clone() for name, tensor in block.state_dict().items()}, torch.get_rng_state()
+    assert images_at_once(block, x) == AT_ONCE
+    assert all(torch.equal(block.state_dict()[name], tensor) for name, tensor in before.items())
+    assert torch.equal(torch.get_rng_state(), state)

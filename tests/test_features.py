@@ -16,11 +16,12 @@ from torch import nn
 
 from pipeline import models
 from pipeline.data import ImageSet, load
+from pipeline.devices import AT_ONCE
 from pipeline.errors import UserError
 from pipeline.features import CODE, Cached, cached, keys
 from pipeline.network import stages
 from pipeline.recipe import Recipe
-from pipeline.stem import BATCH, Live, Pixels
+from pipeline.stem import Live, Pixels
 from pipeline.store import Store, shown
 from tests.imports import PACKAGE, closure
 from tests.packing import pack
@@ -501,7 +502,7 @@ def images_like(images: ImageSet, bright: Sequence[int], count: int) -> ImageSet
 
 def test_maps_that_do_not_fit_half_precision_are_kept_in_single(image_set, tmp_path):
     network, counted = [nn.Identity(), Bright(), nn.AvgPool2d(2), nn.Flatten()], []
-    images = images_like(image_set, [BATCH + 3], BATCH + 10)
+    images = images_like(image_set, [AT_ONCE + 3], AT_ONCE + 10)
     inputs = run(network, 2, images, tmp_path, also=[1, 3, 4], progress=counted.append)
     dtypes = {name.split(".")[1]: np.load(tmp_path / name, mmap_mode="r").dtype for name in files(tmp_path)}
     assert dtypes == {"cut1": np.float16, "cut2": np.float32, "cut3": np.float32, "cut4": np.float32}
