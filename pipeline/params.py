@@ -1,6 +1,6 @@
 """A typed, frozen view of `params.yaml`: its only reader, and the only place where defaults live."""
 
-from itertools import product
+from itertools import chain, product
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -147,12 +147,8 @@ class Params(Section):
             for name in names:
                 if name not in self.strategies:
                     raise ValueError(f"{key}: no strategy is called {name!r}; there are {', '.join(self.strategies)}")
-        for name, row in self.strategies.items():
-            if (size := self._size(row)) > self.prepare.image_size:
-                raise ValueError(
-                    f"strategies.{name}: image_size {size} is more than prepare.image_size "
-                    f"({self.prepare.image_size}), the size the images are packed at"
-                )
+        for name in dict.fromkeys(chain(*used.values())):
+            self._check_size(name, self.strategies[name])
         return self
 
     @property
@@ -189,11 +185,15 @@ class Params(Section):
                 )
         return crossings(self.strategies, self.enabled, self.crossed, self.backbones)
 
-    @staticmethod
-    def _size(row: Strategy) -> int:
+    def _check_size(self, name: str, row: Strategy) -> None:
         axis = row.space.get("image_size")
         fixed = row.recipe.get("image_size", Recipe.model_fields["image_size"].default)
-        return max(int(size) for size in (axis.ends() if axis else (fixed,)))
+        size = max(int(size) for size in (axis.ends() if axis else (fixed,)))
+        if size > self.prepare.image_size:
+            raise UserError(
+                f"strategies.{name}: image_size {size} is more than prepare.image_size ({self.prepare.image_size}), "
+                "the size the images are packed at"
+            )
 
     @property
     def arms(self) -> dict[str, Strategy]:
@@ -202,10 +202,11 @@ class Params(Section):
         return own | self._crossings()
 
     def strategy(self, name: str) -> Strategy:
-        """Return a row, or a crossed strategy, by name; raise UserError naming those there are."""
+        """Return a row, enabled or not, or a crossed strategy, by name; raise UserError naming those there are."""
         found = {**self.strategies, **self.arms}
         if name not in found:
             raise UserError(f"params.yaml has no strategy {name!r}; there are {', '.join(found)}")
+        self._check_size(name, found[name])
         return found[name]
 
 

@@ -192,6 +192,19 @@ def test_an_unknown_strategy_is_refused_naming_those_there_are():
         load(SHIPPED).strategy("nope")
 
 
+def test_images_too_small_for_a_strategy_matter_once_it_is_run(tmp_path):
+    raw = changed("strategies.random-features.recipe.image_size", 256)
+    params, said = load_raw(tmp_path, raw), r"strategies\.random-features: image_size 256 is more than"
+    with pytest.raises(UserError, match=said):
+        params.strategy("random-features")
+    for run in (
+        {"enabled": ["random-features"]},
+        {"backbones": ["efficientnet_lite1"], "crossed": ["random-features"]},
+    ):
+        with pytest.raises(UserError, match=said):
+            load_raw(tmp_path, raw | run)
+
+
 def crossing(backbones, crossed, **changes):
     """Return params.yaml's content with rows that any backbone can take, and these crossed."""
     raw = copy.deepcopy(RAW) | {"backbones": backbones, "crossed": crossed} | changes
