@@ -1,4 +1,4 @@
-"""List or clear what is kept between runs: features, finished units and studies."""
+"""List or clear what is kept between runs: features, finished units, studies, and what was found out about images."""
 
 import argparse
 import ast
@@ -43,7 +43,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         "--params", type=Path, default=Path("params.yaml"), help="states the limit (default: %(default)s)"
     )
     clears = commands.add_parser("clear", parents=[shared], help="remove the features; the next run makes them again")
-    clears.add_argument("--all", action="store_true", help="remove finished units and studies too; stop runs first")
+    clears.add_argument("--all", action="store_true", help="remove all but downloads; stop runs first")
     return parser.parse_args(argv)
 
 
@@ -61,6 +61,8 @@ def _list(work: Path, params: Path) -> None:
             ("features", shown(total), f"{len(entries)} file(s){writing}; {_limit(params)}"),
             ("units", shown(_size(units)), f"{sum(1 for _ in units.glob('*'))} trained recipe(s)"),
             ("studies", shown(sum(map(_size, _studies(work)))), "the searches' trials (optuna.db)"),
+            ("checks", shown(sum(map(_size, _checks(work)))), "what is known of unchanged images (checked.sqlite)"),
+            ("downloads", shown(_size(work / "downloads")), "archives of data sets; never cleared, yours may be there"),
         ]
     )
 
@@ -104,12 +106,16 @@ def _clear(work: Path, everything: bool) -> None:
     if not everything:
         return
     print(LOST)
-    freed = sum(_removed(path) for path in [*(work / "units").glob("*"), *_studies(work)])
-    print(f"removed units and studies: {shown(freed)} freed")
+    freed = sum(_removed(path) for path in [*(work / "units").glob("*"), *_studies(work), *_checks(work)])
+    print(f"removed units, studies and checks: {shown(freed)} freed")
 
 
 def _studies(work: Path) -> list[Path]:
     return sorted(work.glob("optuna.db*"))
+
+
+def _checks(work: Path) -> list[Path]:
+    return sorted(work.glob("checked.sqlite*"))
 
 
 def _removed(path: Path) -> int:

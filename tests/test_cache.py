@@ -23,7 +23,7 @@ print(json.dumps(sorted({name.split(".")[0] for name in sys.modules})))
 
 @pytest.fixture
 def work(tmp_path):
-    """A working folder: two files of features, one damaged, one being written, two units and a study."""
+    """A working folder: files of features, one damaged; two units, a study, a check and a download."""
     features = tmp_path / "work" / "features"
     features.mkdir(parents=True)
     np.save(features / "compact-random-32.cut2.hflip.00ff.npy", np.zeros((48, 32, 4, 4), np.float16))
@@ -37,6 +37,9 @@ def work(tmp_path):
         (tmp_path / "work" / "units" / name / "epoch-1.json").write_text("x" * 600)
     (tmp_path / "work" / "optuna.db").write_text("y" * 5000)
     (tmp_path / "work" / "optuna.db.lock").write_text("")
+    (tmp_path / "work" / "checked.sqlite").write_text("z" * 700)
+    (tmp_path / "work" / "downloads" / "FER2013").mkdir(parents=True)
+    (tmp_path / "work" / "downloads" / "FER2013" / "fer2013.csv").write_text("mine" * 20)
     (tmp_path / "work" / "other").write_text("mine")
     return tmp_path / "work"
 
@@ -61,33 +64,36 @@ def test_what_is_kept_is_listed_the_last_used_first(work, capsys):
 def test_the_list_ends_with_totals_against_the_limit(work, capsys):
     (work / "features" / ".stem.cut9.identity.00fc.npy.1").write_bytes(bytes(26000))
     shown = said(capsys, "list", "--work", work, "--params", ROOT / "params.yaml").splitlines()
-    features, units, studies = (" ".join(line.split()) for line in shown[-3:])
+    features, units, studies, checks, downloads = (" ".join(line.split()) for line in shown[-5:])
     assert features == (
         "features 100.0 kB 3 file(s), 1 being written or left by a run that died; limit 20.0 GB (features.cache_gb)"
     )
     assert units == "units 1.2 kB 2 trained recipe(s)"
     assert studies == "studies 5.0 kB the searches' trials (optuna.db)"
+    assert checks == "checks 700 B what is known of unchanged images (checked.sqlite)"
+    assert downloads.startswith("downloads 80 B archives of data sets")
 
 
 def test_an_empty_folder_is_listed_too(tmp_path, capsys):
     shown = said(capsys, "list", "--work", tmp_path, "--params", tmp_path / "none.yaml")
     assert [line.split()[:3] for line in shown.splitlines()] == [
-        ["features", "0", "B"], ["units", "0", "B"], ["studies", "0", "B"]]  # fmt: skip
+        [name, "0", "B"] for name in ("features", "units", "studies", "checks", "downloads")]  # fmt: skip
     assert "limit unknown" in shown
     assert list(tmp_path.iterdir()) == []
 
 
 def test_clear_removes_features_alone_and_says_how_much(work, capsys):
     assert said(capsys, "clear", "--work", work) == "removed features: 74.0 kB freed\n"
-    assert left(work) == ["epoch-1.json", "epoch-1.json", "optuna.db", "optuna.db.lock", "other"]
+    kept = ["checked.sqlite", "epoch-1.json", "epoch-1.json", "fer2013.csv", "optuna.db", "optuna.db.lock", "other"]
+    assert left(work) == kept
     assert said(capsys, "clear", "--work", work) == "removed features: 0 B freed\n"
 
 
-def test_clear_all_says_what_is_lost_and_removes_units_and_studies_too(work, capsys):
+def test_clear_all_says_what_is_lost_and_removes_all_but_downloads(work, capsys):
     shown = said(capsys, "clear", "--all", "--work", work).splitlines()
-    assert shown == ["removed features: 74.0 kB freed", LOST, "removed units and studies: 6.2 kB freed"]
+    assert shown == ["removed features: 74.0 kB freed", LOST, "removed units, studies and checks: 6.9 kB freed"]
     assert "finished trials" in LOST
-    assert left(work) == ["other"]
+    assert left(work) == ["fer2013.csv", "other"]
 
 
 def test_a_link_to_a_folder_elsewhere_is_removed_and_the_folder_is_not(work, tmp_path, capsys):
