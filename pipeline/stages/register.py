@@ -45,7 +45,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         write_json(args.out, {"model": wanted.model, "winner": winner, "gate": gate, "champion": champion,
                               "versions": _described(versions, keys, champion)})  # fmt: skip
         tracker.finish(run, {"gain_over_majority": gain}, [args.out])
-    print("\n" + markdown.summary(compared, read_json(args.verdict)))
+    verdict = read_json(args.verdict)
+    print("\n" + markdown.summary(compared, verdict))
+    if verdict["recommended"] not in (None, winner):
+        print(f"Recommended: models:/{wanted.model}@best-{verdict['recommended']}.")
     print(_closing(wanted.model, winner, gate, champion))
 
 
@@ -74,7 +77,7 @@ def _described(versions: dict[str, int], keys: dict[str, str], champion: Version
 
 def _closing(model: str, winner: str, gate: dict[str, Any], champion: Version | None) -> str:
     if gate["passed"]:
-        return f"Registered: models:/{model}@champion is {winner}."
+        return f"Registered: models:/{model}@champion is {winner}, best on validation."
     refused = (
         f"on validation {winner} is {100 * gate['gain_over_majority']:.1f} points above always naming the commonest "
         f"class, and register.min_gain asks for {100 * gate['min_gain']:.1f}."

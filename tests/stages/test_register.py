@@ -135,5 +135,16 @@ def test_the_summary_is_short_and_ends_with_what_was_registered(gated, capsys):
     lines = capsys.readouterr().out.strip().splitlines()
     winner = json.loads((other.root / "results" / "registry.json").read_text())["winner"]
     assert len(lines) <= 15
-    assert lines[-1] == f"Registered: models:/tiny@champion is {winner}."
+    assert lines[-1] == f"Registered: models:/tiny@champion is {winner}, best on validation."
     assert "champion" in aliases(other)
+
+
+def test_where_another_than_the_winner_is_recommended_its_alias_is_told(gated, refused):
+    other = gated(0)
+    winner = json.loads((other.root / "results" / "registry.json").read_text())["winner"]
+    (cheaper,) = {name.removeprefix("best-") for name in NAMES} - {winner}
+    file, told = other.root / "results" / "verdict.json", f"\nRecommended: models:/tiny@best-{cheaper}.\n"
+    verdict = json.loads(file.read_text())
+    for recommended in (cheaper, winner, None):
+        file.write_text(json.dumps(verdict | {"recommended": recommended}))
+        assert (told in refused(other)[0]) == (recommended == cheaper)
