@@ -75,6 +75,8 @@ class Recipe(Section):
         """Raise ValueError where the backbone has not the stage or the weights that are asked for."""
         stages = backbone.stages
         if stages is not None and isinstance(self.cut, int) and self.cut > stages:
-            raise ValueError(f"cut: {self.backbone} has {stages} stages; use 0 to {stages}, `input` or `head`")
+            raise ValueError(
+                f"cut {self.cut}: {self.backbone} has {stages} stages; use 0 to {stages}, `input` or `head`"
+            )
         if self.weights == "pretrained" and not backbone.has_weights:
             raise ValueError(f"backbone {self.backbone!r} has no pretrained weights; use `weights: random`")

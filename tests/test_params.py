@@ -91,7 +91,7 @@ BAD = [
     (f"{ROW}.recipe.backbone", "compact", [ROW, "'compact' has no pretrained weights", "random"]),
     (f"{ROW}.recipe.cut", "stem", [ROW, "cut", "'head', 'input', 'early', 'middle' or 'late'", "stem"]),
     (f"{ROW}.recipe.cut", -1, [ROW, "cut", "greater than or equal to 0"]),
-    (f"{ROW}.recipe.cut", 8, [ROW, "cut", "efficientnet_lite0 has 7 stages"]),
+    (f"{ROW}.recipe.cut", 8, [ROW, "cut 8", "efficientnet_lite0 has 7 stages"]),
     (f"{ROW}.recipe.batch_size", 1, [ROW, "batch_size", "greater than or equal to 2"]),
     (f"{ROW}.recipe.colour", 1, [ROW, "colour: unknown key", *Recipe.model_fields]),
     (f"{ROW}.recipe.dropout", 0.1, [ROW, "dropout: both fixed in `recipe` and searched in `space`"]),
@@ -148,8 +148,11 @@ def test_every_shipped_strategy_trains_from_the_first_recipe_of_its_space():
 def test_a_bad_value_is_refused_naming_its_key_and_what_is_allowed(tmp_path, key, value, said):
     with pytest.raises(UserError) as caught:
         load_raw(tmp_path, changed(key, value))
-    for words in [str(tmp_path), *said]:
-        assert words in str(caught.value)
+    file, message = str(tmp_path), str(caught.value)
+    assert file in message
+    message = message.replace(file, "")  # that has digits of its own
+    for words in said:
+        assert words in message
 
 
 def test_all_problems_are_named_at_once(tmp_path):
@@ -166,7 +169,7 @@ def test_all_problems_are_named_at_once(tmp_path):
         ("a: \x00", "not valid YAML"),
         ("- 1", "found list"),
         ("", "found NoneType"),
-        ("1: 2", "1"),
+        ("1: 2", "1: Keys should be strings"),
         ("a: !!python/object:os.system x", "not valid YAML"),
     ],
 )
