@@ -1,7 +1,7 @@
 """Architectures without weights: what they need to be told of the image size, and whether they can take it."""
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
 
 import timm
 import torch
@@ -11,6 +11,7 @@ from pipeline.errors import UserError
 from pipeline.serving import make_backbone
 
 OF_SIZE = ("img_size", "image_size", "input_size")  # options that say how large images are
+Made = TypeVar("Made")
 SIZES = (32, 48, 64, 75, 80, 96, 112, 128, 160, 192, 224, 240, 256, 288, 299, 320, 384, 448, 512)
 
 
@@ -74,7 +75,8 @@ def _working(library: str, architecture: str, options: dict[str, Any], size: int
 
 def _tried(library: str, architecture: str, options: dict[str, Any], size: int) -> nn.Module:
     with torch.random.fork_rng(devices=[]):  # some draw numbers that set no weight
-        backbone, features = _on_meta(library, architecture, options)
+        backbone, features = on_meta(lambda: make_backbone(library, architecture, options))
+        backbone = backbone.to("meta").eval()
     with torch.no_grad():
         given = backbone(torch.empty(2, 3, size, size, device="meta"))
     if not isinstance(given, torch.Tensor) or given.shape != (2, features):
@@ -83,10 +85,10 @@ def _tried(library: str, architecture: str, options: dict[str, Any], size: int) 
     return backbone
 
 
-def _on_meta(library: str, architecture: str, options: dict[str, Any]) -> tuple[nn.Module, int]:
+def on_meta(make: Callable[[], Made]) -> Made:
+    """Return what `make` makes of modules, on the meta device; on the CPU where it can only be made there."""
     try:
         with torch.device("meta"):
-            backbone, features = make_backbone(library, architecture, options)
+            return make()
     except NotImplementedError:  # it computes with tensors while it is made, as torchvision's RegNet does
-        backbone, features = make_backbone(library, architecture, options)
-    return backbone.to("meta").eval(), features
+        return make()

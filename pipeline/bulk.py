@@ -14,7 +14,7 @@ from pipeline.metrics import score_many
 from pipeline.models import build, new_head
 from pipeline.recipe import Recipe
 from pipeline.records import Cost, Epoch, Outcome, digest, read_json, write_json
-from pipeline.training import Inputs, Samples, first_view
+from pipeline.training import Inputs, first_view
 from pipeline.workspace import Bench, OnImages, Setting, load_state, save_state, unit_folder
 
 OnHeadEpoch = Callable[[int, Epoch], object]  # position of the head, and its epoch
@@ -106,7 +106,7 @@ class _Stack:
         epochs = self._restore(stack, until)
         if stack.done == 0:
             stack.standardize.measure(first_view(inputs, train).to(setting.device))
-        samples = Samples(inputs, setting.dev.labels, train, setting.dev.weights)
+        samples = setting.samples(inputs, train)
         labels = setting.dev.labels[valid]
         failed = [""] * len(self.recipes)
         while stack.done < until:

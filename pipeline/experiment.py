@@ -18,7 +18,7 @@ from pipeline.network import split
 from pipeline.recipe import Recipe
 from pipeline.records import Epoch, Outcome, once, write_json
 from pipeline.seeding import derive
-from pipeline.training import DivergedError, Fit, Inputs, Samples, Transform, first_view, predict
+from pipeline.training import DivergedError, Fit, Inputs, Transform, first_view, predict
 from pipeline.workspace import Bench, OnEpoch, OnImages, Setting, load_state, save_state, unit_folder
 
 STATE, TIMING = "state.pt", "timing.json"
@@ -72,7 +72,7 @@ class _Unit:
         stem, body = split(network, recipe.cut)
         bench = Bench(network, recipe, setting, on_images, len(train) + len(valid))
         inputs = bench.inputs(recipe.cut)
-        samples = Samples(inputs, setting.dev.labels, train, setting.dev.weights)
+        samples = setting.samples(inputs, train)
         fit = Fit(body, recipe, self.seed, setting.device, setting.precision)
         epochs = self._restore(fit, bench, until)
         failed = ""
@@ -118,7 +118,7 @@ class _Unit:
             update={"epochs": recipe.probe_epochs, "learning_rate": recipe.probe_learning_rate, "depth_decay": 1.0}
         )
         fit = Fit(nn.Sequential(head), probe, derive("probe", self.seed), self.setting.device)
-        samples = Samples(features, self.setting.dev.labels, train, self.setting.dev.weights)
+        samples = self.setting.samples(features, train)
         for _ in range(probe.epochs):
             fit.epoch(samples)
         example = first_view(features, train[:1]).to(self.setting.device)

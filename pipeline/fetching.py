@@ -7,13 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import timm
-import torch
 import torchvision
 from safetensors.torch import save
 from torch import nn
 
 from pipeline import downloads
-from pipeline.architectures import nominal, unfitted
+from pipeline.architectures import nominal, on_meta, unfitted
 from pipeline.backbones import about
 from pipeline.catalog import Backbone, Own, folder_of, resolve, told
 from pipeline.checkpoints import fit, read
@@ -114,11 +113,7 @@ def _network(ask: Ask, backbone: Backbone) -> Network:
     recipe = Recipe(backbone=ask.name, image_size=size, **plain)
     spec = describe(recipe, backbone, ("a", "b"), recipe.image_size, 3, ("identity",))
     check(spec)
-    try:
-        with torch.device("meta"):
-            return Network(spec)
-    except NotImplementedError:  # it computes with tensors while it is made, as torchvision's RegNet does
-        return Network(spec).to("meta")
+    return on_meta(lambda: Network(spec)).to("meta")
 
 
 def _dense(backbone: nn.Module) -> bool:
@@ -130,9 +125,5 @@ def _dense(backbone: nn.Module) -> bool:
 def _classifier(backbone: Backbone, headless: nn.Module) -> set[str]:
     """Return what the names of the tensors begin with that a library's complete network has and its backbone lacks."""
     made: Any = torchvision.models.get_model if backbone.library == "torchvision" else timm.create_model
-    try:
-        with torch.device("meta"):
-            whole = made(backbone.architecture, **backbone.options)
-    except NotImplementedError:  # as above
-        whole = made(backbone.architecture, **backbone.options)
+    whole = on_meta(lambda: made(backbone.architecture, **backbone.options))
     return {name.split(".")[0] for name in whole.state_dict().keys() - headless.state_dict().keys()}

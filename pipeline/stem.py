@@ -11,6 +11,7 @@ from pipeline.devices import images_at_once, running
 from pipeline.serving import apply_view
 
 Progress = Callable[[int], object]
+FIRST = np.zeros(1, dtype=np.int64)  # image, or view
 _MOST = torch.finfo(torch.float16).max
 
 
@@ -62,7 +63,7 @@ def storage(shape: tuple[int, ...], single: bool = False) -> np.dtype:
 def shapes(stages: Sequence[nn.Module], pixels: Pixels, device: torch.device) -> dict[int, tuple[int, ...]]:
     """Return the shapes (images, ...) that the stages make, from one image."""
     stem = nn.ModuleList(stages).to(device).eval()
-    one = _first_view(pixels, np.arange(1)).to(device)
+    one = pixels.take(FIRST, FIRST).to(device)
     made = _run(stem, one, range(1, len(stem) + 1))
     return {at: (len(pixels.images), *out.shape[1:]) for at, out in made.items()}
 
@@ -72,11 +73,11 @@ def fill(
 ) -> None:
     """Run the stages once over all images, and keep what comes out of those numbered in `maps`."""
     count, done = len(pixels.images), 0
-    at_once = images_at_once(nn.Sequential(*stem), _first_view(pixels, np.arange(1)).to(device))
+    at_once = images_at_once(nn.Sequential(*stem), pixels.take(FIRST, FIRST).to(device))
     try:
         for start in range(0, count, at_once):
             rows = np.arange(start, min(start + at_once, count))
-            made = _run(stem, _first_view(pixels, rows).to(device), maps)
+            made = _run(stem, pixels.take(rows, np.zeros_like(rows)).to(device), maps)
             over = {at for at, out in made.items() if maps[at].dtype == np.float16 and not _fits_half(out)}
             if over:
                 raise HalfOverflowError(over)
@@ -87,10 +88,6 @@ def fill(
     except HalfOverflowError:
         progress(-done)  # they will be passed again
         raise
-
-
-def _first_view(pixels: Pixels, rows: np.ndarray) -> torch.Tensor:
-    return pixels.take(rows, np.zeros(len(rows), dtype=np.int64))
 
 
 def _run(stem: nn.ModuleList, batch: torch.Tensor, cuts: Container[int]) -> dict[int, torch.Tensor]:

@@ -24,7 +24,7 @@ from pipeline.recipe import SHARES, Recipe
 from pipeline.records import Cost, Epoch, atomic, digest, source_digest
 from pipeline.serving import Network
 from pipeline.stem import Pixels
-from pipeline.training import Inputs, first_view, resident
+from pipeline.training import Inputs, Samples, first_view, resident
 
 # The modules that can change a unit's result: a test compares them with what `bulk` and `experiment` import.
 CODE = ("architectures", "augment", "backbones", "bulk", "catalog", "checkpoints", "constraints", "convolution",
@@ -51,6 +51,10 @@ class Setting:
     cache_bytes: int | None = None  # how much disk features may take
     cuts: tuple[int | str, ...] = ()  # where else features will be asked for: one pass serves all
     shelf: Shelf = PACKAGED  # where weights that no package holds are
+
+    def samples(self, inputs: Inputs, rows: np.ndarray) -> Samples:
+        """Return these rows of train and valid as a training takes them: with their labels, and weights if any."""
+        return Samples(inputs, self.dev.labels, rows, self.dev.weights)
 
     def identity(self) -> dict[str, Any]:
         """Return all of this that changes a result."""

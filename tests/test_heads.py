@@ -54,6 +54,14 @@ def trained(made: HeadStack, epochs: int = 3) -> list[list[float]]:
     return [made.epoch(SAMPLES) for _ in range(epochs)]
 
 
+def compare_with_each_alone(recipes, samples, losses, found):
+    for i, each in enumerate(recipes):
+        body = nn.Sequential(head(each))
+        alone = Fit(body, each, 0, CPU)
+        assert [loss[i] for loss in losses] == pytest.approx([alone.epoch(samples) for _ in range(3)], rel=1e-5)
+        np.testing.assert_allclose(found[i], predict(body, TABLE, VALID, CPU), atol=1e-5)
+
+
 @pytest.mark.parametrize("kind", ["linear", "mlp"])
 def test_heads_side_by_side_are_those_trained_one_by_one(kind):
     recipes = [recipe(head=kind, learning_rate=rate, weight_decay=decay, label_smoothing=smoothing)
@@ -61,11 +69,7 @@ def test_heads_side_by_side_are_those_trained_one_by_one(kind):
     together = stack(*recipes)
     losses = trained(together)
     found = together.predict(TABLE, VALID)
-    for i, each in enumerate(recipes):
-        body = nn.Sequential(head(each))
-        alone = Fit(body, each, 0, CPU)
-        assert [loss[i] for loss in losses] == pytest.approx([alone.epoch(SAMPLES) for _ in range(3)], rel=1e-5)
-        np.testing.assert_allclose(found[i], predict(body, TABLE, VALID, CPU), atol=1e-5)
+    compare_with_each_alone(recipes, SAMPLES, losses, found)
 
 
 @pytest.mark.parametrize("kind", ["linear", "mlp"])
@@ -137,11 +141,7 @@ def test_weighted_heads_side_by_side_are_those_trained_one_by_one(kind, weighted
     together = stack(*recipes)
     losses = [together.epoch(samples) for _ in range(3)]
     found = together.predict(TABLE, VALID)
-    for i, each in enumerate(recipes):
-        body = nn.Sequential(head(each))
-        alone = Fit(body, each, 0, CPU)
-        assert [loss[i] for loss in losses] == pytest.approx([alone.epoch(samples) for _ in range(3)], rel=1e-5)
-        np.testing.assert_allclose(found[i], predict(body, TABLE, VALID, CPU), atol=1e-5)
+    compare_with_each_alone(recipes, samples, losses, found)
     assert abs(found[0] - found[2]).max() > 1e-3
 
 

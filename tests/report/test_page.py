@@ -201,7 +201,7 @@ def test_a_backbone_that_was_only_frozen_or_only_tuned_is_ranked_too():
         strategy["transfer"] = TRANSFER
     given.comparison["ranking"] = ranking(given.comparison)
     for text in (given.page(), markdown(given.comparison, given.verdict, {}, "report.html")):
-        section = text.split("Which backbone: foretold and found")[-1]
+        section = text.split("Which backbone: foretold and found")[-1].split("</section>")[0].split("\n## ")[0]
         assert "net-0" in section
         assert "net-1" in section
         assert "\N{EN DASH}" in section
