@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import torchvision
 from torch import nn
 
 from pipeline.catalog import resolve
@@ -100,6 +101,12 @@ def test_every_parameter_is_on_one_side_of_every_cut_alone(network):
     owned = [id(p) for module in modules for p in set(module.parameters())]
     assert sorted(owned) == sorted({id(p) for p in network.parameters()})
     assert all(list(module.parameters()) for module in modules)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", torchvision.models.list_models(module=torchvision.models))
+def test_each_network_of_torchvision_has_as_many_stages_as_the_docs_say(name):
+    assert 4 <= count_stages(resolve(f"torchvision/{name}")) <= 12
 
 
 def test_it_has_stages_enough_and_the_number_is_known_without_weights(network, member):
