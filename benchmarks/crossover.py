@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from scipy.special import ndtri
 
-from pipeline.evidence import curves
+from pipeline.statistics import crossover
 
 ROOT = Path(__file__).resolve().parent.parent
 SIZES = np.array([157.0, 394.0, 787.0, 1575.0])
@@ -92,7 +92,7 @@ def belongs(first: np.ndarray, second: np.ndarray, place: str) -> bool:
     if max(first[0], second[0]) > 0.5 or place == "equal":
         return max(first[0], second[0]) <= 0.5
     reached = crossings(first - second)
-    reached = reached[reached < curves.REACH * FULL]
+    reached = reached[reached < crossover.REACH * FULL]
     if place == "none" or len(reached) != 1:
         return place == "none" and not len(reached)
     if place == "soon":
@@ -169,7 +169,7 @@ def _row(scenario: Scenario, pair: np.ndarray, bootstrap: Bootstrap, rng: np.ran
     errors = at(SIZES, pair)
     draws = bootstrap.means(measured(errors, scenario, rng))
     draws = draws if scenario.metric == "log_loss" else 1 - draws
-    said = curves.crossover("a", "b", SIZES, draws[:, 0], draws[:, 1], scenario.metric, CONFIDENCE)
+    said = crossover.crossover("a", "b", SIZES, draws[:, 0], draws[:, 1], scenario.metric, CONFIDENCE)
     real = crossings(pair[0] - pair[1])
     row: Row = {"place": scenario.place, "outcome": said["outcome"], "given": said["images"] is not None}
     if row["given"]:
@@ -178,8 +178,8 @@ def _row(scenario: Scenario, pair: np.ndarray, bootstrap: Bootstrap, rng: np.ran
         row["factor"] = float(np.sqrt(high / low))
     if said["not_before"] is not None:
         row["bound_held"] = not ((real > FULL) & (real < said["not_before"])).any()
-    looked = np.array([np.sqrt(SIZES[0] * SIZES[1]), FULL, curves.REACH * FULL])
-    low, _, high = curves.band(SIZES, draws[:, 0], looked, scenario.metric, CONFIDENCE)
+    looked = np.array([np.sqrt(SIZES[0] * SIZES[1]), FULL, crossover.REACH * FULL])
+    low, _, high = crossover.band(SIZES, draws[:, 0], looked, scenario.metric, CONFIDENCE)
     true = at(looked, pair[:1])[0] if scenario.metric == "log_loss" else 1 - at(looked, pair[:1])[0]
     row["band_between"], row["band_full"], row["band_ten"] = map(bool, (low <= true) & (true <= high))
     return row

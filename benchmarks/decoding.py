@@ -61,7 +61,7 @@ def pillow(path: str) -> int:
 
 def decoded(path: str) -> int:
     """Decode one file as prepare does, and nothing more."""
-    from pipeline.decoding import MAX_PIXELS, opened, square
+    from pipeline.inference.decoding import MAX_PIXELS, opened, square
 
     with open(path, "rb") as file, opened(file.read(), MAX_PIXELS) as image:
         return square(image, SIZE, 3).shape[0]
@@ -72,8 +72,8 @@ def ours(folder: Path, paths: list[str], workers: int) -> None:
     import numpy as np
     import pandas as pd
 
-    from pipeline import manifest
-    from pipeline.reading import Plan, Squares, read
+    from pipeline.data import manifest
+    from pipeline.data.scan import Plan, Squares, read
 
     plan = Plan(folder, SIZE, 50_000_000, folder.with_name("squares"))
     with Squares(plan) as squares:
@@ -86,7 +86,7 @@ def ours(folder: Path, paths: list[str], workers: int) -> None:
 
 def work(kind: str, folder: Path, workers: int) -> dict[str, float]:
     """Return what reading a folder took: seconds of the clock and of processors, and the largest peak of memory."""
-    from pipeline import manifest, reading  # noqa: F401  # what prepare imports anyway is not counted
+    from pipeline.data import manifest, scan  # noqa: F401  # what prepare imports anyway is not counted
 
     paths = sorted(file.name for file in folder.iterdir())
     before, clock = os.times(), time.perf_counter()
@@ -164,7 +164,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.one:
         print(json.dumps(work(args.one[0], Path(args.one[1]), args.workers)))
         return 0
-    from pipeline.records import read_json, write_json, write_text
+    from pipeline.common.files import read_json, write_json, write_text
 
     sets, memory = {}, []
     with tempfile.TemporaryDirectory() as temporary:

@@ -10,17 +10,18 @@ from typing import Any
 import numpy as np
 
 from benchmarks.plain import Files
-from pipeline import data, jobs
-from pipeline.executor import Executor
-from pipeline.experiment import unit
-from pipeline.meters import cpu_seconds
-from pipeline.params import Params
-from pipeline.recipe import Recipe
-from pipeline.records import Outcome
-from pipeline.strategies import Strategy
-from pipeline.terminal import TrialProgress
-from pipeline.trials import Rung
-from pipeline.workspace import Setting
+from pipeline.common.files import Outcome
+from pipeline.common.progress import TrialProgress
+from pipeline.common.timing import cpu_seconds
+from pipeline.config.params import Params
+from pipeline.config.recipe import Recipe
+from pipeline.config.strategies import Strategy
+from pipeline.data import image_set
+from pipeline.execution import jobs
+from pipeline.execution.process_pool import Executor
+from pipeline.search.trials import Rung
+from pipeline.training.run_context import Setting
+from pipeline.training.unit import unit
 
 
 @dataclass
@@ -62,8 +63,8 @@ class Demo:
         """Return the images as files that are decoded anew each time."""
         import pandas as pd
 
-        images = data.load(self.dev)
-        names = pd.read_csv(self.dev / data.MANIFEST, dtype=str, usecols=["path"])["path"]
+        images = image_set.load(self.dev)
+        names = pd.read_csv(self.dev / image_set.MANIFEST, dtype=str, usecols=["path"])["path"]
         return Files(images, [self.raw / name for name in names], self.params.features.views)
 
     def train(

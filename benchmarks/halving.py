@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 
 from benchmarks.demo import Demo
-from pipeline.recipe import Recipe
-from pipeline.records import Cost, Epoch, Outcome, read_json, write_json
-from pipeline.search import halve
-from pipeline.strategies import Search, Strategy
-from pipeline.trials import Rung
+from pipeline.common.files import Cost, Epoch, Outcome, read_json, write_json
+from pipeline.config.recipe import Recipe
+from pipeline.config.strategies import Search, Strategy
+from pipeline.search.study import halve
+from pipeline.search.trials import Rung
 
 GRID = Path(__file__).parent / "results" / "grid.json"
 ORDERS = 200

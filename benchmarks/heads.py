@@ -5,13 +5,15 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.demo import Demo, clock
-from pipeline import jobs, search, tracking
-from pipeline.executor import Executor
-from pipeline.models import build
-from pipeline.recipe import Recipe
-from pipeline.terminal import Progress, TrialProgress
-from pipeline.trials import Rung, best, total_flops
-from pipeline.workspace import Bench
+from pipeline.common.progress import Progress, TrialProgress
+from pipeline.config.recipe import Recipe
+from pipeline.execution import jobs
+from pipeline.execution.process_pool import Executor
+from pipeline.network.build import build
+from pipeline.search.study import open_study, planned, tune
+from pipeline.search.trials import Rung, best, total_flops
+from pipeline.tracking import runs
+from pipeline.training.run_context import Bench
 
 HEADS = 1000
 
@@ -24,13 +26,13 @@ def measure(demo: Demo) -> dict[str, Any]:
         with clock() as one_pass, Progress("feature pass", len(setting.dev) * len(setting.views), "image") as bar:
             recipe = Recipe(**row.recipe, learning_rate=0.001)
             Bench(build(recipe, setting.dev, 0), recipe, setting, bar.step).inputs("head")
-        tracker = tracking.MlflowTracker(Path(folder), "benchmark", tracking.Dataset("elpv", setting.dev.digest, "dev"))
+        tracker = runs.MlflowTracker(Path(folder), "benchmark", runs.Dataset("elpv", setting.dev.digest, "dev"))
         parent = tracker.parent("heads", "heads", {})
-        study = search.open_study(Path(folder) / "optuna.db", "heads")
+        study = open_study(Path(folder) / "optuna.db", "heads")
         spent = {"training": 0.0, "MLflow": 0.0}
         with (
             Executor(1, lambda: jobs.Context(setting), jobs.run) as executor,
-            TrialProgress(f"{HEADS} heads", HEADS, search.planned(row, demo.params.search)) as trials,
+            TrialProgress(f"{HEADS} heads", HEADS, planned(row, demo.params.search)) as trials,
         ):
             crew = jobs.Crew(executor, trials, demo.params.search.seed)
 
@@ -47,7 +49,7 @@ def measure(demo: Demo) -> dict[str, Any]:
                 spent["MLflow"] += used.seconds
 
             with clock() as whole:
-                tried = search.tune(row, demo.params.search, study, train, log)
+                tried = tune(row, demo.params.search, study, train, log)
     fits = sum(t.outcome.cost.fit_flops for t in tried)
     return {
         "heads_1000_over_feature_pass": (whole.seconds - spent["MLflow"]) / one_pass.seconds,

@@ -17,9 +17,9 @@ from typing import Any
 from tqdm import tqdm
 
 from benchmarks.machine import machine, sentence
-from pipeline.records import read_json, write_json, write_text
-from tests.killing import Job, Kill, Span, measure, storm
-from tests.sites import Params, Site
+from pipeline.common.files import read_json, write_json, write_text
+from tests.support.killing import Job, Kill, Span, measure, storm
+from tests.support.sites import Params, Site
 
 OUT = Path(__file__).parent / "results"
 A_ROUND = 20  # kills in one folder; then a new one

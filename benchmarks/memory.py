@@ -55,7 +55,7 @@ def write_table(count: int, file: Path) -> None:
 
 def facts(count: int) -> Iterator[Any]:
     """Yield what reading each file would have said."""
-    from pipeline.facts import Facts
+    from pipeline.data.facts import Facts
 
     for number in range(count):
         content = number - (number % 1000 == 999)
@@ -66,10 +66,10 @@ def stages(count: int, size: int, folder: Path) -> Iterator[tuple[str, Callable[
     """Yield the name and the work of each step, in order; each uses what those before it made."""
     import numpy as np
 
-    from pipeline import data, manifest, sources
-    from pipeline.records import write_json
-    from pipeline.stem import Pixels
-    from pipeline.training import Samples, batches
+    from pipeline.common.files import write_json
+    from pipeline.data import image_set, manifest, readers
+    from pipeline.training.feature_pass import Pixels
+    from pipeline.training.loop import Samples, batches
 
     made: dict[str, Any] = {}
 
@@ -78,13 +78,15 @@ def stages(count: int, size: int, folder: Path) -> Iterator[tuple[str, Callable[
 
     def split() -> None:
         manifest.check_labels(made["table"], TEST, VALID)
-        made["parts"] = data.three_way(made["table"], TEST, VALID, SEED)
+        made["parts"] = image_set.three_way(made["table"], TEST, VALID, SEED)
 
     def write() -> None:
         rows = made.pop("table")[made.pop("parts") != "test"]
-        rows.to_csv(folder / data.MANIFEST, index=False)
-        np.lib.format.open_memmap(folder / data.IMAGES, "w+", np.uint8, (len(rows), size, size, 1))  # all zeros: sparse
-        write_json(folder / data.ABOUT, {"classes": ["defective", "intact"], "digest": "", "images": len(rows)})
+        rows.to_csv(folder / image_set.MANIFEST, index=False)
+        np.lib.format.open_memmap(
+            folder / image_set.IMAGES, "w+", np.uint8, (len(rows), size, size, 1)
+        )  # all zeros: sparse
+        write_json(folder / image_set.ABOUT, {"classes": ["defective", "intact"], "digest": "", "images": len(rows)})
 
     def epoch() -> None:
         images = made["images"]
@@ -92,12 +94,12 @@ def stages(count: int, size: int, folder: Path) -> Iterator[tuple[str, Callable[
         for rows, views in batches(samples, BATCH, SEED):
             samples.inputs.take(rows, views)
 
-    yield "read labels.csv", lambda: made.update(found=sources.read(folder))
+    yield "read labels.csv", lambda: made.update(found=readers.read(folder))
     yield "index", index
     yield "split off test and valid", split
     yield "write manifest.csv", write
-    yield "load", lambda: made.update(images=data.load(folder))
-    yield "split train and valid", lambda: made.update(rows=data.train_valid(made["images"], VALID, SEED))
+    yield "load", lambda: made.update(images=image_set.load(folder))
+    yield "split train and valid", lambda: made.update(rows=image_set.train_valid(made["images"], VALID, SEED))
     yield FIRST, epoch
     yield "another epoch of batches", epoch
 
@@ -205,7 +207,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     for position, count in enumerate(sorted(args.sizes), 1):
         print(f"{position} of {len(args.sizes)}: {count:,} images", file=sys.stderr, flush=True)
         found[count] = in_own_process(count, args.image_size)
-    from pipeline.records import read_json, write_json, write_text
+    from pipeline.common.files import read_json, write_json, write_text
 
     result = summary(found, args.image_size)
     write_json(args.out / "memory.json", result)

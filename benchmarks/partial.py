@@ -7,15 +7,15 @@ import torch
 
 from benchmarks.demo import Demo, clock
 from benchmarks.plain import Plain
-from pipeline.data import train_valid
-from pipeline.metrics import score
-from pipeline.models import build
-from pipeline.network import split
-from pipeline.recipe import Recipe
-from pipeline.stem import Pixels
-from pipeline.terminal import Progress
-from pipeline.training import Fit, Samples, predict
-from pipeline.workspace import Bench
+from pipeline.common.progress import Progress
+from pipeline.config.recipe import Recipe
+from pipeline.data.image_set import train_valid
+from pipeline.network.build import build
+from pipeline.network.cut import split
+from pipeline.training.feature_pass import Pixels
+from pipeline.training.loop import Fit, Samples, predict
+from pipeline.training.metrics import score
+from pipeline.training.run_context import Bench
 
 CUTS, SEEDS, EPOCHS = (3, 5), (1, 2, 3, 4, 5), 2
 SAMPLE = 512  # images in a timed epoch; a quarter as many are looked at, as in the demo

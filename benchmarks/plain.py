@@ -12,16 +12,16 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from pipeline import cost
-from pipeline.augment import jitter
-from pipeline.data import ImageSet
-from pipeline.devices import AT_ONCE
-from pipeline.models import build
-from pipeline.network import split
-from pipeline.recipe import Recipe
-from pipeline.serving import decode
-from pipeline.stem import Pixels
-from pipeline.training import Samples, batches, first_view
+from pipeline.config.recipe import Recipe
+from pipeline.data.image_set import ImageSet
+from pipeline.inference.classifier import decode
+from pipeline.network import flops
+from pipeline.network.build import build
+from pipeline.network.cut import split
+from pipeline.network.devices import AT_ONCE
+from pipeline.training.augment import jitter
+from pipeline.training.feature_pass import Pixels
+from pipeline.training.loop import Samples, batches, first_view
 
 
 class Files(Pixels):
@@ -93,11 +93,11 @@ def price(recipe: Recipe, images: ImageSet, pixels: Pixels, sample: int) -> Pric
     goes = [plain.epoch(train, valid) for _ in range(2)]
     x = first_view(Pixels(images.images, ("identity",)), np.arange(1))
     with torch.no_grad():
-        stem = cost.forward_flops(plain.stem, x) if len(plain.stem) else 0
+        stem = flops.forward_flops(plain.stem, x) if len(plain.stem) else 0
         features = plain.stem(x)
     return Price(
         min(seconds for seconds, _ in goes) / len(train),
         min(seconds for _, seconds in goes) / len(valid),
-        stem + cost.training_flops(plain.body, features),
-        stem + cost.forward_flops(plain.body, features),
+        stem + flops.training_flops(plain.body, features),
+        stem + flops.forward_flops(plain.body, features),
     )

@@ -7,13 +7,13 @@ import numpy as np
 
 from benchmarks.demo import Demo, clock
 from benchmarks.simulation import entry
-from pipeline import data
-from pipeline.evidence.comparison import compare
-from pipeline.experiment import unit
-from pipeline.metrics import METRICS
-from pipeline.recipe import Recipe
-from pipeline.records import read_json
-from pipeline.terminal import Progress
+from pipeline.common.files import read_json
+from pipeline.common.progress import Progress
+from pipeline.config.recipe import Recipe
+from pipeline.data import image_set
+from pipeline.statistics.comparison import compare
+from pipeline.training.metrics import METRICS
+from pipeline.training.unit import unit
 
 EACH, PAIRS = 5, 50
 SEEDS = 2 * EACH * PAIRS  # no training is in two pairs: pairs that share some agree in their luck
@@ -24,7 +24,7 @@ RECIPE = Path(__file__).parents[1] / "docs" / "results" / "comparison.json"
 def measure(demo: Demo, test_folder: Path, strategy: str = "frozen") -> dict[str, Any]:
     """Compare 50 times five seeds of a recipe with five others, each training in one pair alone."""
     recipe = Recipe(**read_json(RECIPE)["strategies"][strategy]["recipe"])
-    setting, test = demo.setting(), data.load(test_folder)
+    setting, test = demo.setting(), image_set.load(test_folder)
     runs = []
     with clock() as used, Progress("trainings", SEEDS, "training") as bar:
         for seed in range(FIRST, FIRST + SEEDS):

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.machine import machine, sentence
-from pipeline.terminal import one_thread_pool, quiet
+from pipeline.common.progress import one_thread_pool, quiet
 
 RESULTS = Path(__file__).parent / "results"
 PACKAGES = ("torch", "timm", "optuna", "mlflow")
@@ -29,8 +29,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     one_thread_pool(1)
     from benchmarks import halving, heads, partial, whole
     from benchmarks.demo import Demo
-    from pipeline import params
-    from pipeline.records import read_json, write_json, write_text
+    from pipeline.common.files import read_json, write_json, write_text
+    from pipeline.config import params
 
     parts = {"heads": heads, "partial": partial, "whole": whole, "halving": halving}
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])

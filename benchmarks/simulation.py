@@ -7,8 +7,8 @@ import numpy as np
 from scipy.optimize import brentq
 from scipy.stats import multivariate_normal, norm
 
-from pipeline.evidence.comparison import Entry
-from pipeline.evidence.influence import Scored, tables_of
+from pipeline.statistics.comparison import Entry
+from pipeline.statistics.jackknife import Scored, tables_of
 
 POINTS, MASSES = np.polynomial.hermite_e.hermegauss(80)
 MASSES = MASSES / MASSES.sum()

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.machine import machine, sentence
-from pipeline.terminal import one_thread_pool, quiet
+from pipeline.common.progress import one_thread_pool, quiet
 
 RESULTS = Path(__file__).parent / "results"
 PACKAGES = ("numpy", "scipy", "torch")
@@ -30,8 +30,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     one_thread_pool(1)
     from benchmarks import coverage, crossover, power, same
     from benchmarks.demo import Demo, clock
-    from pipeline import params
-    from pipeline.records import read_json, write_json, write_text
+    from pipeline.common.files import read_json, write_json, write_text
+    from pipeline.config import params
 
     names = ("aa", "aa_real", "power", "coverage", "crossover")
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])

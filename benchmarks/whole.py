@@ -13,9 +13,9 @@ import yaml
 
 from benchmarks.demo import Demo, clock
 from benchmarks.plain import Files, Price, price
-from pipeline.data import ImageSet, train_valid
-from pipeline.recipe import Recipe
-from pipeline.terminal import Progress
+from pipeline.common.progress import Progress
+from pipeline.config.recipe import Recipe
+from pipeline.data.image_set import ImageSet, train_valid
 
 ROOT = Path(__file__).resolve().parent.parent
 SAMPLE = 128  # images by which the plain way is priced

@@ -41,7 +41,7 @@ def block(comparison: dict[str, Any]) -> str:
 
 
 def _row(name: str, result: dict[str, Any]) -> str:
-    from pipeline.wording import percent, quantity
+    from pipeline.verdict.formatting import percent, quantity
 
     test, cost = result["test"], result["cost"]
     low, high = test["accuracy"]["ci95"]
@@ -74,7 +74,7 @@ def take(results: Path) -> None:
 
 def picture(page: Path, section: str) -> bytes:
     """Return a PNG of a section of a page; raise SystemExit without Chromium."""
-    from tests.browser import Browser, found
+    from tests.support.browser import Browser, found
 
     program = found()
     if program is None:
@@ -99,7 +99,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--check", action="store_true", help="change nothing; exit with 1 if README.md is out of date")
     args = parser.parse_args(argv)
     sys.path.insert(0, str(ROOT))  # so that it runs as a script too, not only as a module
-    from pipeline.records import read_json
+    from pipeline.common.files import read_json
 
     if args.results:
         take(args.results)

@@ -21,9 +21,9 @@ import yaml
 from hypothesis import settings
 from PIL import Image
 
-from pipeline.data import ImageSet, load
-from pipeline.params import Params
-from tests.imports import ROOT
+from pipeline.config.params import Params
+from pipeline.data.image_set import ImageSet, load
+from tests.support.imports import ROOT
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # what a shell starts in the background ignores it
 settings.register_profile("house", max_examples=30, deadline=None, derandomize=True)
@@ -146,7 +146,7 @@ def image_set(prepared: Prepared) -> ImageSet:
 @pytest.fixture(scope="session")
 def mlflow_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An MLflow database with its tables made, which takes seconds; `tracking_uri` copies it."""
-    from pipeline.tracking import connect
+    from pipeline.tracking.runs import connect
 
     root = tmp_path_factory.mktemp("mlflow")
     with patch.dict(os.environ, {"MLFLOW_TRACKING_URI": f"sqlite:///{root / 'mlflow.db'}"}):

@@ -15,10 +15,10 @@ from typing import Any
 import pytest
 import yaml
 
-from pipeline.params import Prepare
-from pipeline.recipe import Recipe
-from pipeline.strategies import Search
-from tests.imports import PACKAGE, ROOT, closure, imported_files, imported_names, is_marker, relative
+from pipeline.config.params import Prepare
+from pipeline.config.recipe import Recipe
+from pipeline.config.strategies import Search
+from tests.support.imports import PACKAGE, ROOT, closure, imported_files, imported_names, is_marker, relative
 
 # A file imports from floors below its own alone.
 FLOORS: list[set[str]] = [
@@ -58,7 +58,11 @@ READ = {
         "pipeline/report/templates/report.js.j2",
         "pipeline/report/templates/report.md.j2",
     },
-    "register": {"pipeline/decoding.py", "pipeline/serving.py", "pipeline/serving_entry.py"},
+    "register": {
+        "pipeline/inference/decoding.py",
+        "pipeline/inference/classifier.py",
+        "pipeline/tracking/serving_entry.py",
+    },
 }
 
 # Files whose tests are not where their name says.
@@ -184,7 +188,7 @@ print(json.dumps({"heavy": heavy, "same": state() == before, "made": os.listdir(
 def fresh(tmp_path_factory: pytest.TempPathFactory) -> Tree:
     """Return what a new process sees: heavy modules after every `--help`, and what importing everything changed."""
     dotted = [".".join(["pipeline", *name.split("/")]).removesuffix(".__init__") for name in MODULES]
-    asked = json.dumps([list(STAGES), [name for name in dotted if name != "pipeline.serving_entry"], HEAVY])
+    asked = json.dumps([list(STAGES), [name for name in dotted if name != "pipeline.tracking.serving_entry"], HEAVY])
     done = subprocess.run([sys.executable, "-c", LOOK], input=asked, capture_output=True, text=True, check=False,
                           cwd=tmp_path_factory.mktemp("cwd"), env={**os.environ, "PYTHONPATH": str(ROOT)})  # fmt: skip
     assert done.returncode == 0, done.stderr

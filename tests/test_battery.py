@@ -8,15 +8,15 @@ import torch
 import torchvision
 from torch import nn
 
-from pipeline.catalog import resolve
-from pipeline.data import ImageSet
-from pipeline.devices import running
-from pipeline.models import build, save_model
-from pipeline.network import count_stages, describe, place, split, stages
-from pipeline.recipe import Recipe
-from pipeline.serving import Classifier, Network
-from pipeline.stem import Live, Pixels, shapes, storage
-from pipeline.training import Fit, Samples
+from pipeline.config.backbone_table import resolve
+from pipeline.config.recipe import Recipe
+from pipeline.data.image_set import ImageSet
+from pipeline.inference.classifier import Classifier, Network
+from pipeline.network.build import build, save_model
+from pipeline.network.cut import count_stages, describe, place, split, stages
+from pipeline.network.devices import running
+from pipeline.training.feature_pass import Live, Pixels, shapes, storage
+from pipeline.training.loop import Fit, Samples
 
 CPU = torch.device("cpu")
 QUICK = {"torchvision/squeezenet1_1": 32, "torchvision/mobilenet_v3_small": 32, "timm/test_vit": 32}

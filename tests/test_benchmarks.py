@@ -3,8 +3,8 @@
 import pytest
 
 from benchmarks import decoding, kills, memory, search, statistics
-from pipeline.records import read_json
-from tests.imports import ROOT
+from pipeline.common.files import read_json
+from tests.support.imports import ROOT
 
 RESULTS = ROOT / "benchmarks" / "results"
 TABLES = {"search": search.table, "memory": memory.table, "kills": kills.show, "statistics": statistics.table,

@@ -11,8 +11,8 @@ from random import Random
 
 import pytest
 
-from tests.killing import Span, measure, storm
-from tests.sites import Site, Started
+from tests.support.killing import Span, measure, storm
+from tests.support.sites import Site, Started
 
 pytestmark = pytest.mark.slow
 

@@ -13,8 +13,8 @@ from urllib.request import urlopen
 import pytest
 from optuna.trial import TrialState
 
-from pipeline.search import open_study
-from tests.imports import ROOT
+from pipeline.search.study import open_study
+from tests.support.imports import ROOT
 
 pytest.importorskip("optuna_dashboard", reason="`uv sync` installs it with the group dev")
 START = "from optuna_dashboard._cli import main; main()"  # what the command `optuna-dashboard` runs

@@ -16,14 +16,14 @@ import yaml
 from PIL import Image
 
 from docs import fill_readme
-from pipeline import params as parameters
-from pipeline.checked import Checked
-from pipeline.cli import Guarded
-from pipeline.inspection import inspect
-from pipeline.reading import Plan
-from tests.imports import ROOT
+from pipeline.commands.check import inspect
+from pipeline.common.entry_point import Guarded
+from pipeline.config import params as parameters
+from pipeline.data.checked import Checked
+from pipeline.data.scan import Plan
 from tests.smoke import main as make_small
 from tests.smoke import shrink
+from tests.support.imports import ROOT
 from tests.test_architecture import FLOORS
 
 DOCUMENTS = ("README.md", "CONTRIBUTING.md", "docs/how-it-works.md", "docs/statistics.md", "docs/your-images.md",
@@ -178,7 +178,7 @@ def test_the_two_commands_are_there():
     ("uv run mlflow server --wrokers 1", click.UsageError),
     ("uv run python docs/nothing.py", AssertionError),
     ("uv run python -m pipeline.stages.tune frozen", SystemExit),
-    ("uv run python -m pipeline.cache clear --everything", SystemExit),
+    ("uv run python -m pipeline.commands.cache clear --everything", SystemExit),
     ("uv run nothing", AssertionError),
 ])  # fmt: skip
 def test_a_command_that_names_what_does_not_exist_is_refused(command, error, monkeypatch, capsys):
@@ -326,7 +326,7 @@ def test_a_readme_without_markers_is_refused():
 
 
 def test_check_finds_a_readme_out_of_date_and_leaves_it(tmp_path, monkeypatch, capsys):
-    from pipeline.records import write_json
+    from pipeline.common.files import write_json
 
     readme = tmp_path / "README.md"
     readme.write_text(f"{fill_readme.START}\n{fill_readme.END}\n")

@@ -13,8 +13,8 @@ import pytest
 import yaml
 from mlflow import MlflowClient
 
-from tests.imports import ROOT
 from tests.smoke import shrink
+from tests.support.imports import ROOT
 
 pytestmark = pytest.mark.slow
 

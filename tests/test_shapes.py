@@ -17,8 +17,8 @@ import pytest
 import yaml
 from PIL import Image
 
-from tests import browser
-from tests.imports import ROOT
+from tests.support import browser
+from tests.support.imports import ROOT
 
 pytestmark = pytest.mark.slow
 

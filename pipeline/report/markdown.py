@@ -11,13 +11,13 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from matplotlib.figure import Figure
 from PIL import Image
 
-from pipeline import wording
-from pipeline.data import ImageSet
-from pipeline.metrics import LOWER_IS_BETTER, METRICS
-from pipeline.records import digest, write_csv, write_json, write_text
+from pipeline.common.files import digest, write_csv, write_json, write_text
+from pipeline.data.image_set import ImageSet
 from pipeline.report import tables
-from pipeline.report.drawing import SERIES, save
-from pipeline.wording import quantity
+from pipeline.report.figures.drawing import SERIES, save
+from pipeline.training.metrics import LOWER_IS_BETTER, METRICS
+from pipeline.verdict import formatting
+from pipeline.verdict.formatting import quantity
 
 
 def markdown(comparison: dict[str, Any], verdict: dict[str, Any], figures: dict[str, str], page: str) -> str:
@@ -27,7 +27,7 @@ def markdown(comparison: dict[str, Any], verdict: dict[str, Any], figures: dict[
         c=comparison,
         v=verdict,
         headline=tables.headline(comparison, verdict),
-        confidence=wording.confidence(comparison),
+        confidence=formatting.confidence(comparison),
         others=[m for m in METRICS if m != comparison["metric"]],
         figures=figures,
         notes=tables.data_notes(comparison["dataset"]),
@@ -40,7 +40,7 @@ def _template(name: str) -> Template:
     folder = Path(__file__).parent / "templates"
     environment = Environment(loader=FileSystemLoader(folder), undefined=StrictUndefined, trim_blocks=True,
                               lstrip_blocks=True, autoescape=False)  # fmt: skip
-    environment.filters |= wording.FILTERS
+    environment.filters |= formatting.FILTERS
     return environment.get_template(name)
 
 
@@ -48,15 +48,15 @@ def summary(comparison: dict[str, Any], verdict: dict[str, Any]) -> str:
     """Return at most 15 lines: a table of the strategies, and the verdict, under constraints where there are any."""
     metric = comparison["metric"]
     sign = 1 if metric in LOWER_IS_BETTER else -1
-    rows = [("", f"test {wording.called(metric)}", "95 % interval", "AUC", "log loss", "search", "train FLOPs")]
+    rows = [("", f"test {formatting.called(metric)}", "95 % interval", "AUC", "log loss", "search", "train FLOPs")]
     order = sorted(comparison["strategies"].items(), key=lambda item: sign * item[1]["test"][metric]["mean"])
     for name, s in order[:8]:
         test, price = s["test"], s["cost"]
         rows.append(
             (
                 name,
-                wording.score(test[metric]["mean"], metric),
-                wording.span(test[metric]["ci95"], metric).removesuffix(" %"),
+                formatting.score(test[metric]["mean"], metric),
+                formatting.span(test[metric]["ci95"], metric).removesuffix(" %"),
                 f"{test['roc_auc']['mean']:.3f}",
                 f"{test['log_loss']['mean']:.3f}",
                 quantity(price["search_flops"]),

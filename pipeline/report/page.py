@@ -10,10 +10,11 @@ import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from pipeline import wording
-from pipeline.data import ImageSet
-from pipeline.metrics import LOWER_IS_BETTER, METRICS
-from pipeline.report import curve_figures, drawing, figures, gallery, ranking_figure, search_figures, tables
+from pipeline.data.image_set import ImageSet
+from pipeline.report import gallery, tables
+from pipeline.report.figures import curve_figures, drawing, ranking_figure, scores, search_figures
+from pipeline.training.metrics import LOWER_IS_BETTER, METRICS
+from pipeline.verdict import formatting
 
 Tree = dict[str, Any]
 
@@ -58,7 +59,7 @@ def render(
         "look": _looks(list(comparison["strategies"])),
         "names": sorted(comparison["strategies"]),
         "metric": comparison["metric"],
-        "confidence": wording.confidence(comparison),
+        "confidence": formatting.confidence(comparison),
         "sections": sections(comparison, verdict, trials, predictions),
     }
     found = gallery.answers(predictions) if predictions else None
@@ -72,10 +73,10 @@ def pictures(comparison: Tree, trials: dict[str, pd.DataFrame]) -> dict[str, dra
     """Return every figure that there is the data for, by name, yet to be drawn."""
     comparison = tables.completed(comparison)
     found = [
-        figures.accuracy_cost(comparison),
+        scores.accuracy_cost(comparison),
         curve_figures.learning_curves(comparison),
-        figures.pairs(comparison),
-        figures.reliability(comparison),
+        scores.pairs(comparison),
+        scores.reliability(comparison),
         ranking_figure.ranking(comparison),
     ]
     return {picture.name: picture for picture in found if picture} | search_figures.pictures(trials)
@@ -85,9 +86,9 @@ def _written(context: Tree) -> str:
     folder = Path(__file__).parent / "templates"
     environment = Environment(loader=FileSystemLoader(folder), undefined=StrictUndefined, trim_blocks=True,
                               lstrip_blocks=True, autoescape=True)  # fmt: skip
-    environment.filters |= wording.FILTERS | {"setting": _setting}
+    environment.filters |= formatting.FILTERS | {"setting": _setting}
     environment.globals |= {
-        "t": tables, "theme": drawing.THEME, "METRICS": METRICS, "POINTS": wording.POINTS, "OUTCOMES": OUTCOMES,
+        "t": tables, "theme": drawing.THEME, "METRICS": METRICS, "POINTS": formatting.POINTS, "OUTCOMES": OUTCOMES,
     }  # fmt: skip
     script = environment.get_template("report.js.j2").render()
     token = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()

@@ -4,10 +4,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.data import ImageSet
-from pipeline.outcomes import Measured
-from pipeline.records import write_csv, write_json, write_text
-from pipeline.report import drawing, markdown, page, plots
+from pipeline.common.files import write_csv, write_json, write_text
+from pipeline.data.image_set import ImageSet
+from pipeline.report import markdown, page, plots
+from pipeline.report.figures import drawing
+from pipeline.training.results import Measured
 from pipeline.verdict.claims import claims
 
 SHOWN = ("accuracy_cost", "learning_curves", "pairs", "ranking", "search")  # figures of the short form

@@ -8,7 +8,18 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from pipeline.wording import confidence, digits, duration, handled, left_out, listed, megabytes, quantity, score, span
+from pipeline.verdict.formatting import (
+    confidence,
+    digits,
+    duration,
+    handled,
+    left_out,
+    listed,
+    megabytes,
+    quantity,
+    score,
+    span,
+)
 
 FEW_CLASSES = 12  # up to which a confusion matrix is a table with numbers
 LISTED = 20  # images left out that are named; EXCLUDED names all

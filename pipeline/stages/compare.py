@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-from pipeline import params as parameters
-from pipeline.cli import arguments, guarded, leave
-from pipeline.meters import Stopwatch
-from pipeline.terminal import one_thread_pool, quiet
+from pipeline.common.entry_point import arguments, guarded, leave
+from pipeline.common.progress import one_thread_pool, quiet
+from pipeline.common.timing import Stopwatch
+from pipeline.config import params as parameters
 
 
 @guarded
@@ -21,17 +21,20 @@ def main(argv: Sequence[str] | None = None) -> None:
     params = parameters.load(args.params)
     quiet()
     one_thread_pool(params.runtime.threads)
-    from pipeline import data, outcomes, provenance, tracking
-    from pipeline.evidence.gather import gather
-    from pipeline.records import digest, read_json, write_json
+    from pipeline.common import provenance
+    from pipeline.common.files import digest, read_json, write_json
+    from pipeline.data import image_set
     from pipeline.report.plots import metrics
     from pipeline.report.publish import Places, publish
     from pipeline.report.tables import EXCLUDED
+    from pipeline.statistics.summary import gather
+    from pipeline.tracking import runs
+    from pipeline.training import results
     from pipeline.verdict.advice import advise
     from pipeline.verdict.claims import claims, note
 
     watch, root = Stopwatch(), args.params.resolve().parent
-    measured = outcomes.measured(list(params.arms), args.trained, args.tuned, args.times)
+    measured = results.measured(list(params.arms), args.trained, args.tuned, args.times)
     compared = gather(measured, read_json(args.data), params.compare)
     verdict = advise(compared, params.constraints, measured.timings) | {
         "claims": claims(compared),
@@ -39,12 +42,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     }
     write_json(args.out, compared)
     write_json(args.verdict, verdict)
-    about = provenance.about(root, args.test / data.MANIFEST)
+    about = provenance.about(root, args.test / image_set.MANIFEST)
     places = Places(args.page, args.report, args.figures, args.metrics, args.plots)
-    files = publish(compared, verdict, measured, data.load(args.test), about, places)
+    files = publish(compared, verdict, measured, image_set.load(args.test), about, places)
 
-    dataset = tracking.Dataset(compared["dataset"]["name"], compared["dataset"]["digest"], params.data.path)
-    tracker = tracking.MlflowTracker(root, params.tracking.experiment, dataset)
+    dataset = runs.Dataset(compared["dataset"]["name"], compared["dataset"]["digest"], params.data.path)
+    tracker = runs.MlflowTracker(root, params.tracking.experiment, dataset)
     scores = {f"{name}.{key}": value for name, row in metrics(compared).items() for key, value in row.items()}
     tags = {"stage": "compare", "winner": compared["winner"], "recommended": verdict["recommended"] or "none",
             "excluded": str(sum(compared["dataset"]["excluded"]["kinds"].values()))}  # fmt: skip

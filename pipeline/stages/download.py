@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from contextlib import ExitStack
 
-from pipeline.cli import arguments, guarded, leave
-from pipeline.terminal import Progress, quiet
+from pipeline.common.entry_point import arguments, guarded, leave
+from pipeline.common.progress import Progress, quiet
 
 
 @guarded
@@ -16,10 +16,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parser.parse_args(argv)
     quiet()
 
-    from pipeline.sources import sets
+    from pipeline.data.datasets import by_name
 
     with ExitStack() as bars:
-        count = sets.lay_out(
+        count = by_name.lay_out(
             args.name,
             args.out,
             args.downloads,

@@ -6,16 +6,16 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline import params as parameters
-from pipeline.cli import arguments, guarded, leave
-from pipeline.errors import UserError
-from pipeline.meters import Stopwatch
-from pipeline.terminal import Progress, one_thread_pool, quiet
+from pipeline.common.entry_point import arguments, guarded, leave
+from pipeline.common.errors import UserError
+from pipeline.common.progress import Progress, one_thread_pool, quiet
+from pipeline.common.timing import Stopwatch
+from pipeline.config import params as parameters
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from pipeline.reading import Plan, Squares
+    from pipeline.data.scan import Plan, Squares
 
 
 class _InPlaceOfAll(argparse.Action):
@@ -47,9 +47,9 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def check(root: Path, file: Path, wanted: parameters.Prepare) -> None:
     """Print what a folder holds, with `file` as the parameters; raise UserError where it cannot be used."""
-    from pipeline.checked import Checked
-    from pipeline.inspection import inspect
-    from pipeline.reading import Plan
+    from pipeline.commands.check import inspect
+    from pipeline.data.checked import Checked
+    from pipeline.data.scan import Plan
 
     plan = Plan(root, wanted.image_size, wanted.max_pixels)
     with ExitStack() as open_, Checked(_work(file), plan.meaning) as checked:
@@ -67,7 +67,7 @@ def _work(file: Path) -> Path:
 
 def prepare(args: argparse.Namespace, params: parameters.Params) -> None:
     """Write the packed splits and the data report; raise UserError for images or labels that cannot be used."""
-    from pipeline.reading import Plan, Squares
+    from pipeline.data.scan import Plan, Squares
 
     root, temporary = args.params.resolve().parent / params.data.path, args.dev.with_name(f".{args.dev.name}.squares")
     plan = Plan(root, params.prepare.image_size, params.prepare.max_pixels, temporary)
@@ -78,15 +78,15 @@ def prepare(args: argparse.Namespace, params: parameters.Params) -> None:
 def _prepare(args: argparse.Namespace, params: parameters.Params, plan: "Plan", squares: "Squares") -> None:
     import pandas as pd
 
-    from pipeline import data, manifest, sources, vetting
-    from pipeline.checked import Checked
-    from pipeline.facts import Facts
-    from pipeline.reading import read
-    from pipeline.records import write_json
+    from pipeline.common.files import write_json
+    from pipeline.data import cleaning, image_set, manifest, readers
+    from pipeline.data.checked import Checked
+    from pipeline.data.facts import Facts
+    from pipeline.data.scan import read
     from pipeline.report import markdown, tables
 
     watch, wanted, root, label = Stopwatch(), params.prepare, plan.root, params.data.label
-    found = sources.read(root)
+    found = readers.read(root)
     places = pd.Index([])
     with Progress("reading", len(found), "image") as bar, Checked(_work(args.params), plan.meaning) as checked:
 
@@ -95,15 +95,15 @@ def _prepare(args: argparse.Namespace, params: parameters.Params, plan: "Plan", 
             places = pd.Index(paths)
             return read(plan, paths, bar.step, wanted.workers, checked)
 
-        tell = vetting.forgive if wanted.on_problem == "exclude" else vetting.refuse
-        vetted = vetting.vet(root, found, label, wanted, facts, tell)
+        tell = cleaning.forgive if wanted.on_problem == "exclude" else cleaning.refuse
+        vetted = cleaning.vet(root, found, label, wanted, facts, tell)
     table = vetted.table
     if wanted.limit and wanted.limit < len(table):
         ids, strata = table["id"].to_numpy(dtype=str), _kinds(table).to_numpy(dtype=str)
-        kept, _ = data.stratified_split(ids, strata, len(table) - wanted.limit, wanted.seed)
+        kept, _ = image_set.stratified_split(ids, strata, len(table) - wanted.limit, wanted.seed)
         table = table.iloc[kept].reset_index(drop=True)
     manifest.check_labels(table, wanted.test_fraction, wanted.valid_fraction)
-    parts = data.three_way(table, wanted.test_fraction, wanted.valid_fraction, wanted.seed)
+    parts = image_set.three_way(table, wanted.test_fraction, wanted.valid_fraction, wanted.seed)
     grouped = "group" in found and label != "group"
     notes = [*_notes(table, grouped, parts == "test", parts == "valid"), *vetted.notes]
     table = table.drop(columns="split", errors="ignore")
@@ -116,7 +116,7 @@ def _prepare(args: argparse.Namespace, params: parameters.Params, plan: "Plan", 
             at = places.get_indexer(rows["path"])
             digests[folder.name] = manifest.pack(rows, squares, at, folder, classes, grey, bar.step)
     left = vetted.listing()
-    summary = markdown.data_report(table, data.load(args.dev), params.data.name, digests, args.report, notes,
+    summary = markdown.data_report(table, image_set.load(args.dev), params.data.name, digests, args.report, notes,
                                    left, vetted.kinds, vetted.marks)  # fmt: skip
     write_json(args.timings, watch.read())
     print("".join(f"{note}\n" for note in tables.data_notes(summary)), end="")

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pipeline import params as parameters
-from pipeline.cli import arguments, guarded, leave
-from pipeline.connection import KEY
-from pipeline.registry import CHAMPION, Registry, Version
-from pipeline.terminal import quiet
+from pipeline.common.entry_point import arguments, guarded, leave
+from pipeline.common.progress import quiet
+from pipeline.config import params as parameters
+from pipeline.tracking.client import KEY
+from pipeline.tracking.registry import CHAMPION, Registry, Version
 
 
 @guarded
@@ -19,20 +19,20 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parser.parse_args(argv)
     params = parameters.load(args.params)
     quiet()
-    from pipeline import tracking
-    from pipeline.records import digest, file_digest, read_json, write_json
+    from pipeline.common.files import digest, file_digest, read_json, write_json
     from pipeline.report import markdown
-    from pipeline.verdict import standing
+    from pipeline.tracking import runs
+    from pipeline.verdict import pairwise
 
     compared = read_json(args.comparison)
     wanted, dataset, winner = params.register_, compared["dataset"], compared["winner"]
     root = args.params.resolve().parent
-    named = tracking.Dataset(dataset["name"], dataset["digest"], params.data.path)
-    tracker = tracking.MlflowTracker(root, params.tracking.experiment, named)
+    named = runs.Dataset(dataset["name"], dataset["digest"], params.data.path)
+    tracker = runs.MlflowTracker(root, params.tracking.experiment, named)
     folders = {name: args.models / name for name in sorted(compared["strategies"])}
     keys = {name: digest([file_digest(folder / f"model.{end}") for end in ("json", "safetensors")])
             for name, folder in folders.items()}  # fmt: skip
-    gain = standing.gain_over_majority(compared, winner)
+    gain = pairwise.gain_over_majority(compared, winner)
     gate = {"gain_over_majority": gain, "min_gain": wanted.min_gain, "passed": gain >= wanted.min_gain}
     key = f"register-{digest([wanted, keys, compared])}"
     with tracker.stage(key, "register", {"stage": "register"}) as run:

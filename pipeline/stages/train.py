@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from functools import partial
 
-from pipeline import params as parameters
-from pipeline.cli import arguments, guarded, leave
-from pipeline.meters import Energy, Stopwatch
-from pipeline.recipe import Recipe
-from pipeline.terminal import TrialProgress, one_thread_pool, quiet
+from pipeline.common.entry_point import arguments, guarded, leave
+from pipeline.common.progress import TrialProgress, one_thread_pool, quiet
+from pipeline.common.timing import Energy, Stopwatch
+from pipeline.config import params as parameters
+from pipeline.config.recipe import Recipe
 
 
 @guarded
@@ -22,10 +22,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     params = parameters.load(args.params)
     quiet()
     one_thread_pool(params.runtime.threads)
-    from pipeline import jobs, latency, models, outcomes, retraining, tracking
-    from pipeline.executor import Executor, alone
-    from pipeline.records import digest, read_json, write_csv, write_json
-    from pipeline.workspace import unit_folder
+    from pipeline.common.files import digest, read_json, write_csv, write_json
+    from pipeline.execution import jobs, retraining
+    from pipeline.execution.process_pool import Executor, alone
+    from pipeline.network import build, latency
+    from pipeline.tracking import runs
+    from pipeline.training import results
+    from pipeline.training.run_context import unit_folder
 
     watch = Stopwatch()
     make_context = partial(jobs.open_context, args.dev, args.test, args.work, params.prepare.valid_fraction,
@@ -36,11 +39,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     recipe = Recipe(**tuned["recipe"])
     identity = setting.identity() | setting.shelf.identity(recipe)
     key = digest({"recipe": recipe, "train": params.train, "test": test.digest, **identity})
-    dataset = tracking.Dataset(params.data.name, images.digest, str(args.dev))
+    dataset = runs.Dataset(params.data.name, images.digest, str(args.dev))
     tags = {"stage": "train", "strategy": args.strategy, "backbone": recipe.backbone}
     planned = retraining.plan(recipe, params.train)
     with alone(args.work / f"train-{args.strategy}.lock"):
-        tracker = tracking.MlflowTracker(args.params.resolve().parent, params.tracking.experiment, dataset)
+        tracker = runs.MlflowTracker(args.params.resolve().parent, params.tracking.experiment, dataset)
         with (
             Energy(gpu=setting.device.type == "cuda") as energy,
             tracker.stage(f"train-{args.strategy}-{key}", f"train {args.strategy}", tags) as parent,
@@ -48,17 +51,17 @@ def main(argv: Sequence[str] | None = None) -> None:
             TrialProgress(f"train {args.strategy}", len(planned), len(planned), "training") as bar,
         ):
             trained = retraining.run(planned, executor, bar)
-            outcomes.check(trained)
-            result = outcomes.summarise(trained[1.0], images, test)
-            points = outcomes.curve(trained, images, test)
+            results.check(trained)
+            result = results.summarise(trained[1.0], images, test)
+            points = results.curve(trained, images, test)
             tracker.children(parent, retraining.tracked(planned, trained, points, tags))
-            models.export_model(unit_folder(recipe, setting, outcomes.best_seed(result)), args.model)
+            build.export_model(unit_folder(recipe, setting, results.best_seed(result)), args.model)
             size = latency.model_bytes(args.model)
             known = retraining.separation(recipe, setting, params.train.seeds[0])
-            write_csv(args.out / f"{args.strategy}.csv", outcomes.predictions(trained, images, test))
+            write_csv(args.out / f"{args.strategy}.csv", results.predictions(trained, images, test))
             write_json(args.out / f"{args.strategy}.json",
-                       outcomes.document(result, trained, points, tuned, size, known))  # fmt: skip
-            tracker.finish(parent, outcomes.means(result), [])
+                       results.document(result, trained, points, tuned, size, known))  # fmt: skip
+            tracker.finish(parent, results.means(result), [])
     felt = latency.measure(args.model, images.images, params.runtime.threads)
     write_json(
         args.timings, {**watch.read(), **energy.read(), "train": retraining.felt(planned, trained, setting), **felt}

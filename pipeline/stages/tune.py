@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from functools import partial
 
-from pipeline import params as parameters
-from pipeline.cli import arguments, guarded, leave
-from pipeline.meters import Stopwatch
-from pipeline.terminal import TrialProgress, one_thread_pool, quiet
+from pipeline.common.entry_point import arguments, guarded, leave
+from pipeline.common.progress import TrialProgress, one_thread_pool, quiet
+from pipeline.common.timing import Stopwatch
+from pipeline.config import params as parameters
 
 
 @guarded
@@ -21,9 +21,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     row = params.strategy(args.strategy)
     quiet()
     one_thread_pool(params.runtime.threads)
-    from pipeline import jobs, search, tracking, trials
-    from pipeline.executor import Executor, alone
-    from pipeline.records import write_csv, write_json
+    from pipeline.common.files import write_csv, write_json
+    from pipeline.execution import jobs
+    from pipeline.execution.process_pool import Executor, alone
+    from pipeline.search import trials
+    from pipeline.search.study import open_study, planned, study_key, tune
+    from pipeline.tracking import runs
 
     watch = Stopwatch()
     make_context = partial(jobs.open_context, args.dev, None, args.work, params.prepare.valid_fraction,
@@ -31,17 +34,17 @@ def main(argv: Sequence[str] | None = None) -> None:
     context = make_context()
     setting = context.setting
     brought = setting.shelf.digests(row.values("backbone"))
-    key = search.study_key(row, params.search, {**setting.identity(), **brought})
-    dataset = tracking.Dataset(params.data.name, setting.dev.digest, str(args.dev))
+    key = study_key(row, params.search, {**setting.identity(), **brought})
+    dataset = runs.Dataset(params.data.name, setting.dev.digest, str(args.dev))
     tags = {"stage": "tune", "strategy": args.strategy, "seed": str(params.search.seed)}
     tags["backbone"] = str(row.recipe.get("backbone", "searched"))
     with alone(args.work / f"tune-{args.strategy}.lock"):
-        tracker = tracking.MlflowTracker(args.params.resolve().parent, params.tracking.experiment, dataset)
-        study = search.open_study(args.work / "optuna.db", f"{args.strategy}-{key}")
+        tracker = runs.MlflowTracker(args.params.resolve().parent, params.tracking.experiment, dataset)
+        study = open_study(args.work / "optuna.db", f"{args.strategy}-{key}")
         with (
             tracker.stage(f"tune-{args.strategy}-{key}", f"tune {args.strategy}", tags) as parent,
             Executor(params.search.workers, make_context, jobs.run, context) as executor,
-            TrialProgress(f"tune {args.strategy}", row.trials, search.planned(row, params.search)) as bar,
+            TrialProgress(f"tune {args.strategy}", row.trials, planned(row, params.search)) as bar,
         ):
             crew = jobs.Crew(executor, bar, params.search.seed)
 
@@ -49,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> None:
                 crew.forget(setting)
                 tracker.children(parent, [jobs.tracked(t, args.strategy, tags) for t in done])
 
-            tried = search.tune(row, params.search, study, crew.train, log)
+            tried = tune(row, params.search, study, crew.train, log)
             result = trials.document(tried, args.strategy, row.trials, row.spend(params.search))
             csv = args.out / f"{args.strategy}.csv"
             write_csv(csv, trials.table(tried))

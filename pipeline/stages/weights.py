@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 
-from pipeline import params as parameters
-from pipeline.catalog import BACKBONES
-from pipeline.cli import arguments, guarded, leave
-from pipeline.strategies import Strategy
-from pipeline.terminal import quiet
+from pipeline.common.entry_point import arguments, guarded, leave
+from pipeline.common.progress import quiet
+from pipeline.config import params as parameters
+from pipeline.config.backbone_table import BACKBONES
+from pipeline.config.strategies import Strategy
 
 
 @guarded
@@ -15,12 +15,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = arguments(__doc__, out="folder for a folder per backbone").parse_args(argv)
     params = parameters.load(args.params)
     quiet()
-    from pipeline.records import write_json
+    from pipeline.common.files import write_json
 
     index = {}
     asked = wanted({name: params.strategy(name) for name in params.arms})
     if asked:
-        from pipeline import fetching  # which takes seconds, and most need not wait for it
+        from pipeline.network import fetching  # which takes seconds, and most need not wait for it
 
         root = args.params.resolve().parent
         for name, (pretrained, cuts) in sorted(asked.items()):

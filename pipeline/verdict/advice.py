@@ -2,12 +2,12 @@
 
 from typing import Any
 
-from pipeline.constraints import Constraints
+from pipeline.config.constraints import Constraints
 from pipeline.verdict.changes import changes
 from pipeline.verdict.decision import NONE, Decision, decide
-from pipeline.verdict.findings import Finding
-from pipeline.verdict.phrases import chance, corrected, flops, gap, gap_interval, interval, times
-from pipeline.verdict.standing import (
+from pipeline.verdict.formatting import called, listed, score
+from pipeline.verdict.limits import Finding
+from pipeline.verdict.pairwise import (
     Comparison,
     Lead,
     cheapest,
@@ -19,7 +19,7 @@ from pipeline.verdict.standing import (
     train_flops,
     unbeaten,
 )
-from pipeline.wording import called, listed, score
+from pipeline.verdict.phrases import chance, corrected, flops, gap, gap_interval, interval, times
 
 
 def conclude(comparison: Comparison) -> dict[str, Any]:

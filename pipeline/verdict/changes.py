@@ -2,12 +2,12 @@
 
 from typing import Any
 
-from pipeline.metrics import LOWER_IS_BETTER
+from pipeline.training.metrics import LOWER_IS_BETTER
 from pipeline.verdict.decision import Decision
-from pipeline.verdict.findings import Finding, loosen
+from pipeline.verdict.formatting import called, listed, score, signed, unit
+from pipeline.verdict.limits import Finding, loosen
+from pipeline.verdict.pairwise import Lead, cheapest, lead, overtaker, ranked, train_flops
 from pipeline.verdict.phrases import apart, chance, flops, gap, gap_interval, rough, times
-from pipeline.verdict.standing import Lead, cheapest, lead, overtaker, ranked, train_flops
-from pipeline.wording import called, listed, score, signed, unit
 
 
 def changes(decision: Decision) -> list[str]:

@@ -3,10 +3,21 @@
 from collections.abc import Callable
 from typing import Any
 
-from pipeline.verdict.cases import CANNOT, CONTRADICTED, FRESH, HEADS, SUPPORTED, TUNED, WHAT, Case, Finding, Missing
+from pipeline.verdict.claim_cases import (
+    CANNOT,
+    CONTRADICTED,
+    FRESH,
+    HEADS,
+    SUPPORTED,
+    TUNED,
+    WHAT,
+    Case,
+    Finding,
+    Missing,
+)
+from pipeline.verdict.formatting import duration, listed, quantity
+from pipeline.verdict.pairwise import Comparison
 from pipeline.verdict.phrases import flops, gap, megabytes, milliseconds, times
-from pipeline.verdict.standing import Comparison
-from pipeline.wording import duration, listed, quantity
 
 ABOUT = 2.0  # costs that differ by less than this factor are about the same
 

@@ -4,10 +4,10 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-from pipeline.constraints import Constraints
-from pipeline.verdict.findings import Finding, check_classes, findings
-from pipeline.verdict.projection import at_images, sizes, timings_at
-from pipeline.verdict.standing import Comparison, recommend, told
+from pipeline.config.constraints import Constraints
+from pipeline.verdict.at_size import at_images, sizes, timings_at
+from pipeline.verdict.limits import Finding, check_classes, findings
+from pipeline.verdict.pairwise import Comparison, recommend, told
 
 NONE = Constraints()
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
-from pipeline.wording import POINTS, p_value, percent, quantity, signed, span, unit
+from pipeline.verdict.formatting import POINTS, p_value, percent, quantity, signed, span, unit
 
 Show = Callable[[float, int], str]  # a value, and how many digits to show beyond the usual
 

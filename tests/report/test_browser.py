@@ -1,7 +1,7 @@
 import pytest
 
-from tests import browser
-from tests.reports import inputs
+from tests.support import browser
+from tests.support.reports import inputs
 
 pytestmark = pytest.mark.skipif(browser.found() is None, reason="no Chromium is installed: apt-get install chromium")
 EVIL = ['<script>document.title = "taken"</script>', 'a|b "quoted" & <b>bold</b>', "long" * 40]

@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from pipeline import wording
 from pipeline.report import markdown
-from tests.example import comparison
-from tests.reports import inputs
+from pipeline.verdict import formatting
+from tests.support.example import comparison
+from tests.support.reports import inputs
 
 
 @pytest.fixture(scope="module")
@@ -76,35 +76,37 @@ def test_the_summary_fits_on_a_screen(count):
 def test_report_and_summary_rank_by_the_metric_that_decides_and_say_why(metric):
     compared = comparison({"a": {"accuracy": 0.8}, "b": {"accuracy": 0.9}}, metric=metric, metric_reason="it is so")
     lines = markdown.summary(compared, {"constraints": {}}).splitlines()
-    assert f"test {wording.called(metric)}" in lines[0]
+    assert f"test {formatting.called(metric)}" in lines[0]
     assert [line.split()[0] for line in lines[1:3]] == ["b", "a"]
-    assert lines[1].split()[1] == wording.score(compared["strategies"]["b"]["test"][metric]["mean"], metric).split()[0]
+    assert (
+        lines[1].split()[1] == formatting.score(compared["strategies"]["b"]["test"][metric]["mean"], metric).split()[0]
+    )
     text = markdown.markdown(compared, {}, {}, "report.html")
-    assert f"\n\nStrategies are ranked by {wording.called(metric)}: it is so.\n\n" in text
+    assert f"\n\nStrategies are ranked by {formatting.called(metric)}: it is so.\n\n" in text
     assert "ranked by" not in markdown.markdown(compared | {"metric_reason": ""}, {}, {}, "report.html")
 
 
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        (wording.score(0.8766, "accuracy"), "87.7 %"),
-        (wording.score(0.8766, "log_loss"), "0.877"),
-        (wording.span((0.8, 0.9), "balanced_accuracy"), "80.0 to 90.0 %"),
-        (wording.signed(-0.0123, "accuracy"), "\u22121.2"),
-        (wording.signed(0.0123, "roc_auc"), "+0.012"),
-        (wording.megabytes(13_514_280), "13.5 MB"),
-        (wording.megabytes(2.5e9), "2.5 GB"),
-        (wording.duration(45), "45 s"),
-        (wording.duration(200), "3.33 min"),
-        (wording.duration(9000), "2.5 h"),
-        (wording.megabytes(1.2345e12), "1,230 GB"),
-        (wording.duration(3600 * 1234), "1,230 h"),
-        (wording.digits(1151.4), "1,150"),
-        (wording.digits(999.6), "1,000"),
-        (wording.digits(22.46), "22.5"),
-        (wording.p_value(0.0004), "< 0.001"),
-        (wording.listed(["a", "b", "c"]), "a, b and c"),
-        (wording.listed([]), ""),
+        (formatting.score(0.8766, "accuracy"), "87.7 %"),
+        (formatting.score(0.8766, "log_loss"), "0.877"),
+        (formatting.span((0.8, 0.9), "balanced_accuracy"), "80.0 to 90.0 %"),
+        (formatting.signed(-0.0123, "accuracy"), "\u22121.2"),
+        (formatting.signed(0.0123, "roc_auc"), "+0.012"),
+        (formatting.megabytes(13_514_280), "13.5 MB"),
+        (formatting.megabytes(2.5e9), "2.5 GB"),
+        (formatting.duration(45), "45 s"),
+        (formatting.duration(200), "3.33 min"),
+        (formatting.duration(9000), "2.5 h"),
+        (formatting.megabytes(1.2345e12), "1,230 GB"),
+        (formatting.duration(3600 * 1234), "1,230 h"),
+        (formatting.digits(1151.4), "1,150"),
+        (formatting.digits(999.6), "1,000"),
+        (formatting.digits(22.46), "22.5"),
+        (formatting.p_value(0.0004), "< 0.001"),
+        (formatting.listed(["a", "b", "c"]), "a, b and c"),
+        (formatting.listed([]), ""),
     ],
 )
 def test_numbers_read_as_people_write_them(text, words):
@@ -113,7 +115,7 @@ def test_numbers_read_as_people_write_them(text, words):
 
 @given(st.floats(1, 9e17))
 def test_a_quantity_has_a_prefix_and_three_digits(value):
-    number, _, prefix = wording.quantity(value).partition(" ")
+    number, _, prefix = formatting.quantity(value).partition(" ")
     scale = {"": 0, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15}[prefix]
     assert float(number) * 10**scale == pytest.approx(value, rel=0.0051)
     assert len(number.replace(".", "")) <= 3
@@ -123,11 +125,11 @@ def test_a_quantity_has_a_prefix_and_three_digits(value):
     ("value", "text"), [(1.234e12, "1.23 T"), (45e6, "45 M"), (12, "12 "), (999_999, "1 M"), (0, "0 ")]
 )
 def test_quantities_read_as_people_write_them(value, text):
-    assert wording.quantity(value) == text
+    assert formatting.quantity(value) == text
 
 
 def test_percentages_have_one_decimal():
-    assert (wording.percent(0.98765), wording.percent(1)) == ("98.8 %", "100.0 %")
+    assert (formatting.percent(0.98765), formatting.percent(1)) == ("98.8 %", "100.0 %")
 
 
 def test_the_data_report_counts_every_image(prepared):

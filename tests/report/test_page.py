@@ -6,11 +6,11 @@ from html.parser import HTMLParser
 
 import pytest
 
-from pipeline.evidence.ranking import ranking
 from pipeline.report import page, tables
 from pipeline.report.markdown import markdown
-from tests.example import TRANSFER
-from tests.reports import inputs
+from pipeline.statistics.backbone_ranking import ranking
+from tests.support.example import TRANSFER
+from tests.support.reports import inputs
 
 EVIL = ["<script>alert(1)</script>", 'a|b "quoted" & <i>more</i>', "values"]
 

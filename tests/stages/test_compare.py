@@ -10,9 +10,9 @@ import pytest
 import yaml
 from PIL import Image
 
-from pipeline.metrics import METRICS
 from pipeline.stages.compare import main
-from tests.imports import ROOT
+from pipeline.training.metrics import METRICS
+from tests.support.imports import ROOT
 
 STRATEGIES = ["finetune", "frozen"]
 

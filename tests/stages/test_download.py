@@ -1,9 +1,9 @@
 import pytest
 
-from pipeline.sources import read
-from pipeline.sources.sets import SETS
+from pipeline.data.datasets.by_name import SETS
+from pipeline.data.readers import read
 from pipeline.stages.download import main
-from tests import vision
+from tests.support import vision
 
 
 def run(name, tmp_path):

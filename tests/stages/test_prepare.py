@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from pipeline.data import load, train_valid
+from pipeline.data.image_set import load, train_valid
 from pipeline.stages.prepare import main
 
 FILES = {"images.npy", "manifest.csv", "about.json"}

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from pipeline.data import load
-from pipeline.metrics import METRICS, score
-from pipeline.serving import Classifier
+from pipeline.data.image_set import load
+from pipeline.inference.classifier import Classifier
+from pipeline.training.metrics import METRICS, score
 
 
 @pytest.fixture

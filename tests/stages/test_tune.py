@@ -9,9 +9,9 @@ import time
 import optuna
 import pytest
 
-from pipeline.recipe import Recipe
+from pipeline.config.recipe import Recipe
 from pipeline.stages.tune import main
-from tests.imports import ROOT
+from tests.support.imports import ROOT
 
 
 @pytest.fixture

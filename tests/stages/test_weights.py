@@ -4,14 +4,14 @@ import pytest
 import timm
 import torch
 from safetensors.torch import load_file
-
-from pipeline.backbones import Shelf
-from pipeline.models import build
-from pipeline.params import load
-from pipeline.recipe import Recipe
-from pipeline.stages.weights import main
-from pipeline.workspace import settle, unit_folder
 from tests.test_strategies import FEATURES, RUNTIME
+
+from pipeline.config.params import load
+from pipeline.config.recipe import Recipe
+from pipeline.network.build import build
+from pipeline.network.pretrained import Shelf
+from pipeline.stages.weights import main
+from pipeline.training.run_context import settle, unit_folder
 
 
 @pytest.fixture

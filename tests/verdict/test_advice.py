@@ -7,15 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.constraints import Constraints
-from pipeline.metrics import METRICS
+from pipeline.config.constraints import Constraints
+from pipeline.training.metrics import METRICS
 from pipeline.verdict.advice import advise, conclude, reason, sentence
 from pipeline.verdict.changes import changes
 from pipeline.verdict.decision import decide
-from pipeline.verdict.standing import lead, told, train_flops
-from tests.example import CLASSES, comparison, timings
-from tests.imports import PACKAGE
-from tests.worlds import limits, measured, worlds
+from pipeline.verdict.pairwise import lead, told, train_flops
+from tests.support.example import CLASSES, comparison, timings
+from tests.support.imports import PACKAGE
+from tests.support.worlds import limits, measured, worlds
 
 CHEAP, DEAR = {"train_flops": 1e12}, {"train_flops": 4e12}
 LEVEL = {"a": CHEAP | {"accuracy": 0.86}, "b": DEAR | {"accuracy": 0.87}}

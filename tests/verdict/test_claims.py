@@ -3,11 +3,11 @@ import copy
 import pytest
 from hypothesis import given
 
-from pipeline.metrics import METRICS
-from pipeline.verdict.cases import CANNOT, CONTRADICTED, SUPPORTED, Case, kind
+from pipeline.training.metrics import METRICS
+from pipeline.verdict.claim_cases import CANNOT, CONTRADICTED, SUPPORTED, Case, kind
 from pipeline.verdict.claims import ABOUT, CLAIMS, claims, note
-from tests.example import TRANSFER, comparison, timings
-from tests.worlds import measured, worlds
+from tests.support.example import TRANSFER, comparison, timings
+from tests.support.worlds import measured, worlds
 
 FROZEN = {"train_flops": 2e12}
 FINETUNE = {"cut": 5, "train_flops": 4e12}

@@ -1,0 +1,57 @@
+"""What every stage's command line has in common."""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from functools import wraps
+from pathlib import Path
+from typing import NoReturn, Protocol
+
+from pipeline.common.errors import UserError
+
+Main = Callable[[Sequence[str] | None], None]
+
+
+class Guarded(Protocol):
+    """A main that never raises for what a user can mend."""
+
+    def __call__(self, argv: Sequence[str] | None = None) -> int:
+        """Return the exit code."""
+        ...
+
+
+def arguments(description: str | None, **paths: str) -> argparse.ArgumentParser:
+    """Return a parser for a stage: `--params`, and one required path option per keyword (name=help)."""
+    parser = argparse.ArgumentParser(description=(description or "").strip().splitlines()[0])
+    parser.add_argument(
+        "--params", type=Path, default=Path("params.yaml"), help="the parameters (default: %(default)s)"
+    )
+    for name, text in paths.items():
+        parser.add_argument(f"--{name.replace('_', '-')}", type=Path, required=True, help=text)
+    return parser
+
+
+def guarded(main: Main) -> Guarded:
+    """Make a main return 0, or say in a sentence what the user can mend and return 2 (130 after Ctrl-C)."""
+
+    @wraps(main)
+    def run(argv: Sequence[str] | None = None) -> int:
+        try:
+            main(argv)
+            return 0
+        except UserError as error:
+            print(f"\nerror: {error}", file=sys.stderr)
+            return 2
+        except KeyboardInterrupt:
+            print("\nstopped; what is finished is kept. Continue with: uv run dvc repro", file=sys.stderr)
+            return 130
+
+    return run
+
+
+def leave(code: int) -> NoReturn:
+    """End this process at once: tearing torch and mlflow down would take seconds, after Ctrl-C too."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)

@@ -1,0 +1,229 @@
+"""A typed, frozen view of `params.yaml`: its only reader, and the only place where defaults live."""
+
+from itertools import chain, product
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import Field, ValidationError, model_validator
+
+from pipeline.common.errors import UserError
+from pipeline.config import backbone_table
+from pipeline.config.constraints import Constraints
+from pipeline.config.recipe import Recipe
+from pipeline.config.settings import Fraction, Section, explain
+from pipeline.config.strategies import Search, Strategy, crossings
+
+View = Literal["identity", "hflip", "vflip", "rot180", "rot90", "rot270", "transpose", "antitranspose"]
+Positive = Annotated[float, Field(gt=0)]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
+
+
+class Data(Section):
+    """Name the labelled images."""
+
+    name: Name
+    path: str  # a folder, or a .npz file; README: Your own images
+    label: str = "label"  # the column to learn
+
+
+class Entry(Section):
+    """Describe a backbone of the user's own: an architecture that a library has, and where its weights are."""
+
+    architecture: str  # a name as a recipe's `backbone` may have it
+    weights: str | None = None  # a file (.pt, .pth, .safetensors); None: those that the architecture's name means
+    mean: tuple[float, float, float] | None = None  # of the images that the weights were trained on, in [0, 1]
+    std: tuple[Positive, Positive, Positive] | None = None
+    licence: str | None = None  # of the weights
+
+
+class Prepare(Section):
+    """Say how images are packed and split."""
+
+    image_size: int = Field(ge=8, le=4096)
+    test_fraction: Fraction
+    valid_fraction: Fraction  # of what is not test
+    stratify: tuple[str, ...] = ()  # columns of the source, beside the label
+    seed: int = Field(ge=0)
+    limit: int | None = Field(None, ge=1)  # look at this many images only (stratified)
+    max_pixels: int = Field(50_000_000, ge=1)  # larger images are refused: decompression bombs
+    on_problem: Literal["error", "exclude"] = "error"  # exclude: leave out what cannot be used, and list it
+    near_duplicates: int | None = Field(2, ge=0, le=16)  # bits in which hashes of images kept together may differ
+    workers: int | None = Field(None, ge=1)  # processes that read images; as many as there are cores where null
+
+
+class Features(Section):
+    """Say which views of each image a stem is run on, and how much of what it makes is kept."""
+
+    views: tuple[View, ...] = Field(min_length=1)
+    cache_gb: float = Field(20.0, gt=0)  # of 10^9 bytes; what was used least recently makes room
+    average: bool  # final predictions over all views: better, and as many times dearer per image
+
+    @property
+    def cache_bytes(self) -> int:
+        """Return the limit of the cache in bytes."""
+        return int(self.cache_gb * 10**9)
+
+    @model_validator(mode="after")
+    def _starts_with_identity(self) -> "Features":
+        if self.views[0] != "identity" or len(set(self.views)) != len(self.views):
+            raise ValueError("views must start with `identity`, which scoring uses, and name each view once")
+        return self
+
+
+class Train(Section):
+    """Say how often, and on how many images, the best recipe is retrained."""
+
+    seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field(min_length=1)
+    fractions: tuple[Annotated[float, Field(gt=0, le=1)], ...] = (1.0,)  # of the training images
+    stretch: float = Field(0.5, ge=0, le=1)  # epochs grow by fraction ** -stretch: 0 keeps epochs, 1 keeps steps
+
+    @model_validator(mode="after")
+    def _distinct(self) -> "Train":
+        for name, values in (("seeds", self.seeds), ("fractions", self.fractions)):
+            if len(set(values)) != len(values):
+                raise ValueError(f"{name}: name each once")
+        if 1.0 not in self.fractions:
+            raise ValueError("fractions: must name 1, all training images")
+        return self
+
+
+class Compare(Section):
+    """Say how sure is sure."""
+
+    metric: Literal["auto", "accuracy", "balanced_accuracy", "roc_auc", "log_loss"]  # that names the winner
+    resamples: int = Field(ge=100)  # of the hierarchical bootstrap
+    confidence: Fraction  # P(A beats B) from which a difference is called
+    seed: int = Field(ge=0)
+
+
+class Register(Section):
+    """Name the registered model and the gate in front of it."""
+
+    model: Name
+    min_gain: float = Field(ge=0, lt=1)  # validation accuracy (or balanced) above always naming the commonest class
+
+
+class Runtime(Section):
+    """Describe the machine's share given to one process."""
+
+    threads: int = Field(ge=1)  # part of what identifies a result: sums change order with it
+    device: Literal["cpu", "cuda", "auto"]
+    precision: Literal["float32", "bf16", "auto"] = "auto"  # of convolutions and products; auto: bf16 on cuda alone
+
+
+class Tracking(Section):
+    """Name the MLflow experiment."""
+
+    experiment: str = Field(min_length=1)
+
+
+class Params(Section):
+    """The whole of `params.yaml`."""
+
+    data: Data
+    download: tuple[Name, ...] = ()  # data sets to lay out under data/raw: elpv, or torchvision's
+    prepare: Prepare
+    features: Features
+    search: Search
+    train: Train
+    compare: Compare
+    constraints: Constraints = Constraints()
+    register_: Register = Field(alias="register")
+    runtime: Runtime
+    tracking: Tracking
+    catalog: dict[Name, str | Entry] = Field(default_factory=dict)  # names for backbones, beside `catalog.BACKBONES`
+    enabled: tuple[Name, ...] = Field(min_length=1)
+    backbones: tuple[str, ...] = ()  # on which each strategy of `crossed` is run too, beside its own
+    crossed: tuple[Name, ...] = ()
+    strategies: dict[Name, Strategy]
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Params":
+        used = {"enabled": self.enabled, **({"crossed": self.crossed} if self.backbones else {})}
+        for key, names in used.items():
+            if len(set(names)) != len(names):
+                raise ValueError(f"{key}: name each strategy once, found {', '.join(names)}")
+            for name in names:
+                if name not in self.strategies:
+                    raise ValueError(f"{key}: no strategy is called {name!r}; there are {', '.join(self.strategies)}")
+        for name in dict.fromkeys(chain(*used.values())):
+            self._check_size(name, self.strategies[name])
+        return self
+
+    @property
+    def own(self) -> dict[str, Any]:
+        """Return `catalog` as `catalog.resolve` takes it."""
+        return {name: entry.model_dump() if isinstance(entry, Entry) else entry for name, entry in self.catalog.items()}
+
+    @model_validator(mode="after")
+    def _known_backbones(self) -> "Params":
+        for name in self.catalog:
+            if name in backbone_table.BACKBONES:
+                raise ValueError(f"catalog.{name}: a packaged backbone has that name; choose another")
+            backbone_table.resolve(name, self.own)
+        for name, row in {**self.strategies, **self._crossings()}.items():
+            for values in product(*(row.values(key) for key in ("backbone", "weights", "cut"))):
+                try:
+                    recipe = Recipe.model_construct(**dict(zip(("backbone", "weights", "cut"), values)))
+                    recipe.check(backbone_table.resolve(recipe.backbone, self.own))
+                except ValueError as error:
+                    raise ValueError(f"strategies.{name}: {recipe.backbone}: {error}") from None
+        return self
+
+    def _crossings(self) -> dict[str, Strategy]:
+        """Return each strategy of `crossed` on each of `backbones`, by name; raise ValueError where one cannot be."""
+        if len(set(self.backbones)) != len(self.backbones):
+            raise ValueError(f"backbones: name each once, found {', '.join(self.backbones)}")
+        if self.backbones and not self.crossed:
+            raise ValueError("crossed: name the strategies to run with `backbones`, or empty `backbones`")
+        known = sorted({*backbone_table.BACKBONES, *self.catalog})
+        for name in self.backbones:
+            if name not in known:
+                raise ValueError(
+                    f"backbones: no backbone is called {name!r}; there are {', '.join(known)}; name others in `catalog`"
+                )
+        return crossings(self.strategies, self.enabled, self.crossed, self.backbones)
+
+    def _check_size(self, name: str, row: Strategy) -> None:
+        axis = row.space.get("image_size")
+        fixed = row.recipe.get("image_size", Recipe.model_fields["image_size"].default)
+        size = max(int(size) for size in (axis.ends() if axis else (fixed,)))
+        if size > self.prepare.image_size:
+            raise UserError(
+                f"strategies.{name}: image_size {size} is more than prepare.image_size ({self.prepare.image_size}), "
+                "the size the images are packed at"
+            )
+
+    @property
+    def arms(self) -> dict[str, Strategy]:
+        """Return all that is compared, by name: the enabled strategies, then the crossed ones on each backbone."""
+        own = {name: self.strategies[name] for name in self.enabled}
+        return own | self._crossings()
+
+    def strategy(self, name: str) -> Strategy:
+        """Return a row, enabled or not, or a crossed strategy, by name; raise UserError naming those there are."""
+        found = {**self.strategies, **self.arms}
+        if name not in found:
+            raise UserError(f"params.yaml has no strategy {name!r}; there are {', '.join(found)}")
+        self._check_size(name, found[name])
+        return found[name]
+
+
+def load(path: Path) -> Params:
+    """Read and check params.yaml; raise UserError naming every bad key and what it may be."""
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; run from the repository root or pass --params") from None
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: not valid YAML: {error}") from None
+    if not isinstance(raw, dict):
+        raise UserError(f"{path}: expected keys and values at the top level, found {type(raw).__name__}")
+    try:
+        return Params.model_validate(raw)
+    except ValidationError as error:
+        lines = [explain(problem, Params) for problem in error.errors()]
+        raise UserError(f"{path}: {len(lines)} problem(s)\n" + "\n".join(lines)) from None

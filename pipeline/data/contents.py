@@ -1,0 +1,82 @@
+"""The bytes behind the paths of a source, whatever may be wrong with them."""
+
+import os
+import stat
+import unicodedata
+from pathlib import Path
+
+from pipeline.data.rows import Rows
+
+LARGEST = 2**29  # bytes of a file, where nobody asks for more
+
+
+class Contents:
+    """The image files that the paths of a source name: files of a folder, or rows of arrays in it, read as files."""
+
+    def __init__(self, root: Path, most: int = LARGEST) -> None:
+        """Refuse files of over `most` bytes."""
+        self.root, self._inside, self._most = str(root), os.path.realpath(root), most
+        self._real: dict[str, str] = {}  # folders, without symlinks
+        self._arrays: dict[str, Rows | None] = {}  # by the file that a path would lie in, were it a folder
+
+    def __enter__(self) -> "Contents":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for rows in self._arrays.values():
+            if rows is not None:
+                rows.close()
+
+    def read(self, path: str) -> bytes:
+        """Return the bytes of an image file; raise ValueError saying why there are none."""
+        file = os.path.join(self.root, path)
+        try:
+            self._refuse_outside(file)
+            rows = self._rows(os.path.dirname(file))
+            if rows is None:
+                return self._bytes(file)
+        except FileNotFoundError as error:
+            if (other := _spelled_otherwise(file)) is None:
+                raise ValueError(error.strerror) from None
+            return self.read(other)
+        except OSError as error:
+            raise ValueError(error.strerror) from None
+        name = os.path.basename(file)
+        if not name.isdecimal():
+            raise ValueError(f"expected the number of a row, found {name!r}")
+        return rows.read(int(name))
+
+    def _refuse_outside(self, file: str) -> None:
+        folder, name = os.path.split(file)
+        if name in ("", ".", "..") or os.path.islink(file):
+            real = os.path.realpath(file)
+        else:
+            if folder not in self._real:
+                self._real[folder] = os.path.realpath(folder)
+            real = os.path.join(self._real[folder], name)
+        if real != self._inside and not real.startswith(os.path.join(self._inside, "")):
+            raise ValueError("leads out of the data folder")
+
+    def _rows(self, file: str) -> Rows | None:
+        if file not in self._arrays:
+            self._arrays[file] = Rows(Path(file)) if os.path.isfile(file) else None
+        return self._arrays[file]
+
+    def _bytes(self, file: str) -> bytes:
+        """Return what a regular file holds: anything else could be read for ever, or not at all."""
+        found = os.stat(file)
+        if not stat.S_ISREG(found.st_mode) and not stat.S_ISDIR(found.st_mode):
+            raise ValueError("is a pipe, socket or device, no file")
+        if found.st_size > self._most:
+            raise ValueError(f"{found.st_size / 1e6:,.0f} MB are over the limit of {self._most / 1e6:,.0f} MB")
+        with open(file, "rb") as stream:
+            data = stream.read()
+        if not data:
+            raise ValueError("the file is empty")
+        return data
+
+
+def _spelled_otherwise(file: str) -> str | None:
+    """Return a file whose name has the same letters in another of Unicode's forms, as macOS writes them."""
+    forms = (unicodedata.normalize(form, file) for form in ("NFC", "NFD"))
+    return next((form for form in forms if form != file and os.path.exists(form)), None)

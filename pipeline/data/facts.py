@@ -1,0 +1,80 @@
+"""What is known of an image file once it has been decoded."""
+
+import hashlib
+from functools import cache
+from pathlib import PurePath
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from pipeline.inference.decoding import is_grey, opened, square
+
+# What a suffix promises, in Pillow's words; MPO is a JPEG of several pictures, as some phones write it.
+_FORMATS = {
+    ".png": {"PNG"}, ".jpg": {"JPEG", "MPO"}, ".jpeg": {"JPEG", "MPO"}, ".bmp": {"BMP"}, ".gif": {"GIF"},
+    ".tif": {"TIFF"}, ".tiff": {"TIFF"}, ".webp": {"WEBP"}, ".ppm": {"PPM"}, ".pgm": {"PPM"},
+}  # fmt: skip
+_ORIENTATION = 0x0112  # the EXIF tag
+_SIDE, _KEPT = 32, 8  # of the image that is hashed, and of its lowest frequencies that are
+
+
+class Facts(NamedTuple):
+    """What is known of an image file."""
+
+    id: str  # hash of its content, 32 hex digits
+    width: int  # in pixels, as stored
+    height: int
+    grey: bool  # stores grey levels alone
+    look: int  # perceptual hash, 63 bits of which few differ where images look alike; -1 for one level all over
+    marks: tuple[str, ...]  # of animated, CMYK, 16 bit, palette, alpha, rotated, extension
+
+
+def examine(data: bytes, path: str, size: int, max_pixels: int) -> tuple[Facts, np.ndarray]:
+    """Return what is known of an image file, and its pixels (size, size, 1 if grey else 3) as `decode` gives them.
+
+    Raise ValueError saying why it cannot be used.
+    """
+    with opened(data, max_pixels) as image:
+        width, height = image.size
+        grey, marks = is_grey(image), _marks(image, PurePath(path).suffix.lower())
+        pixels = square(image, size, 1 if grey else 3)
+    content = hashlib.sha256(data).hexdigest()[:32]
+    return Facts(content, width, height, grey, look(pixels), marks), pixels
+
+
+def _marks(image: Image.Image, suffix: str) -> tuple[str, ...]:
+    found = {
+        "animated": getattr(image, "is_animated", False),
+        "CMYK": image.mode == "CMYK",
+        "16 bit": image.mode.startswith("I") or any(";16" in str(tile[3]) for tile in getattr(image, "tile", [])[:1]),
+        "palette": image.mode in ("P", "PA"),
+        "alpha": image.mode in ("LA", "PA", "RGBA") or "transparency" in image.info,
+        "rotated": 2 <= image.getexif().get(_ORIENTATION, 1) <= 8,
+        "extension": image.format not in _FORMATS.get(suffix, {image.format}),
+    }
+    return tuple(mark for mark, there in found.items() if there)
+
+
+def look(pixels: np.ndarray) -> int:
+    """Return a perceptual hash of pixels (S, S, 1 or 3), in [0, 2**63), or -1 where all have one level.
+
+    pHash (Zauner 2010, "Implementation and Benchmarking of Perceptual Image Hash Functions"): which of the lowest
+    frequencies of the cosine transform are above their median. The constant one is left out, so that 63 bits remain.
+    Whole numbers throughout, so that every machine finds the same bits.
+    """
+    image = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels).convert("L")
+    small = np.asarray(image.resize((_SIDE, _SIDE), Image.Resampling.BILINEAR), dtype=np.int64)
+    if small.min() == small.max():
+        return -1
+    waves = _waves()
+    found = (waves @ small @ waves.T).ravel()[1:]
+    above = found > np.partition(found, len(found) // 2)[len(found) // 2]
+    return int.from_bytes(np.packbits(above).tobytes(), "big") >> 1
+
+
+@cache
+def _waves() -> np.ndarray:
+    """Return the cosines (8, 32) of the lowest frequencies, as whole numbers."""
+    angles = np.outer(np.arange(_KEPT), 2 * np.arange(_SIDE) + 1) * np.pi / (2 * _SIDE)
+    return np.asarray(np.rint(1024 * np.cos(angles)), dtype=np.int64)

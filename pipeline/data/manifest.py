@@ -1,0 +1,189 @@
+"""From the images of a source to packed arrays: who is who, what is wrong, and one array per split."""
+
+import hashlib
+import math
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from pipeline.common.errors import UserError
+from pipeline.common.files import atomic, write_json
+from pipeline.data.facts import Facts
+from pipeline.data.scan import Progress, Squares
+
+COLUMNS = ["id", "width", "height", "grey", "look"]  # of what is known of an image
+SHOWN = 10  # problems that a message lists
+LEAVE_OUT = "or leave them out (prepare.on_problem: exclude)"
+
+
+def column_problems(root: Path, table: pd.DataFrame, label: str, stratify: tuple[str, ...]) -> Iterator[str]:
+    """Yield what is wrong with the columns that are used."""
+    for column in (label, *stratify):
+        if column not in table:
+            yield f"{root}: there is no column {column!r}; there are {', '.join(map(str, table))}"
+    if "group" in stratify:
+        yield (
+            f"{root}: prepare.stratify names the column group, whose images are never parted, so that no split can "
+            "keep their shares; take it out of prepare.stratify, or give the column another name"
+        )
+    if "weight" in table and label != "weight" and (wrong := ~table["weight"].map(_is_weight)).any():
+        path, weight = next(zip(table["path"][wrong], table["weight"][wrong]))
+        yield (
+            f"{root}: expected each weight to be a number above 0, found {path} ({weight!r}) ({wrong.sum()} such "
+            "rows); mend them, or give the column another name if it does not say how much an image is to "
+            "count in training"
+        )
+
+
+def _is_weight(text: str) -> bool:
+    try:
+        return 0 < float(text) < math.inf
+    except ValueError:
+        return False
+
+
+def unusable(root: Path, bad: Sequence[str]) -> str:
+    """Return how many files cannot be used, and why the first cannot."""
+    listed = "".join(f"\n  {each}" for each in bad[:SHOWN])
+    return f"{root}: {len(bad)} file(s) cannot be used; mend or remove them, {LEAVE_OUT}:{listed}"
+
+
+def printed(path: str) -> str:
+    """Return a path as one line of text, whatever is in its name."""
+    return path if path.isprintable() else repr(path)[1:-1]
+
+
+def joined(table: pd.DataFrame, made: pd.DataFrame, label: str, stratify: tuple[str, ...]) -> pd.DataFrame:
+    """Return the table with `made`, of the same rows, and with `label` and `stratum`."""
+    if "weight" in table and label != "weight":  # the same text for the same number: it is part of the digest
+        table = table.assign(weight=[repr(float(text)) if _is_weight(text) else text for text in table["weight"]])
+    stratum = table[label]
+    for column in stratify:
+        stratum = stratum + "/" + table[column]
+    ours = ["label", "stratum", *made, *{"group", "weight"} & {label}]  # what is learned may be parted
+    rest = table.drop(columns=ours, errors="ignore")
+    return pd.concat([made, rest, pd.DataFrame({"label": table[label], "stratum": stratum})], axis=1)
+
+
+def known(facts: Iterable[Facts]) -> pd.DataFrame:
+    """Return facts as a table of COLUMNS."""
+    # A list of tuples would take five times the memory of these columns.
+    ids: list[str] = []
+    widths, heights, greys, looks = array("q"), array("q"), bytearray(), array("q")
+    for each in facts:
+        ids.append(each.id)
+        widths.append(each.width)
+        heights.append(each.height)
+        greys.append(each.grey)
+        looks.append(each.look)
+    sizes = {"width": np.frombuffer(widths, np.int64), "height": np.frombuffer(heights, np.int64)}
+    rest = {"grey": np.frombuffer(greys, bool), "look": np.frombuffer(looks, np.int64)}
+    return pd.DataFrame({"id": ids, **sizes, **rest})
+
+
+def check_labels(manifest: pd.DataFrame, test_fraction: float, valid_fraction: float) -> None:
+    """Raise UserError for the first of `label_problems`."""
+    for problem in label_problems(manifest, test_fraction, valid_fraction):
+        raise UserError(problem)
+
+
+def label_problems(
+    manifest: pd.DataFrame, test_fraction: float, valid_fraction: float, shown: int = 1
+) -> Iterator[str]:
+    """Yield what no split can mend: contradicting copies, one class alone, a class too small, a split that leaks.
+
+    Of copies and groups on two sides, up to `shown` are named.
+    """
+    yield from copy_problems(manifest, shown)
+    yield from group_problems(manifest, shown)
+    yield from class_problems(manifest, test_fraction, valid_fraction)
+
+
+def class_problems(manifest: pd.DataFrame, test_fraction: float, valid_fraction: float) -> Iterator[str]:
+    """Yield one class alone, or classes too small."""
+    counts = manifest.drop_duplicates("id")["label"].value_counts()
+    if len(counts) < 2:
+        yield f"all images have the label {counts.index[0]!r}; a comparison needs two classes or more"
+        return
+    yield from _small(manifest, test_fraction, valid_fraction)
+
+
+def copy_problems(manifest: pd.DataFrame, shown: int = 1) -> Iterator[str]:
+    """Yield copies of one image that have different labels, or are on both sides of the user's split."""
+    pairs = manifest[["id", "label"]].drop_duplicates()["id"]
+    contradicting = pairs[pairs.duplicated()].drop_duplicates().sort_values()
+    if len(contradicting):
+        named = "; ".join(listed(manifest[manifest["id"] == name], "label") for name in contradicting[:shown])
+        yield f"the same image has different labels: {named}; {len(contradicting)} such image(s). Keep one."
+    yield from _leaks(manifest, "id", "the same image", shown)
+
+
+def group_problems(manifest: pd.DataFrame, shown: int = 1) -> Iterator[str]:
+    """Yield groups that are on both sides of the user's split."""
+    yield from _leaks(manifest, "group", "the same group", shown)
+
+
+def listed(rows: pd.DataFrame, column: str) -> str:
+    """Return paths, each with its value in a column."""
+    return ", ".join(f"{path} ({value})" for path, value in rows[["path", column]].itertuples(index=False))
+
+
+def _leaks(manifest: pd.DataFrame, column: str, what: str, shown: int) -> Iterator[str]:
+    """Yield what is on both sides of the user's split: of test, and of train and valid, which are drawn anew."""
+    if not {"split", column} <= set(manifest):
+        return
+    side = manifest["split"] == "test"
+    both = manifest[column].isin(manifest.loc[side, column]) & manifest[column].isin(manifest.loc[~side, column])
+    apart = manifest[both].assign(test=side[both]).drop_duplicates([column, "test"]).sort_values([column, "path"])
+    names = apart[column].drop_duplicates()
+    if len(names):
+        named = "; ".join(listed(apart[apart[column] == name], "split") for name in names[:shown])
+        yield (
+            f"{what} is on both sides of your split: {named}; {len(names)} such {what.split()[-1]}(s). Keep each "
+            "on one side, or leave your split out: then images for test are drawn."
+        )
+
+
+def _small(manifest: pd.DataFrame, test_fraction: float, valid_fraction: float) -> Iterator[str]:
+    """Yield the labels with fewer different images than each split takes one of."""
+    given = "split" in manifest
+    drawn = manifest[manifest["split"] != "test"] if given else manifest
+    least = math.ceil(1 / (valid_fraction if given else min(test_fraction, (1 - test_fraction) * valid_fraction)))
+    found = drawn.drop_duplicates("id")["label"].value_counts()
+    counts = found.reindex(manifest["label"].unique(), fill_value=0)
+    small = counts[counts < least].sort_values(ascending=False, kind="stable")
+    if len(small):
+        named = ", ".join(f"{label!r} ({count})" for label, count in small.items())
+        what = "train and valid" if given else "train, valid and test"
+        fractions = "" if given else f"test_fraction {test_fraction} and "
+        yield (
+            f"too few different images for {what}: {named}; with prepare.{fractions}valid_fraction {valid_fraction} "
+            f"each label needs {least}. Add images or drop the label."
+        )
+
+
+def pack(manifest: pd.DataFrame, squares: Squares, rows: np.ndarray, out: Path, classes: list[str], grey: bool,
+         progress: Progress) -> str:  # fmt: skip
+    """Write images.npy (uint8), manifest.csv and about.json into a folder; return the digest of it all.
+
+    `rows` (N,) are where the squares of the images are.
+    """
+    channels = 1 if grey else 3
+    columns = ["id", "label", "stratum", *(name for name in ("group", "weight") if name in manifest)]
+    sha = hashlib.sha256(manifest[columns].to_csv(index=False).encode())
+    with atomic(out / "images.npy") as temporary, temporary.open("wb") as file:
+        shape = (len(manifest), squares.size, squares.size, channels)
+        np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
+        for row, plain in zip(rows.tolist(), manifest["grey"]):
+            data = squares.take(row, plain, channels).tobytes()
+            file.write(data)
+            sha.update(data)
+            progress(1)
+    with atomic(out / "manifest.csv") as temporary:
+        manifest.to_csv(temporary, index=False)
+    digest = sha.hexdigest()[:16]
+    write_json(out / "about.json", {"classes": classes, "digest": digest, "images": len(manifest)})
+    return digest

@@ -1,0 +1,76 @@
+"""Kinds of sources: a reader turns a folder into a table (path, label, ...). `sets` lays such folders out."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from pipeline.common.errors import UserError
+from pipeline.data.readers import arrays, class_folders, labels_table, split_folders
+
+# The first reader that recognises a folder reads it.
+READERS = (labels_table, split_folders, class_folders, arrays)
+
+
+def read(root: Path) -> pd.DataFrame:
+    """Return one row per image, sorted by `path` (relative to root): path, and the columns the source knows.
+
+    A column `split` holds train, valid or test; images of one `group` are never parted. Raise UserError where the
+    folder is missing, no reader knows its shape, or such a column is not right.
+    """
+    table = reader(root).read(root).sort_values("path", ignore_index=True)
+    for problem in problems(root, table):
+        raise UserError(problem)
+    return settled(table)
+
+
+def reader(root: Path) -> Any:
+    """Return the module of READERS for a folder or file; raise UserError where there is none."""
+    if not root.is_dir() and not (root.is_file() and arrays.matches(root)):
+        what = "no .npz file" if root.exists() else "not there"
+        raise UserError(
+            f"data.path: {root} is not a folder, and {what}; put your images there, or set data.path to where they are"
+        )
+    if root.is_dir():
+        class_folders.check_listable(root, depth=0)
+    for each in READERS if root.is_dir() else (arrays,):
+        if each.matches(root):
+            return each
+    class_folders.check_listable(root)
+    raise UserError(
+        f"data.path: {root} holds neither a labels.csv or labels.parquet (columns path and label) nor a folder of "
+        "images per class, nor images.npy with labels.npy, nor a .npz file"
+    )
+
+
+def problems(root: Path, table: pd.DataFrame, shown: int = 1) -> Iterator[str]:
+    """Yield what is wrong with the columns `split` and `group`, naming up to `shown` rows of each kind."""
+    if "split" in table:
+        sides = table["split"].str.strip().str.lower()
+        wrong = table[~sides.isin(list(split_folders.SPLITS))]
+        if len(wrong):
+            named = ", ".join(f"{path} ({side!r})" for path, side in zip(wrong["path"][:shown], wrong["split"][:shown]))
+            known = ", ".join(split_folders.SPLITS)
+            yield f"{root}: expected each split to be one of {known}; found {named} ({len(wrong)} such rows)"
+        have = set(sides.map(split_folders.SPLITS).dropna())
+        for side in ("train", "test"):
+            if not len(wrong) and side not in have:
+                yield (
+                    f"{root}: your split has no {side} images, only {' and '.join(sorted(have))}; name some, or leave "
+                    "splits out (one folder per class, no column split): then images for test are drawn"
+                )
+    if "group" in table:
+        empty = table["path"][table["group"].str.strip() == ""]
+        if len(empty):
+            yield (
+                f"{root}: no group for {', '.join(empty[:shown])} ({len(empty)} such rows); give an image that belongs "
+                "to no group a name of its own, or drop the column"
+            )
+
+
+def settled(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a table in which splits are called train, valid and test; what is none of them is left empty."""
+    if "split" not in table:
+        return table
+    return table.assign(split=table["split"].str.strip().str.lower().map(split_folders.SPLITS).fillna(""))

@@ -1,0 +1,43 @@
+"""Images that are already split, in one folder per class: `<root>/<train, valid or test>/<class>/<any name>`."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+
+from pipeline.common.errors import UserError
+from pipeline.data.readers.class_folders import check_listable, images
+
+KIND = "a folder of images per class, already split"
+# What people call the sides, in any case, and what they are called here.
+SPLITS = {"train": "train", "valid": "valid", "val": "valid", "validation": "valid", "test": "test"}
+
+
+def matches(root: Path) -> bool:
+    """Say whether the folder is of this kind."""
+    return any(True for side in _sides(root) for _ in images(side))
+
+
+def read(root: Path) -> pd.DataFrame:
+    """Return path, label and split (as the folder is called) of every image.
+
+    Raise UserError where images lie beside the folders of train, valid and test, or of their classes.
+    """
+    check_listable(root, depth=2)
+    sides = list(_sides(root))
+    others = [folder for folder in root.iterdir() if folder.is_dir() and folder not in sides]
+    stray = [*images(root, "*"), *(p for side in sides for p in images(side, "*"))]
+    stray += [p for folder in others for pattern in ("*", "*/*") for p in images(folder, pattern)]
+    if stray:
+        raise UserError(
+            f"{root}: {', '.join(sorted(side.name for side in sides))} hold folders of classes, and {len(stray)} "
+            f"image(s) lie elsewhere, such as {min(stray).relative_to(root)}; move or remove them"
+        )
+    found = (
+        (f"{side.name}/{p.parent.name}/{p.name}", p.parent.name, side.name) for side in sides for p in images(side)
+    )
+    return pd.DataFrame(found, columns=["path", "label", "split"])
+
+
+def _sides(root: Path) -> Iterator[Path]:
+    return (folder for folder in root.iterdir() if folder.name.lower() in SPLITS and folder.is_dir())

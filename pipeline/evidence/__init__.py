@@ -1,1 +1,0 @@
-"""What the measurements say: scores with intervals, differences, learning curves, calibration, transferability."""

@@ -1,0 +1,175 @@
+"""Where units run: in this process, or in worker processes of its own that end when it ends."""
+
+import math
+import os
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from multiprocessing import get_context, parent_process
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from pipeline.common.errors import UserError
+
+Report = Callable[..., object]  # told of what happens inside a job: arguments that can be pickled
+ADVICE = "What is finished is kept: lower search.workers if memory is short, then run dvc repro again."
+Work = Callable[[Any, Any, Report], Any]  # job, context, report -> result
+
+
+class Executor:
+    """Do jobs in n processes; results come back in the order of the jobs, whoever did them.
+
+    `make_context` (no arguments, called once in each process) makes what all jobs share; it, `work` and the jobs
+    must be picklable where n > 1. `context` is what it makes, where this process has made it before. Use as a context
+    manager: on the way out no worker is left. Should one die, the error holds what `advise` says to its job.
+    """
+
+    def __init__(
+        self,
+        workers: int,
+        make_context: Callable[[], Any],
+        work: Work,
+        context: Any = None,
+        advise: Callable[[Any], str] = lambda job: ADVICE,
+    ) -> None:
+        self._workers, self._make_context, self._work, self._context = workers, make_context, work, context
+        self._advise = advise
+        self._pool: dict[Connection, Any] = {}  # the coordinator's ends of the pipes -> processes
+        self._last: dict[Connection, Any] = {}  # the job that each was sent last
+
+    def __enter__(self) -> "Executor":
+        return self
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        for process in self._pool.values():
+            process.kill()  # all that a unit writes is written whole or not at all
+        for pipe, process in self._pool.items():
+            process.join()
+            pipe.close()
+        self._pool = {}
+
+    def map(self, jobs: Iterable[Any], report: Report = lambda *event: None) -> list[Any]:
+        """Return each job's result; raise UserError where a job did, or where a worker died."""
+        return list(self.stream(jobs, report))
+
+    def stream(
+        self, jobs: Iterable[Any], report: Report = lambda *event: None, ahead: float = math.inf
+    ) -> Iterator[Any]:
+        """Yield each job's result as `map` does; of the results and jobs, at most `ahead` are held at any time."""
+        if self._workers > 1:
+            yield from self._spread(enumerate(jobs), report, ahead)
+            return
+        self._context = self._context or self._make_context()
+        for job in jobs:
+            yield self._work(job, self._context, report)
+
+    def _spread(self, jobs: Iterator[tuple[int, Any]], report: Report, ahead: float) -> Iterator[Any]:
+        results: dict[int, Any] = {}
+        shown, idle = 0, list(self._pool)
+        job = next(jobs, None)
+        while True:
+            while job and job[0] < shown + ahead and (pipe := self._free(idle)):
+                self._send(pipe, job)
+                job = next(jobs, None)
+            while shown in results:
+                yield results.pop(shown)
+                shown += 1
+            busy = [pipe for pipe in self._pool if pipe not in idle]
+            if not busy and not job:
+                return
+            ready = wait(busy) if busy else []
+            for each in [pipe for pipe in busy if pipe in ready]:
+                self._take(each, results, idle, report)
+
+    def _free(self, idle: list[Connection]) -> Connection | None:
+        """Return a worker without work, a new one if need be; None where all there may be have work."""
+        if not idle and len(self._pool) < self._workers:
+            pipe, process = _start(self._make_context, self._work)
+            self._pool[pipe] = process
+            return pipe
+        return idle.pop() if idle else None
+
+    def _send(self, pipe: Connection, job: tuple[int, Any]) -> None:
+        self._last[pipe] = job[1]
+        try:
+            pipe.send(job)
+        except OSError:
+            self._receive(pipe)  # says how the worker ended
+
+    def _take(self, pipe: Connection, results: dict[int, Any], idle: list[Connection], report: Report) -> None:
+        kind, *content = self._receive(pipe)
+        if kind == "event":
+            report(*content)
+        elif kind == "done":
+            results[content[0]] = content[1]
+            idle.append(pipe)
+        else:
+            raise (UserError if kind == "mistake" else RuntimeError)(content[0])
+
+    def _receive(self, pipe: Connection) -> Any:
+        try:
+            return pipe.recv()
+        except (EOFError, OSError):
+            process = self._pool[pipe]
+            process.join()
+            raise UserError(
+                f"a worker process died (exit code {process.exitcode}; -9 is what running out of memory looks like). "
+                f"{self._advise(self._last[pipe])}"
+            ) from None
+
+
+@contextmanager
+def alone(lock: Path) -> Iterator[None]:
+    """Wait until no other process is in here: a stage that outlived its `dvc repro` is let finish."""
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    held = FileLock(lock)
+    try:
+        held.acquire(timeout=0)
+    except Timeout:
+        print(f"another process is running this stage (it holds {lock}); waiting for its end", file=sys.stderr)
+        held.acquire()
+    try:
+        yield
+    finally:
+        held.release()
+
+
+def _start(make_context: Callable[[], Any], work: Work) -> tuple[Connection, Any]:
+    context = get_context("spawn")  # a fork would copy the locks of threads that it does not copy
+    ours, theirs = context.Pipe()
+    process = context.Process(target=_serve, args=(theirs, make_context, work), daemon=True)
+    process.start()
+    theirs.close()
+    return ours, process
+
+
+def _serve(pipe: Connection, make_context: Callable[[], Any], work: Work) -> None:
+    """Do jobs until the coordinator is gone."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the coordinator ends its workers
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    try:
+        context = None
+        while True:
+            number, job = pipe.recv()
+            context = context or make_context()
+            pipe.send(("done", number, work(job, context, lambda *event: pipe.send(("event", *event)))))
+    except UserError as error:
+        pipe.send(("mistake", str(error)))
+    except (EOFError, BrokenPipeError, ConnectionResetError):
+        pass  # the coordinator is gone
+    except Exception:
+        pipe.send(("fault", traceback.format_exc()))
+
+
+def _end_with_parent() -> None:
+    parent = parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)

@@ -1,0 +1,55 @@
+"""Networks with their weights: made for a recipe, written to disk, and copied to where the registry looks."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save
+from torch import nn
+
+from pipeline.common.files import atomic, write_json
+from pipeline.common.seeding import derive
+from pipeline.config.recipe import Recipe
+from pipeline.data.image_set import ImageSet
+from pipeline.inference.classifier import Network, make_head
+from pipeline.network.cut import check, describe
+from pipeline.network.pretrained import PACKAGED, Shelf
+
+
+def build(recipe: Recipe, images: ImageSet, seed: int, shelf: Shelf = PACKAGED) -> Network:
+    """Make a recipe's network: random weights from the seed, then the pretrained ones where the recipe says so.
+
+    Raise UserError where the architecture cannot take images of the recipe's size, or its weights were not brought.
+    """
+    backbone = shelf.backbone(recipe.backbone)
+    spec = describe(recipe, backbone, images.classes, images.size, images.channels, ("identity",))
+    if backbone.stages is None:
+        check(spec)
+    torch.manual_seed(derive("init", seed))
+    network = Network(spec)
+    network.head = new_head(recipe, images, seed, network.features)
+    if recipe.weights == "pretrained":
+        shelf.load(recipe.backbone, network.backbone)
+    return network.to(memory_format=torch.channels_last) if backbone.channels_last else network
+
+
+def new_head(recipe: Recipe, images: ImageSet, seed: int, features: int) -> nn.Sequential:
+    """Make a recipe's head on so many features; its weights depend on the seed alone, not on the backbone's."""
+    torch.manual_seed(derive("init-head", seed))
+    return make_head(recipe.head, features, recipe.hidden, len(images.classes), recipe.dropout)
+
+
+def save_model(network: Network, spec: dict[str, Any], folder: Path) -> None:
+    """Write model.json and model.safetensors, as serving.Classifier reads them."""
+    tensors = {name: tensor.cpu().contiguous() for name, tensor in network.state_dict().items()}
+    with atomic(folder / "model.safetensors") as temporary:
+        temporary.write_bytes(save(tensors))  # its own way to a file hides that the disk is full
+    write_json(folder / "model.json", spec)
+
+
+def export_model(unit: Path, folder: Path) -> None:
+    """Copy a finished unit's model to where the registry and people look for it."""
+    for name in ("model.safetensors", "model.json"):
+        with atomic(folder / name) as temporary:
+            shutil.copyfile(unit / name, temporary)

@@ -1,0 +1,146 @@
+"""One network, cut in two: a stem that stays as it is, and a body that learns."""
+
+import json
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
+
+import torch
+from torch import nn
+
+from pipeline.common.errors import UserError
+from pipeline.config.backbone_table import Backbone
+from pipeline.config.recipe import Recipe, position
+from pipeline.inference.classifier import Network
+from pipeline.network.architectures import blueprint, fitted, nominal, unfitted
+from pipeline.network.fx_steps import Segment, Stage
+from pipeline.network.fx_tracing import UntraceableError
+from pipeline.network.stage_boundaries import begins, plan
+
+
+def describe(
+    recipe: Recipe, backbone: Backbone, classes: tuple[str, ...], size: int, channels: int, views: tuple[str, ...]
+) -> dict[str, Any]:
+    """Return the JSON-able spec from which `Network` is built, and rebuilt where it is served.
+
+    `size` and `channels` are those of the packed images; the network scales them to the recipe's image_size.
+    `views` are those over which predictions are averaged.
+    """
+    others = {"library": (backbone.library, "timm"), "interpolation": (backbone.interpolation, "bilinear")}
+    return {
+        "architecture": backbone.architecture,
+        **{key: value for key, (value, default) in others.items() if value != default},
+        "options": fitted(backbone.library, backbone.architecture, backbone.options, recipe.image_size),
+        "mean": list(backbone.mean),
+        "std": list(backbone.std),
+        "image_size": recipe.image_size,
+        "packed_size": size,
+        "channels": channels,
+        "head": recipe.head,
+        "hidden": recipe.hidden,
+        "dropout": recipe.dropout,
+        "classes": list(classes),
+        "views": list(views),
+    }
+
+
+def check(spec: dict[str, Any]) -> None:
+    """Raise UserError where the architecture of a spec cannot take images of its image_size."""
+    _planned(*_drawing(spec))
+
+
+def count_stages(backbone: Backbone, image_size: int | None = None) -> int:
+    """Return how many stages a backbone has, without its weights.
+
+    Raise UserError where it cannot take images of that size; by default, of the one it was made for.
+    """
+    if backbone.stages is not None:
+        return backbone.stages
+    size = image_size or backbone.size or nominal(backbone.library, backbone.architecture)
+    options = fitted(backbone.library, backbone.architecture, backbone.options, size)
+    return _planned(backbone.library, backbone.architecture, json.dumps(options), size)[0]
+
+
+def stages(network: Network) -> list[nn.Module]:
+    """Return the network as the modules that one runs after another; the head is the last.
+
+    A backbone whose steps cannot be told is one stage.
+    """
+    known = _known(network.backbone)
+    if known is not None:
+        first, *rest = known(network.backbone)
+    else:
+        _, planned = _planned(*_drawing(network.spec))
+        first, *rest = [Segment(network.backbone, stage) for stage in planned] or [network.backbone]
+    return [nn.Sequential(network.preprocess, first), *rest, network.head]
+
+
+def split(network: Network, cut: int | str) -> tuple[nn.Sequential, nn.Sequential]:
+    """Cut a network into (stem, body) that share its modules: body(stem(x)) == network(x).
+
+    `cut` is `input` or 0 (an empty stem), the number of the first stage of the body, `early`, `middle`, `late`, or
+    `head`. Raise UserError where the network has fewer stages.
+    """
+    modules, at = stages(network), place(network, cut)
+    return nn.Sequential(*modules[:at]), nn.Sequential(*modules[at:])
+
+
+def place(network: Network, cut: int | str) -> int:
+    """Return how many stages come before a cut; raise UserError where the network has fewer."""
+    last = len(stages(network)) - 1
+    at = position(cut, last)
+    if not 0 <= at <= last:
+        raise UserError(f"cut: {cut} is past the end; this backbone can be cut at 0 to {last}, `input` or `head`")
+    return at
+
+
+def _drawing(spec: dict[str, Any]) -> tuple[str, str, str, int]:
+    """Return what decides a backbone's stages."""
+    return spec.get("library", "timm"), spec["architecture"], json.dumps(spec["options"]), spec["image_size"]
+
+
+@lru_cache(maxsize=64)  # a plan holds names and numbers alone
+def _planned(library: str, architecture: str, options: str, size: int) -> tuple[int, tuple[Stage, ...]]:
+    """Return how many stages a backbone has, and their plans where no function of ours lists them."""
+    with torch.inference_mode(False):  # whose tensors do not tell when they are written into
+        backbone = blueprint(library, architecture, json.loads(options), size)
+        known = _known(backbone)
+        if known is not None:
+            return len(known(backbone)), ()
+        try:
+            names = _begins(library, architecture, json.dumps(unfitted(json.loads(options))))
+            planned = tuple(plan(backbone, size, names))
+        except UntraceableError:
+            return 1, ()
+        return len(planned), planned
+
+
+@lru_cache(maxsize=64)
+def _begins(library: str, architecture: str, options: str) -> tuple[str, ...]:
+    """Return where the stages of a backbone begin, whatever the size of the images."""
+    size = nominal(library, architecture)
+    made = blueprint(library, architecture, fitted(library, architecture, json.loads(options), size), size)
+    return tuple(begins(made, size))
+
+
+def _efficientnet(backbone: Any) -> list[nn.Module]:
+    blocks = list(backbone.blocks)
+    first = nn.Sequential(backbone.conv_stem, backbone.bn1, blocks[0])
+    last = nn.Sequential(blocks[-1], backbone.conv_head, backbone.bn2, backbone.global_pool)
+    return [first, *blocks[1:-1], last]
+
+
+def _resnet(backbone: Any) -> list[nn.Module]:
+    first = nn.Sequential(backbone.conv1, backbone.bn1, backbone.act1, backbone.maxpool, backbone.layer1)
+    last = nn.Sequential(backbone.layer4, backbone.global_pool)
+    return [first, backbone.layer2, backbone.layer3, last]
+
+
+_STAGES: dict[str, Callable[[Any], list[nn.Module]]] = {"EfficientNet": _efficientnet, "ResNet": _resnet}
+
+
+def _known(backbone: Any) -> Callable[[Any], list[nn.Module]] | None:
+    """Return the function that lists the stages of a timm family, for its plain members."""
+    kind = type(backbone)
+    plain = kind.__module__.startswith("timm.") and not getattr(backbone, "drop_rate", 0)
+    return _STAGES.get(kind.__name__) if plain else None

@@ -1,0 +1,222 @@
+"""The figures of a comparison: each strategy's score against its cost, the differences of pairs, and calibration.
+
+A figure comes with its finding in words, made of the same numbers. Nothing here computes a statistic.
+"""
+
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from pipeline.report.figures.drawing import (
+    CROWDED,
+    INK,
+    LEAST_SPAN,
+    LINE,
+    MUTED,
+    SURFACE,
+    Look,
+    Picture,
+    blank,
+    broken,
+    flops_axis,
+    key,
+    label_points,
+)
+from pipeline.training.metrics import LOWER_IS_BETTER
+from pipeline.verdict.formatting import (
+    axis_label,
+    called,
+    confidence,
+    listed,
+    percent,
+    quantity,
+    scale,
+    score,
+    signed,
+    span,
+    unit,
+)
+
+Comparison = dict[str, Any]
+MOST_PAIRS = 15
+
+
+def staircase(points: dict[str, tuple[float, float]], metric: str) -> list[str]:
+    """Return the names that nothing both cheaper and better stands against, by cost: {name: (cost, score)}."""
+    sign = -1 if metric in LOWER_IS_BETTER else 1
+    front: list[str] = []
+    for name, (_, value) in sorted(points.items(), key=lambda item: (item[1][0], -sign * item[1][1], item[0])):
+        if not front or sign * value > sign * points[front[-1]][1]:
+            front.append(name)
+    return front
+
+
+def accuracy_cost(comparison: Comparison) -> Picture:
+    """Return each strategy's test score against the FLOPs of one training and of one prediction."""
+    metric, strategies = comparison["metric"], comparison["strategies"]
+    kinds = {"train_flops": "FLOPs of one training", "predict_flops": "FLOPs of one prediction"}
+    looks = Look.of(list(strategies))
+    points = {
+        kind: {n: (s["cost"][kind], scale(metric) * s["test"][metric]["mean"]) for n, s in strategies.items()}
+        for kind in kinds
+    }
+    ends = {n: [scale(metric) * end for end in s["test"][metric]["ci95"]] for n, s in strategies.items()}
+    beside = {kind: side_by_side({n: cost for n, (cost, _) in points[kind].items()}) for kind in kinds}
+    fronts = {kind: staircase(points[kind], metric) for kind in kinds}
+    parts = [
+        f"{n}: {score(s['test'][metric]['mean'], metric)} ({span(s['test'][metric]['ci95'], metric)}) for "
+        f"{quantity(s['cost']['train_flops']).strip()} to train and "
+        f"{quantity(s['cost']['predict_flops']).strip()} to predict"
+        for n, s in sorted(strategies.items())
+    ]
+    trained, used = (listed(fronts[kind]) for kind in kinds)
+    text = (
+        f"Test {called(metric)} with its {confidence(comparison)} interval against FLOPs. {'; '.join(parts)}. "
+        f"Nothing is both cheaper to train and better than {trained}; nor cheaper to use and better than {used}."
+    )
+
+    def drawn(width: float) -> Figure:
+        stacked = width < 6 or len(strategies) > CROWDED
+        figure = blank(width, 6.4 if stacked else 3.5)
+        row = np.ravel(figure.subplots(2, 1) if stacked else figure.subplots(1, 2, sharey=True))
+        for axes, (kind, label) in zip(row, kinds.items()):
+            _scatter(axes, comparison, beside[kind], looks)
+            flops_axis(axes, label)
+            _stairs(axes, [points[kind][name] for name in fronts[kind]])
+            if stacked or axes is row[0]:
+                axes.set_ylabel(axis_label(metric))
+        if len(strategies) > CROWDED:
+            key(figure, looks, width)
+        for axes, kind in zip(row, kinds if len(strategies) <= CROWDED else ()):
+            at = {n: (beside[kind][n], y) for n, (_, y) in points[kind].items()}
+            label_points(axes, at, ends, looks)
+        return figure
+
+    return Picture("accuracy_cost", f"{called(metric)} against cost".capitalize(), text, drawn)
+
+
+def side_by_side(costs: dict[str, float]) -> dict[str, float]:
+    """Return where to draw each cost on a logarithmic axis: those that all but coincide, a little apart."""
+    low, high = min(costs.values()), max(costs.values())
+    step = 0.03 * max(np.log(high / low), np.log(LEAST_SPAN))
+    found: dict[str, float] = {}
+    for cost in sorted(set(costs.values())):
+        same = sorted(name for name in costs if name not in found and abs(np.log(costs[name] / cost)) < step / 2)
+        found |= {name: costs[name] * float(np.exp(step * (i - (len(same) - 1) / 2))) for i, name in enumerate(same)}
+    return found
+
+
+def _scatter(axes: Axes, comparison: Comparison, places: dict[str, float], looks: dict[str, Look]) -> None:
+    metric = comparison["metric"]
+    for name, s in sorted(comparison["strategies"].items()):
+        found, cost, look, size = s["test"][metric], places[name], looks[name], scale(metric)
+        mean, (low, high) = size * found["mean"], (size * end for end in found["ci95"])
+        axes.errorbar(cost, mean, [[max(0, mean - low)], [max(0, high - mean)]], fmt=look.marker, color=look.colour,
+                      capsize=3, ms=8, elinewidth=1.4, zorder=3)  # fmt: skip
+        seeds = [size * value for value in found["per_seed"]]
+        axes.plot([cost] * len(seeds), seeds, "_", color=look.colour, ms=9, mew=1, alpha=0.55, zorder=2)
+    axes.margins(y=0.12)
+
+
+def _stairs(axes: Axes, corners: list[tuple[float, float]]) -> None:
+    """Draw the border of what can be had at each cost, on to the right edge."""
+    costs, scores = [c for c, _ in corners], [s for _, s in corners]
+    right = axes.get_xlim()[1]
+    axes.plot(
+        [*costs, right], [*scores, scores[-1]], drawstyle="steps-post", color=MUTED[0], lw=1, ls=(0, (2, 2)), zorder=1
+    )
+    axes.set_xlim(right=right)
+
+
+def notable_pairs(comparison: Comparison) -> list[dict[str, Any]]:
+    """Return all pairs; of more than 15, those with the recommended strategy or the winner alone."""
+    found: list[dict[str, Any]] = comparison["pairs"]
+    central = {comparison["winner"], comparison["recommended"]}
+    return found if len(found) <= MOST_PAIRS else [p for p in found if central & {p["a"], p["b"]}]
+
+
+def pairs(comparison: Comparison) -> Picture | None:
+    """Return the difference of every pair with its interval, or None of a single strategy."""
+    metric, shown = comparison["metric"], notable_pairs(comparison)
+    if not shown:
+        return None
+    parts = [
+        f"{p['a']} minus {p['b']}: {signed(p[metric]['difference'], metric)} "
+        f"({signed(p[metric]['ci95'][0], metric)} to {signed(p[metric]['ci95'][1], metric)}), "
+        + (f"{p['better']} is better" if p.get("better") else "not told apart")
+        for p in shown
+    ]
+    what = f"{called(metric)}{',' + unit(metric) if unit(metric) else ''}"
+    text = f"Differences in test {what}, with {confidence(comparison)} intervals. {'; '.join(parts)}."
+
+    def drawn(width: float) -> Figure:
+        figure = blank(width, 0.9 + 0.36 * len(shown))
+        axes, size = figure.subplots(), scale(metric)
+        for row, p in enumerate(shown):
+            low, high = (size * end for end in p[metric]["ci95"])
+            told, mean = p.get("better"), size * p[metric]["difference"]
+            axes.plot([low, high], [row, row], color=(INK if told else MUTED)[0], lw=2.4 if told else 1.2)
+            axes.plot(mean, row, "o", ms=7, color=INK[0], mfc=INK[0] if told else SURFACE[0])
+        axes.axvline(0, color=MUTED[0], lw=1)
+        axes.set_yticks(range(len(shown)), [_minus(p["a"], p["b"], width) for p in shown], color=INK[0])
+        axes.set_ylim(len(shown) - 0.4, -0.6)
+        axes.grid(axis="y", visible=False)
+        axes.xaxis.set_major_locator(MaxNLocator(5 if width < 6 else 8))
+        axes.set_xlabel(f"difference in test {what}")
+        return figure
+
+    return Picture("pairs", "Differences of every pair", text, drawn)
+
+
+def _minus(a: str, b: str, width: float) -> str:
+    """Return the name of a difference, on two lines where a narrow figure has no room for it."""
+    return f"{a} \N{MINUS SIGN}{chr(10) if width < 6 and len(a + b) > 20 else ' '}{b}"
+
+
+def reliability(comparison: Comparison) -> Picture | None:
+    """Return accuracy against confidence before and after temperature scaling, or None where it was not measured."""
+    rows = {n: s["calibration"] for n, s in sorted(comparison["strategies"].items()) if s.get("calibration")}
+    if not rows:
+        return None
+    looks = Look.of(list(comparison["strategies"]))
+    parts = [
+        f"{n}: expected calibration error {percent(c['raw']['ece'])} before, {percent(c['scaled']['ece'])} after"
+        for n, c in rows.items()
+    ]
+    text = f"Share of right answers against confidence, before and after temperature scaling. {'; '.join(parts)}."
+
+    def drawn(width: float) -> Figure:
+        columns = min(len(rows), 2 if width < 6 else 4)
+        lines = -(-len(rows) // columns)
+        figure = blank(width, lines * (0.92 * width / max(columns, 2 if width < 6 else 3)) + 0.3)
+        grid = figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False)
+        for axes in grid.flat[len(rows) :]:
+            axes.set_axis_off()
+        for axes, (name, calibration) in zip(grid.flat, rows.items()):
+            _reliability(axes, calibration, looks[name])
+            axes.set_title(broken(name, 16), color=looks[name].colour)
+        figure.supxlabel("confidence, %", fontsize=9.5, color=MUTED[0])
+        figure.supylabel("right answers, %", fontsize=9.5, color=MUTED[0])
+        return figure
+
+    return Picture("reliability", "Reliability", text, drawn)
+
+
+def _reliability(axes: Axes, calibration: dict[str, Any], look: Look) -> None:
+    axes.plot([0, 100], [0, 100], color=MUTED[0], lw=1, ls=":")
+    for kind, filled in (("raw", False), ("scaled", True)):
+        bins = [b for b in calibration[kind]["bins"] if b["share"]]
+        x, y = ([100 * b[key] for b in bins] for key in ("confidence", "accuracy"))
+        axes.plot(x, y, color=look.colour, lw=1.6 if filled else 1, ls="-" if filled else "--", zorder=2 + filled)
+        axes.scatter(x, y, s=[12 + 60 * b["share"] for b in bins], marker="o", linewidths=1.2, edgecolors=look.colour,
+                     facecolors=look.colour if filled else SURFACE[0], zorder=2 + filled)  # fmt: skip
+    least = min(
+        [100 * b["low"] for kind in ("raw", "scaled") for b in calibration[kind]["bins"] if b["share"]], default=0
+    )
+    axes.set(
+        xlim=(min(least, 50) - 2, 102), ylim=(-4, 104), xticks=[x for x in (0, 25, 50, 75, 100) if x >= min(least, 50)]
+    )
+    axes.spines[:].set_color(LINE[0])

@@ -1,0 +1,151 @@
+"""One unit of work that is many trials: heads on a frozen backbone, trained in one go on cached features."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from pipeline.common.files import Cost, Epoch, Outcome, digest, read_json, write_json
+from pipeline.config.recipe import Recipe
+from pipeline.data.image_set import train_valid
+from pipeline.network.build import build, new_head
+from pipeline.training.batched_heads import SHAPE, HeadStack
+from pipeline.training.loop import Inputs, first_view
+from pipeline.training.metrics import score_many
+from pipeline.training.run_context import Bench, OnImages, Setting, load_state, save_state, unit_folder
+from pipeline.training.unit import epochs_flops
+
+OnHeadEpoch = Callable[[int, Epoch], object]  # position of the head, and its epoch
+
+
+def heads(
+    recipes: Sequence[Recipe],
+    setting: Setting,
+    seed: int,
+    until: int,
+    cohort: str,
+    on_epoch: OnHeadEpoch = lambda position, epoch: None,
+    on_images: OnImages = lambda count: None,
+) -> list[Outcome]:
+    """Train heads of one shape up to epoch `until`, each going on from its last rung; read back what is done.
+
+    `cohort` names the whole group of trials that these belong to, in which the same heads always meet.
+    """
+    folders = [unit_folder(recipe, setting, seed, cohort) for recipe in recipes]
+    paths = [folder / f"epoch-{until}.json" for folder in folders]
+    if not all(path.exists() for path in paths):
+        stack = _Stack(recipes, setting, seed, folders)
+        for path, outcome in zip(paths, stack.run(until, on_epoch, on_images), strict=True):
+            write_json(path, asdict(outcome))
+    return [Outcome.from_dict(read_json(path)) for path in paths]
+
+
+@dataclass(frozen=True)
+class _Trunk:
+    """What all heads of one shape share: features, splits, and what an epoch costs."""
+
+    inputs: Inputs
+    features: int
+    train: np.ndarray
+    valid: np.ndarray
+    price: Cost  # before the first epoch
+    epoch_flops: int
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """A trunk's arguments, equal where what determines it is."""
+
+    identity: str
+    recipe: Recipe = field(compare=False)
+    setting: Setting = field(compare=False)
+    seed: int = field(compare=False)
+    on_images: OnImages = field(compare=False)
+
+
+def _identity(recipe: Recipe, setting: Setting, seed: int) -> str:
+    shape = {name: getattr(recipe, name) for name in SHAPE}
+    return digest(
+        {
+            "shape": shape,
+            "seed": seed,
+            "work": str(setting.work),
+            **setting.identity(),
+            **setting.shelf.identity(recipe),
+        }
+    )
+
+
+@lru_cache(maxsize=4)  # building the network and counting its operations takes as long as training some heads
+def _trunk(asked: _Asked) -> _Trunk:
+    recipe, setting = asked.recipe, asked.setting
+    train, valid = train_valid(setting.dev, setting.valid_fraction, asked.seed)
+    network = build(recipe, setting.dev, asked.seed, setting.shelf)
+    bench = Bench(network, recipe, setting, asked.on_images)
+    inputs = bench.inputs("head")
+    example = first_view(inputs, train[:1]).to(setting.device)
+    flops = epochs_flops(network.head, example, 1, len(train), len(valid))
+    return _Trunk(inputs, network.features, train, valid, bench.price(network.head, 0), flops)
+
+
+class _Stack:
+    """The parts of one training of many heads."""
+
+    def __init__(self, recipes: Sequence[Recipe], setting: Setting, seed: int, folders: list[Path]) -> None:
+        self.recipes, self.setting, self.seed, self.folders = recipes, setting, seed, folders
+
+    def run(self, until: int, on_epoch: OnHeadEpoch, on_images: OnImages) -> list[Outcome]:
+        setting = self.setting
+        identity = _identity(self.recipes[0], setting, self.seed)
+        trunk = _trunk(_Asked(identity, self.recipes[0], setting, self.seed, on_images))
+        inputs, train, valid = trunk.inputs, trunk.train, trunk.valid
+        new = [new_head(each, setting.dev, self.seed, trunk.features) for each in self.recipes]
+        stack = HeadStack(new, self.recipes, self.seed, setting.device)
+        epochs = self._restore(stack, until)
+        if stack.done == 0:
+            stack.standardize.measure(first_view(inputs, train).to(setting.device))
+        samples = setting.samples(inputs, train)
+        labels = setting.dev.labels[valid]
+        failed = [""] * len(self.recipes)
+        while stack.done < until:
+            losses = stack.epoch(samples)
+            probabilities = stack.predict(inputs, valid)
+            found = zip(failed, losses, probabilities)
+            failed = [was or _trouble(loss, predicted, stack.done) for was, loss, predicted in found]
+            sound = [i for i, why in enumerate(failed) if not why]
+            for i, scores in zip(sound, score_many(labels, probabilities[sound])):
+                epochs[i].append(Epoch(stack.done, losses[i], scores))
+                on_epoch(i, epochs[i][-1])
+        self._save(stack, epochs)
+        prices = [replace(trunk.price, fit_flops=len(each) * trunk.epoch_flops) for each in epochs]
+        return [Outcome(*each) for each in zip(epochs, prices, failed)]
+
+    def _restore(self, stack: HeadStack, until: int) -> list[list[Epoch]]:
+        """Take up the heads where their last rung ended; all anew where any state is missing."""
+        found = [_states(folder) for folder in self.folders]
+        common = {epoch for states in found[:1] for epoch in states if epoch < until}
+        common = {epoch for epoch in common if all(epoch in states for states in found)}
+        if not common:
+            return [[] for _ in self.recipes]
+        states, epochs = zip(*(load_state(each[max(common)], self.setting.device) for each in found))
+        stack.restore(states)
+        return list(epochs)
+
+    def _save(self, stack: HeadStack, epochs: list[list[Epoch]]) -> None:
+        """Keep a state per head for the next rung, beside the one before: a killed rung begins there again."""
+        if stack.done == self.recipes[0].epochs:
+            return
+        for i, folder in enumerate(self.folders):
+            save_state(folder / f"state-{stack.done}.pt", stack.state(i), epochs[i])
+
+
+def _states(folder: Path) -> dict[int, Path]:
+    return {int(path.stem.removeprefix("state-")): path for path in folder.glob("state-*.pt")}
+
+
+def _trouble(loss: float, probabilities: np.ndarray, epoch: int) -> str:
+    if not np.isfinite(loss):
+        return f"the training loss became {loss} in epoch {epoch}"
+    return "" if np.isfinite(probabilities).all() else "the network's predictions became nan"

@@ -1,0 +1,233 @@
+"""What all units of a stage share: the images, how they are seen, and where features and finished units are kept."""
+
+import io
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import timm
+import torch
+from torch import nn
+
+from pipeline.common.errors import UserError
+from pipeline.common.files import Cost, Epoch, atomic, digest, source_digest
+from pipeline.config.backbone_table import folder_of
+from pipeline.config.params import Features, Runtime
+from pipeline.config.recipe import SHARES, Recipe
+from pipeline.data.image_set import ImageSet
+from pipeline.inference.classifier import Network
+from pipeline.network import flops
+from pipeline.network.cut import describe, place, stages
+from pipeline.network.devices import Precision, keep_memory
+from pipeline.network.pretrained import PACKAGED, Shelf
+from pipeline.training.feature_cache import cached
+from pipeline.training.feature_pass import Pixels
+from pipeline.training.loop import Inputs, Samples, first_view, resident
+
+# The modules that can change a unit's result: a test compares them with what `bulk` and `experiment` import.
+CODE = (
+    "common/errors",
+    "common/files",
+    "common/lru_store",
+    "common/seeding",
+    "config/backbone_table",
+    "config/constraints",
+    "config/params",
+    "config/recipe",
+    "config/settings",
+    "config/strategies",
+    "data/group_split",
+    "data/image_set",
+    "inference/classifier",
+    "inference/decoding",
+    "network/architectures",
+    "network/build",
+    "network/checkpoints",
+    "network/cpu_convolution",
+    "network/cut",
+    "network/devices",
+    "network/flops",
+    "network/fx_steps",
+    "network/fx_tracing",
+    "network/pretrained",
+    "network/stage_boundaries",
+    "training/augment",
+    "training/batched_heads",
+    "training/feature_cache",
+    "training/feature_pass",
+    "training/head_units",
+    "training/loop",
+    "training/metrics",
+    "training/run_context",
+    "training/unit",
+)
+
+OnEpoch = Callable[[Epoch], object]
+OnImages = Callable[[int], object]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What all units of a stage share."""
+
+    dev: ImageSet  # train and valid
+    valid_fraction: float
+    views: tuple[str, ...]  # seen in training
+    scored: tuple[str, ...]  # averaged in the final predictions: the first of `views`, or all
+    work: Path  # where features and finished units are kept
+    device: torch.device
+    threads: int
+    precision: Precision = "float32"
+    cache_bytes: int | None = None  # how much disk features may take
+    cuts: tuple[int | str, ...] = ()  # where else features will be asked for: one pass serves all
+    shelf: Shelf = PACKAGED  # where weights that no package holds are
+
+    def samples(self, inputs: Inputs, rows: np.ndarray) -> Samples:
+        """Return these rows of train and valid as a training takes them: with their labels, and weights if any."""
+        return Samples(inputs, self.dev.labels, rows, self.dev.weights)
+
+    def identity(self) -> dict[str, Any]:
+        """Return all of this that changes a result."""
+        return {
+            "data": self.dev.digest,
+            "valid_fraction": self.valid_fraction,
+            "views": [self.views, self.scored],
+            "device": self.device.type,
+            "threads": self.threads,
+            "precision": self.precision,
+            "versions": [torch.__version__, timm.__version__],
+            "code": source_digest(CODE),
+        }
+
+
+def settle(
+    dev: ImageSet,
+    valid_fraction: float,
+    features: Features,
+    work: Path,
+    runtime: Runtime,
+    cuts: Sequence[int | str] = (),
+    shelf: Shelf = PACKAGED,
+) -> Setting:
+    """Return a Setting on this machine: so many threads, on the device asked for; raise UserError without one."""
+    keep_memory()
+    torch.set_num_threads(runtime.threads)
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.utils.deterministic.fill_uninitialized_memory = False
+    if runtime.device == "cuda" and not torch.cuda.is_available():
+        raise UserError("runtime.device: cuda was asked for and there is none; use cpu or auto")
+    gpu = runtime.device != "cpu" and torch.cuda.is_available()
+    device = torch.device("cuda" if gpu else "cpu")
+    scored = features.views if features.average else features.views[:1]
+    automatic: Precision = "bf16" if device.type == "cuda" else "float32"
+    return Setting(
+        dev,
+        valid_fraction,
+        features.views,
+        scored,
+        work,
+        device,
+        runtime.threads,
+        automatic if runtime.precision == "auto" else runtime.precision,
+        features.cache_bytes,
+        tuple(cuts),
+        shelf,
+    )
+
+
+def unit_folder(recipe: Recipe, setting: Setting, seed: int, cohort: str = "", fraction: float = 1.0) -> Path:
+    """Return where a unit's results are: a name made of all that determines them.
+
+    Heads trained side by side belong to a cohort: sums over several heads are not those over one, to the last bit.
+    """
+    group = {"cohort": cohort} if cohort else {"fraction": fraction}
+    described = {"recipe": recipe, "seed": seed, **setting.identity(), **setting.shelf.identity(recipe), **group}
+    return setting.work / "units" / digest(described)
+
+
+def drop_states(recipe: Recipe, setting: Setting, seed: int, cohort: str = "") -> None:
+    """Delete the states from which a unit could go on; its results stay."""
+    for state in unit_folder(recipe, setting, seed, cohort).glob("state*.pt"):
+        state.unlink(missing_ok=True)
+
+
+def save_state(path: Path, state: dict[str, Any], epochs: Sequence[Epoch]) -> None:
+    """Write tensors and plain values with the epochs so far, whole or not at all; raise UserError on a full disk."""
+    buffer = io.BytesIO()
+    # To a file, torch would hide that the disk is full.
+    torch.save({"state": state, "epochs": [asdict(epoch) for epoch in epochs]}, buffer)
+    with atomic(path) as temporary:
+        temporary.write_bytes(buffer.getvalue())
+
+
+def load_state(path: Path, device: torch.device) -> tuple[dict[str, Any], list[Epoch]]:
+    """Read what `save_state` wrote, onto a device."""
+    found = torch.load(path, map_location=device, weights_only=True)
+    return found["state"], [Epoch(**epoch) for epoch in found["epochs"]]
+
+
+class Bench:
+    """One network in a setting: what its parts are fed, and what that costs."""
+
+    def __init__(
+        self, network: Network, recipe: Recipe, setting: Setting, on_images: OnImages, seen: int | None = None
+    ) -> None:
+        """Take `seen` as the number of images of train and valid that a feature pass is charged for; default: all."""
+        self.network, self.recipe, self.setting, self.on_images = network, recipe, setting, on_images
+        self.seen = len(setting.dev) if seen is None else seen
+        self.passes: dict[str, int] = {}  # feature passes: what was run -> FLOPs
+
+    def inputs(self, cut: int | str) -> Inputs:
+        """Return what a body that begins at a cut is trained on, in all views; a feature pass is charged."""
+        images, views = self.setting.dev, self.setting.views
+        modules, at = stages(self.network), place(self.network, cut)
+        if at:
+            named = at if cut in SHARES else cut  # one pass has one name
+            name = f"{self.recipe.backbone}/{self.recipe.weights}/{self.recipe.image_size}/{named}"
+            stem = nn.Sequential(*modules[:at]).to(self.setting.device)
+            self.passes[name] = flops.forward_flops(stem, self._pixel()) * self.seen * len(views)
+        return resident(self._read(cut, images, views), len(images), self.setting.device)
+
+    def test_inputs(self, test: ImageSet) -> Inputs:
+        """Return what the body is scored on; it is no cost of training."""
+        return self._read(self.recipe.cut, test, self.setting.scored)
+
+    def _read(self, cut: int | str, images: ImageSet, views: tuple[str, ...]) -> Inputs:
+        """Return pixels where the stem is empty, otherwise the stem's cached activations."""
+        modules, at = stages(self.network), place(self.network, cut)
+        if at == 0:
+            return Pixels(images.images, views)
+        recipe, setting = self.recipe, self.setting
+        label = f"{folder_of(recipe.backbone)}-{recipe.weights}-{recipe.image_size}"
+        return cached(
+            modules,
+            at,
+            images,
+            views,
+            setting.work / "features",
+            setting.device,
+            self.on_images,
+            [place(self.network, other) for other in setting.cuts],
+            limit=setting.cache_bytes,
+            label=label,
+        )
+
+    def price(self, body: nn.Module, fit_flops: int) -> Cost:
+        """Return what training this network's body so far, and using it, costs."""
+        return Cost(
+            passes=dict(self.passes),
+            fit_flops=fit_flops,
+            predict_flops=flops.forward_flops(self.network, self._pixel()) * len(self.setting.scored),
+            parameters=flops.count_parameters(self.network),
+            trainable_parameters=flops.count_parameters(body),
+        )
+
+    def spec(self) -> dict[str, Any]:
+        """Return what the network is rebuilt from where it is served."""
+        images, backbone = self.setting.dev, self.setting.shelf.backbone(self.recipe.backbone)
+        return describe(self.recipe, backbone, images.classes, images.size, images.channels, self.setting.scored)
+
+    def _pixel(self) -> Any:
+        return first_view(Pixels(self.setting.dev.images, ("identity",)), np.arange(1)).to(self.setting.device)

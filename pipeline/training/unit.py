@@ -1,0 +1,166 @@
+"""One unit of work: train one recipe with one seed. Tuning and training both are tables of such units."""
+
+import time
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from pipeline.common.files import Epoch, Outcome, once, write_json
+from pipeline.common.seeding import derive
+from pipeline.config.recipe import Recipe
+from pipeline.data.image_set import ImageSet, nested, train_valid
+from pipeline.network import flops
+from pipeline.network.build import build, save_model
+from pipeline.network.cut import split
+from pipeline.training.augment import jitter
+from pipeline.training.loop import DivergedError, Fit, Inputs, Transform, first_view, predict
+from pipeline.training.metrics import score
+from pipeline.training.run_context import Bench, OnEpoch, OnImages, Setting, load_state, save_state, unit_folder
+
+STATE, TIMING = "state.pt", "timing.json"
+
+
+def unit(
+    recipe: Recipe,
+    setting: Setting,
+    seed: int,
+    until: int | None = None,
+    test: ImageSet | None = None,
+    on_epoch: OnEpoch = lambda epoch: None,
+    on_images: OnImages = lambda count: None,
+    fraction: float = 1.0,
+) -> Outcome:
+    """Train a recipe up to epoch `until` (default: all) and score it; a unit that is done is read back instead.
+
+    A unit stopped at an earlier epoch is continued from there. With `test`, its images are scored too, and the
+    trained network is kept in `unit_folder`. A `fraction` below 1 trains on that share of the training images, for a
+    point of a learning curve: then the test images alone are scored and no network is kept.
+    """
+    until = until or recipe.epochs
+    folder = unit_folder(recipe, setting, seed, fraction=fraction)
+    name = f"epoch-{until}-{test.digest}.json" if test else f"epoch-{until}.json"
+    work = _Unit(recipe, setting, seed, folder, fraction)
+
+    def train() -> dict[str, Any]:
+        start = time.perf_counter(), time.process_time()
+        outcome = work.run(until, test, on_epoch, on_images)
+        taken = {"seconds": time.perf_counter() - start[0], "cpu_seconds": time.process_time() - start[1]}
+        write_json(folder / TIMING, taken)  # apart from the outcome, which is the same in every run
+        return asdict(outcome)
+
+    return Outcome.from_dict(once(folder / name, train))
+
+
+class _Unit:
+    """The parts of one training."""
+
+    def __init__(self, recipe: Recipe, setting: Setting, seed: int, folder: Path, fraction: float) -> None:
+        self.recipe, self.setting, self.seed, self.folder = recipe, setting, seed, folder
+        self.fraction = fraction
+        self.probe_flops = 0
+
+    def run(self, until: int, test: ImageSet | None, on_epoch: OnEpoch, on_images: OnImages) -> Outcome:
+        setting, recipe = self.setting, self.recipe
+        train, valid = train_valid(setting.dev, setting.valid_fraction, self.seed)
+        if self.fraction < 1:
+            train = nested(train, setting.dev.labels, self.fraction, self.seed)
+        network = build(recipe, setting.dev, self.seed, setting.shelf)
+        stem, body = split(network, recipe.cut)
+        bench = Bench(network, recipe, setting, on_images, len(train) + len(valid))
+        inputs = bench.inputs(recipe.cut)
+        samples = setting.samples(inputs, train)
+        fit = Fit(body, recipe, self.seed, setting.device, setting.precision)
+        epochs = self._restore(fit, bench, until)
+        failed = ""
+        try:
+            if not epochs:
+                self._start_head(bench, train, is_head=len(body) == 1)
+            while fit.done < until:
+                loss = fit.epoch(samples, _transform(recipe, len(stem) == 0))
+                scores = score(setting.dev.labels[valid], self._predict(body, inputs, valid))
+                epochs.append(Epoch(fit.done, loss, scores))
+                on_epoch(epochs[-1])
+        except DivergedError as error:
+            failed = str(error)
+        self._save(fit, bench, epochs)
+        example = first_view(inputs, train[:1]).to(setting.device)
+        price = bench.price(body, self.probe_flops + epochs_flops(body, example, len(epochs), len(train), len(valid)))
+        outcome = Outcome(epochs, price, failed, images=len(train))
+        if test is None or failed:
+            return outcome
+        outcome = replace(outcome, test=self._open_test(bench, body, test))
+        if self.fraction < 1:
+            return outcome
+        save_model(network, bench.spec(), self.folder)
+        return replace(outcome, valid=_predictions(valid, self._predict(body, inputs, valid, len(setting.scored))))
+
+    def _predict(self, body: nn.Module, inputs: Inputs, rows: np.ndarray, views: int = 1) -> np.ndarray:
+        return predict(body, inputs, rows, self.setting.device, views, self.setting.precision)
+
+    def _start_head(self, bench: Bench, train: np.ndarray, is_head: bool) -> None:
+        """Standardise the head's inputs and, where the recipe says so, fit it on cached features first.
+
+        Linear probing, then fine-tuning: Kumar et al. 2022, arXiv 2202.10054.
+        """
+        recipe = self.recipe
+        if not (is_head or recipe.probe_epochs):
+            return
+        features = bench.inputs("head")
+        head = bench.network.head
+        head[0].measure(first_view(features, train).to(self.setting.device))
+        if is_head:
+            return
+        probe = recipe.model_copy(
+            update={"epochs": recipe.probe_epochs, "learning_rate": recipe.probe_learning_rate, "depth_decay": 1.0}
+        )
+        fit = Fit(nn.Sequential(head), probe, derive("probe", self.seed), self.setting.device)
+        samples = self.setting.samples(features, train)
+        for _ in range(probe.epochs):
+            fit.epoch(samples)
+        example = first_view(features, train[:1]).to(self.setting.device)
+        self.probe_flops = flops.training_flops(head, example) * len(train) * probe.epochs
+
+    def _restore(self, fit: Fit, bench: Bench, until: int) -> list[Epoch]:
+        path = self.folder / STATE
+        if not path.exists():
+            return []
+        state, epochs = load_state(path, self.setting.device)
+        if state["fit"]["done"] > until:
+            return []
+        fit.restore(state["fit"])
+        self.probe_flops, bench.passes = state["probe_flops"], {**bench.passes, **state["passes"]}
+        return epochs
+
+    def _save(self, fit: Fit, bench: Bench, epochs: list[Epoch]) -> None:
+        """Keep the state for the next rung; after the last epoch nothing goes on from it."""
+        path = self.folder / STATE
+        if fit.done == self.recipe.epochs:
+            path.unlink(missing_ok=True)
+            return
+        state = {"fit": fit.state(), "probe_flops": self.probe_flops, "passes": bench.passes}
+        save_state(path, state, epochs)
+
+    def _open_test(self, bench: Bench, body: nn.Module, test: ImageSet) -> dict[str, Any]:
+        """Score the test split, once, at the end."""
+        rows = np.arange(len(test))
+        probabilities = self._predict(body, bench.test_inputs(test), rows, len(self.setting.scored))
+        return _predictions(rows, probabilities)
+
+
+def epochs_flops(body: nn.Module, example: torch.Tensor, epochs: int, train: int, valid: int) -> int:
+    """Count the operations of so many epochs: training on `train` images, looking at `valid` ones."""
+    return epochs * (flops.training_flops(body, example) * train + flops.forward_flops(body, example) * valid)
+
+
+def _transform(recipe: Recipe, pixels: bool) -> Transform | None:
+    if not (pixels and recipe.jitter):
+        return None
+    return lambda batch, generator: jitter(batch, recipe.jitter, generator)
+
+
+def _predictions(rows: np.ndarray, probabilities: np.ndarray) -> dict[str, Any]:
+    return {"rows": rows.tolist(), "probabilities": probabilities.tolist()}

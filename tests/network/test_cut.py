@@ -1,0 +1,184 @@
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import pipeline.network.cut
+from pipeline.common.errors import UserError
+from pipeline.config.backbone_table import BACKBONES, resolve
+from pipeline.config.recipe import SHARES, Recipe, position
+from pipeline.inference.classifier import Classifier, Network
+from pipeline.network.build import build, save_model
+from pipeline.network.cut import count_stages, describe, place, split, stages
+from pipeline.network.fx_steps import Segment
+from pipeline.network.fx_tracing import UntraceableError
+from pipeline.training.feature_pass import weights_digest
+
+every_backbone = pytest.mark.parametrize("backbone", sorted(BACKBONES))
+EVERY_CUT = [(name, cut) for name, row in BACKBONES.items() for cut in range(row.stages + 1)]
+
+
+def recipe(backbone: str, **wanted: Any) -> Recipe:
+    plain = {"weights": "random", "cut": "input", "image_size": 32, "epochs": 1, "learning_rate": 0.001, "hidden": 8}
+    return Recipe(**{**plain, "backbone": backbone, **wanted})
+
+
+def spec(backbone: str, **wanted: Any) -> dict[str, Any]:
+    return describe(recipe(backbone, **wanted), BACKBONES[backbone], ("a", "b", "c"), 40, 1, ("identity",))
+
+
+def images(count: int = 3, channels: int = 1) -> torch.Tensor:
+    return torch.from_numpy(np.random.default_rng(0).integers(0, 256, (count, channels, 40, 40), dtype=np.uint8))
+
+
+@pytest.mark.parametrize(("backbone", "cut"), EVERY_CUT)
+def test_a_network_can_be_cut_before_every_stage(backbone, cut):
+    network = Network(spec(backbone)).eval()
+    stem, body = split(network, cut)
+    assert (len(stem), len(stem) + len(body)) == (cut, BACKBONES[backbone].stages + 1)
+    with torch.inference_mode():
+        assert torch.equal(body(stem(images())), network(images()))
+
+
+@pytest.mark.parametrize(("backbone", "cut"), EVERY_CUT)
+def test_every_parameter_is_in_the_stem_or_in_the_body_and_in_one_of_them_alone(backbone, cut):
+    network = Network(spec(backbone))
+    parts = [{id(p) for p in part.parameters()} for part in split(network, cut)]
+    assert parts[0] | parts[1] == {id(p) for p in network.parameters()}
+    assert not parts[0] & parts[1]
+
+
+@every_backbone
+def test_the_named_cuts_are_the_first_and_the_last(backbone):
+    network = Network(spec(backbone))
+    assert place(network, "input") == 0
+    assert place(network, "head") == BACKBONES[backbone].stages
+    assert list(split(network, "head")[1]) == [network.head]
+
+
+@every_backbone
+def test_a_cut_past_the_end_names_the_range(backbone):
+    network = Network(spec(backbone))
+    with pytest.raises(UserError, match=rf"cut: {BACKBONES[backbone].stages + 1} .* 0 to {BACKBONES[backbone].stages}"):
+        split(network, BACKBONES[backbone].stages + 1)
+
+
+def row(name: str, **wanted: Any) -> dict[str, Any]:
+    made = recipe(name, **wanted)
+    return describe(made, resolve(name), ("a", "b", "c"), 40, 1, ("identity",))
+
+
+@pytest.mark.parametrize(("word", "places"), [("early", [1, 2]), ("middle", [2, 4]), ("late", [3, 5])])
+def test_cuts_in_words_are_a_quarter_half_and_three_quarters_of_the_stages(word, places):
+    assert [place(Network(spec(name)), word) for name in ("compact", "efficientnet_lite0")] == places
+
+
+@pytest.mark.parametrize("word", SHARES)
+@pytest.mark.parametrize("stages", range(1, 40))
+def test_a_cut_in_words_leaves_stages_before_it_and_behind_it(word, stages):
+    assert 1 <= position(word, stages) <= max(stages - 1, 1)
+    assert abs(position(word, stages) - SHARES[word] * stages) <= (0.5 if stages > 2 else 1)
+
+
+def test_where_one_tensor_alone_never_passes_there_is_one_stage_and_input_and_head_are_cuts():
+    network = Network(row("timm/crossvit_tiny_240", image_size=240)).eval()  # two rows of tokens all the way
+    assert count_stages(resolve("timm/crossvit_tiny_240")) == len(stages(network)) - 1 == 1
+    with torch.inference_mode():
+        for cut in ("input", "early", "head"):
+            stem, body = split(network, cut)
+            assert torch.equal(body(stem(images())), network(images()))
+
+
+def test_stages_that_a_family_lists_are_the_same_for_all_its_plain_members():
+    assert count_stages(resolve("timm/resnet18")) == 4
+    assert len(stages(Network(row("timm/resnet18")))) == 5
+    assert not any(isinstance(part, Segment) for part in Network(row("timm/resnet18")).modules())
+
+
+def test_stages_are_found_in_inference_mode_too():
+    with torch.inference_mode():
+        assert len(stages(Network(row("timm/test_vit", image_size=48)))) == 7
+
+
+def test_a_backbone_that_takes_another_way_in_training_is_one_stage(monkeypatch):
+    def refuse(*asked):
+        raise UntraceableError("it does other things in training")
+
+    monkeypatch.setattr(pipeline.network.cut, "begins", refuse)
+    network = Network(row("timm/test_vit", image_size=80)).eval()
+    pipeline.network.cut._begins.cache_clear()
+    assert [type(part).__name__ for part in stages(network)] == ["Sequential", "Sequential"]
+    stem, body = split(network, "head")
+    with torch.inference_mode():
+        assert torch.equal(body(stem(images())), network(images()))
+
+
+def test_dropout_before_the_classifier_of_a_listed_family_is_not_lost():
+    made = row("timm/resnet10t")
+    network = Network({**made, "options": {"drop_rate": 0.5}})
+    outputs = []
+    for whole in (network, torch.nn.Sequential(*stages(network))):
+        torch.manual_seed(1)
+        outputs.append(whole.train()(images().float()))
+    assert torch.equal(*outputs)
+
+
+def test_stages_hold_the_network_s_own_weights_and_names_in_its_state_stay():
+    network = Network(row("torchvision/resnet18"))
+    before = {name: tensor.data_ptr() for name, tensor in network.state_dict().items()}
+    for part in stages(network):
+        part.to("cpu").train()
+    assert {name: tensor.data_ptr() for name, tensor in network.state_dict().items()} == before
+    assert "backbone.layer1.0.conv1.weight" in before
+
+
+def test_stages_of_two_networks_alike_have_one_digest():
+    digests = []
+    for _ in range(2):
+        torch.manual_seed(0)
+        digests.append([weights_digest(part) for part in stages(Network(row("timm/test_vit")))])
+    assert digests[0] == digests[1]
+    assert len(set(digests[0])) == len(digests[0])
+
+
+def test_a_spec_says_the_library_and_the_interpolation_only_where_they_are_not_the_usual():
+    assert not {"library", "interpolation"} & set(spec("compact"))
+    assert row("torchvision/resnet18")["library"] == "torchvision"
+    backbone = replace(BACKBONES["compact"], interpolation="bicubic")
+    assert describe(recipe("compact"), backbone, ("a",), 40, 1, ("identity",))["interpolation"] == "bicubic"
+
+
+def test_an_image_size_that_does_not_fit_is_refused_before_the_network_is_built(image_set):
+    with pytest.raises(UserError, match=r"^image_size: .*torchvision/alexnet.* 32 pixels .*work: 64, 75$"):
+        build(recipe("torchvision/alexnet"), image_set, 1)
+
+
+@pytest.mark.parametrize("head", ["linear", "mlp"])
+@every_backbone
+def test_a_saved_network_is_rebuilt_from_its_spec_with_the_same_outputs(backbone, head, tmp_path):
+    made = spec(backbone, head=head, dropout=0.5)
+    network = Network(made)
+    network.head[0].measure(torch.rand(5, network.features))
+    network.train()(images().float())  # which moves BatchNorm's statistics
+    save_model(network, made, tmp_path)
+    rebuilt = Classifier(tmp_path).network
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["model.json", "model.safetensors"]
+    with torch.inference_mode():
+        assert torch.equal(rebuilt(images()), network.eval()(images()))
+
+
+def test_a_spec_keeps_all_that_a_recipe_says_of_the_network():
+    made = spec("compact", head="mlp", hidden=9, dropout=0.4, image_size=24)
+    head = Network(made).head
+    assert [type(module).__name__ for module in head] == ["Standardize", "Linear", "GELU", "Dropout", "Linear"]
+    assert (head[1].out_features, head[3].p, head[4].out_features) == (9, 0.4, 3)
+    assert Network(made).preprocess(images()).shape == (3, 3, 24, 24)
+
+
+@every_backbone
+def test_grey_images_and_their_rgb_copies_look_alike_to_a_network(backbone, image_set):
+    network = build(recipe(backbone), image_set, 1).eval()
+    with torch.inference_mode():
+        torch.testing.assert_close(network(images()), network(images().expand(-1, 3, -1, -1)))

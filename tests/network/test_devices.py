@@ -1,0 +1,100 @@
+import platform
+import subprocess
+import sys
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+
+from pipeline.network.cpu_convolution import Depthwise
+from pipeline.network.devices import AT_ONCE, LARGEST, fits, images_at_once, on_device, running
+from tests.support.imports import ROOT
+
+CPU = torch.device("cpu")
+
+
+@pytest.mark.parametrize(("precision", "dtype"), [("float32", torch.float32), ("bf16", torch.bfloat16)])
+def test_products_run_at_the_precision_and_parameters_keep_theirs(precision, dtype):
+    layer = nn.Linear(3, 2)
+    with running(CPU, precision):
+        out = layer(torch.rand(4, 3))
+    out.float().sum().backward()
+    assert out.dtype == dtype
+    assert layer.weight.dtype == layer.weight.grad.dtype == torch.float32
+
+
+def test_wide_depthwise_convolutions_learn_at_half_precision_too():
+    convolution = nn.Conv2d(8, 8, 5, padding=2, groups=8, bias=False)
+    x = torch.rand(2, 8, 9, 9)
+    found = []
+    for precision in ("float32", "bf16"):
+        convolution.zero_grad()
+        with running(CPU, precision):
+            out = convolution(x)
+        out.float().square().sum().backward()
+        found.append((out.dtype, convolution.weight.grad.clone()))
+    assert [dtype for dtype, _ in found] == [torch.float32, torch.bfloat16]
+    torch.testing.assert_close(found[1][1], found[0][1], rtol=0.05, atol=0.05 * float(found[0][1].abs().max()))
+
+
+def test_convolutions_are_fast_within_and_plain_after():
+    convolution = nn.Conv2d(8, 8, 5, groups=8, bias=False)
+    with running(CPU, "float32"):
+        within = convolution(torch.rand(2, 8, 9, 9))
+    assert isinstance(within.grad_fn, Depthwise._backward_cls)
+    assert not isinstance(convolution(torch.rand(2, 8, 9, 9)).grad_fn, Depthwise._backward_cls)
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 5, 5), (2, 3)])
+def test_what_is_on_the_cpu_stays_as_it_is(shape):
+    x = torch.rand(shape)
+    assert on_device(x, CPU) is x
+
+
+def test_nothing_is_copied_to_a_device_that_gains_nothing_by_it():
+    assert not fits(1, CPU)
+
+
+def test_memory_that_is_kept_is_used_again_and_changes_no_number():
+    script = """
+import resource, sys, torch
+from pipeline.network.devices import keep_memory
+if sys.argv[1] == "keep":
+    keep_memory()
+torch.manual_seed(0)
+x, total = torch.randn(1 << 24), 0.0
+def faults():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+def step():
+    return float(((x * 2).exp() + x).sum())
+first = [step() for _ in range(3)]
+before = faults()
+last = [step() for _ in range(5)]
+print(faults() - before, first + last)
+"""
+    found = {}
+    for way in ("keep", "leave"):
+        done = subprocess.run([sys.executable, "-c", script, way], capture_output=True, text=True, check=True, cwd=ROOT)
+        found[way] = done.stdout.split(" ", 1)
+    assert found["keep"][1] == found["leave"][1]
+    if platform.libc_ver()[0] == "glibc":
+        assert 4 * int(found["keep"][0]) < int(found["leave"][0])
+
+
+@given(st.integers(1, 600), st.integers(1, 4096))
+def test_so_many_images_are_run_at_once_that_no_map_is_too_large(channels, side):
+    wide = nn.Sequential(nn.Conv2d(3, channels, 1, device="meta"), nn.AdaptiveAvgPool2d(1))
+    count, largest = images_at_once(wide, torch.empty(1, 3, side, side, device="meta")), 4 * channels * side**2
+    assert AT_ONCE % count == 0
+    assert count == 1 or count * max(largest, 12 * side**2) <= LARGEST
+    assert count == AT_ONCE or 2 * count * max(largest, 12 * side**2) > LARGEST
+
+
+def test_finding_how_many_are_run_at_once_leaves_no_trace():
+    block, x = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Dropout(0.5)).eval(), torch.rand(1, 3, 8, 8)
+    before, state = {name: tensor.clone() for name, tensor in block.state_dict().items()}, torch.get_rng_state()
+    assert images_at_once(block, x) == AT_ONCE
+    assert all(torch.equal(block.state_dict()[name], tensor) for name, tensor in before.items())
+    assert torch.equal(torch.get_rng_state(), state)

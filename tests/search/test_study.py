@@ -1,0 +1,451 @@
+import math
+import shutil
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+from sqlalchemy import event
+from sqlalchemy.engine import Engine
+
+from pipeline.common.errors import UserError
+from pipeline.common.files import Cost, Epoch, Outcome
+from pipeline.config.recipe import Recipe
+from pipeline.config.strategies import Search, Strategy
+from pipeline.execution.process_pool import Executor
+from pipeline.search import study as searching
+from pipeline.search.study import open_study, planned, study_key
+from pipeline.search.trials import Rung, Tried, best, table, total_flops
+from tests.support import tiny
+
+SEARCH = Search(seed=0, generation=3, keep=0.5)
+ROW = Strategy(
+    trials=5,  # the last generation is not a whole one
+    rungs=(2,),
+    recipe={"backbone": "compact", "weights": "random", "cut": "input", "epochs": 6},
+    space={
+        "learning_rate": {"low": 1e-4, "high": 1, "log": True},
+        "dropout": {"low": 0, "high": 0.6},
+        "head": {"choices": ["linear", "mlp"]},
+        "batch_size": {"low": 2, "high": 64},
+    },
+)
+Evaluate = Callable[[int, Recipe, int], Outcome]
+
+
+def evaluate(number: int, recipe: Recipe, until: int) -> Outcome:
+    """Return what a training might: the loss falls with the epochs to a depth that the recipe sets."""
+    depth = abs(math.log10(recipe.learning_rate) + 2) + recipe.dropout + 0.1 * (recipe.head == "mlp")
+    epochs = [Epoch(n, depth, {"log_loss": depth + 1 / n + recipe.batch_size / 640}) for n in range(1, until + 1)]
+    passes = {recipe.head: 1000}
+    return Outcome(epochs, Cost(passes, 10 * until, predict_flops=1, parameters=1, trainable_parameters=1))
+
+
+def tune(
+    row: Strategy, search: Search, study: optuna.Study, evaluate: Evaluate, on_tried=lambda done: None
+) -> list[Tried]:
+    """Spend a budget on trials that are evaluated one by one."""
+
+    def together(rung: Rung) -> dict[int, Outcome]:
+        return {number: evaluate(number, recipe, rung.until[number]) for number, recipe in rung.recipes.items()}
+
+    return searching.tune(row, search, study, together, on_tried)
+
+
+def diverge_if(condition: Callable[[Recipe], bool], after: int = 1) -> Evaluate:
+    def some_fail(number: int, recipe: Recipe, until: int) -> Outcome:
+        outcome = evaluate(number, recipe, min(until, after) if condition(recipe) else until)
+        return Outcome(outcome.epochs, outcome.cost, f"the loss of {recipe.head} became nan" * condition(recipe))
+
+    return some_fail
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _databases_do_not_wait_for_the_disk():
+    def hurry(connection, record):
+        connection.execute("PRAGMA synchronous = OFF")
+
+    event.listen(Engine, "connect", hurry)
+    yield
+    event.remove(Engine, "connect", hurry)
+
+
+@pytest.fixture(scope="module")
+def empty(tmp_path_factory):
+    """A study's database with its tables made and no trial in it."""
+    path = tmp_path_factory.mktemp("optuna") / "optuna.db"
+    open_study(path, "a study")
+    return path
+
+
+@pytest.fixture
+def fresh(empty, tmp_path):
+    """A function that opens a study in a new file."""
+    numbers = iter(range(100))
+    return lambda: reopen(Path(shutil.copy(empty, tmp_path / f"{next(numbers)}.db")))
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(empty, tmp_path_factory):
+    """What a study comes to when nothing goes wrong, and how it is recorded."""
+    study = reopen(Path(shutil.copy(empty, tmp_path_factory.mktemp("whole") / "optuna.db")))
+    return tune(ROW, SEARCH, study, evaluate), recorded(study)
+
+
+def reopen(path: Path) -> optuna.Study:
+    """Open a study as a new process would."""
+    return open_study(path, "a study")
+
+
+def file_of(study: optuna.Study) -> Path:
+    return Path(study._storage._backend.engine.url.database)  # type: ignore[attr-defined]
+
+
+def recorded(study: optuna.Study) -> list[Any]:
+    """Return all that a study says of its trials, but for the time of day."""
+    return [
+        (t.number, t.state.name, t.params, t.distributions, t.intermediate_values, t.values, t.user_attrs)
+        for t in study.get_trials()
+    ]
+
+
+@contextmanager
+def killed_after(writes: int) -> Iterator[None]:
+    """Stop the process, as it were, before so many and one more rows are written to a database."""
+    count = 0
+
+    def kill(connection: Any, cursor: Any, statement: str, *rest: Any) -> None:
+        nonlocal count
+        count += statement.startswith(("INSERT", "UPDATE"))
+        if count > writes:
+            raise KeyboardInterrupt
+
+    event.listen(Engine, "before_cursor_execute", kill)
+    try:
+        yield
+    finally:
+        event.remove(Engine, "before_cursor_execute", kill)
+
+
+def test_the_same_study_twice_has_the_same_trials(fresh, uninterrupted):
+    study = fresh()
+    assert tune(ROW, SEARCH, study, evaluate) == uninterrupted[0]
+    assert recorded(study) == uninterrupted[1]
+
+
+def test_the_order_in_which_a_space_is_written_changes_nothing(fresh, uninterrupted):
+    turned = ROW.model_copy(update={"space": dict(reversed(ROW.space.items()))})
+    assert study_key(turned, SEARCH, {}) == study_key(ROW, SEARCH, {})
+    assert [tried.space for tried in tune(turned, SEARCH, fresh(), evaluate)] == [t.space for t in uninterrupted[0]]
+
+
+def test_another_seed_gives_other_trials(fresh, uninterrupted):
+    other = tune(ROW, SEARCH.model_copy(update={"seed": 1}), fresh(), evaluate)
+    assert [t.space for t in other] != [t.space for t in uninterrupted[0]]
+
+
+def test_later_generations_learn_from_earlier_ones(fresh):
+    def upside_down(number, recipe, until):
+        epochs = [Epoch(n, 0.0, {"log_loss": -e.valid["log_loss"]}) for n, e in
+                  enumerate(evaluate(number, recipe, until).epochs, 1)]  # fmt: skip
+        return Outcome(epochs, evaluate(number, recipe, until).cost)
+
+    plain, inverted = tune(ROW, SEARCH, fresh(), evaluate), tune(ROW, SEARCH, fresh(), upside_down)
+    assert [t.space for t in plain[:3]] == [t.space for t in inverted[:3]]
+    assert [t.space for t in plain[3:]] != [t.space for t in inverted[3:]]
+
+
+@pytest.mark.parametrize("call", [0, 3, 5, 7])  # of 8: 3 + 2, 2 + 1
+def test_a_study_killed_in_any_training_goes_on_to_the_same_trials(call, fresh, uninterrupted):
+    calls = iter(range(100))
+
+    def die(number, recipe, until):
+        if next(calls) == call:
+            raise KeyboardInterrupt
+        return evaluate(number, recipe, until)
+
+    study = fresh()
+    with pytest.raises(KeyboardInterrupt):
+        tune(ROW, SEARCH, study, die)
+    study = reopen(file_of(study))
+    assert tune(ROW, SEARCH, study, evaluate) == uninterrupted[0]
+    assert recorded(study) == uninterrupted[1]
+
+
+@pytest.mark.parametrize("writes", [17, 25, 40])
+def test_a_study_killed_again_and_again_between_writes_goes_on_to_the_same_trials(writes, fresh, uninterrupted):
+    path, deaths = file_of(fresh()), 0
+    while True:
+        study = reopen(path)
+        try:
+            with killed_after(writes):
+                tried = tune(ROW, SEARCH, study, evaluate)
+            break
+        except KeyboardInterrupt:
+            deaths += 1
+            assert deaths < 200
+    assert deaths > 0
+    assert tried == uninterrupted[0]
+    assert recorded(study) == uninterrupted[1]
+
+
+def test_a_trial_heard_of_is_recorded(fresh):
+    study, heard = fresh(), []
+
+    def listen(done):
+        for t in done:
+            heard.append((t.number, t.state, study.get_trials()[t.number].state.name))
+
+    tried = tune(ROW, SEARCH, study, evaluate, listen)
+    assert heard == [(t.number, t.state, t.state) for t in tried]
+    heard.clear()
+    tune(ROW, SEARCH, study, evaluate, listen)
+    assert len(heard) == ROW.trials
+
+
+def test_a_finished_study_gains_no_trial(fresh):
+    study = fresh()
+    tune(ROW, SEARCH, study, evaluate)
+    before = recorded(study)
+    tune(ROW, SEARCH, study, evaluate)
+    assert recorded(study) == before
+
+
+@pytest.mark.parametrize("keep", [0.2, 0.5, 0.9])
+def test_each_rung_promotes_its_best_share_rounded_up(keep, fresh):
+    asked: list[tuple[int, int]] = []
+
+    def listen(number, recipe, until):
+        asked.append((number, until))
+        return evaluate(number, recipe, until)
+
+    row = ROW.model_copy(update={"trials": 5, "rungs": (1, 3)})
+    search = Search(seed=0, generation=5, keep=keep)
+    tried = tune(row, search, fresh(), listen)
+    reached = {until: [number for number, other in asked if other == until] for until in (1, 3, 6)}
+    second, third = math.ceil(keep * 5), math.ceil(keep * math.ceil(keep * 5))
+    assert [len(numbers) for numbers in reached.values()] == [5, second, third]
+
+    def loss(number, until):
+        return evaluate(number, tried[number].recipe, until).epochs[-1].valid["log_loss"]
+
+    for until, further in ((1, 3), (3, 6)):
+        left = set(reached[until]) - set(reached[further])
+        assert max(loss(n, until) for n in reached[further]) <= min((loss(n, until) for n in left), default=math.inf)
+    assert [t.state for t in tried] == ["COMPLETE" if t.number in reached[6] else "PRUNED" for t in tried]
+    assert [len(t.outcome.epochs) for t in tried] == [max(u for n, u in asked if n == t.number) for t in tried]
+
+
+@pytest.mark.parametrize("rungs", [(), (1, 3), (2, 9)])
+def test_the_plan_is_what_is_trained_when_nothing_fails(rungs, fresh):
+    row = ROW.model_copy(update={"rungs": rungs, "trials": 5})
+    tried = tune(row, SEARCH, fresh(), evaluate)
+    assert planned(row, SEARCH) == pytest.approx(sum(len(t.outcome.epochs) for t in tried) / 6)
+
+
+def test_the_best_trial_has_the_lowest_loss_of_those_trained_to_the_end(
+    uninterrupted,
+):
+    tried, _ = uninterrupted
+    complete = [t for t in tried if t.state == "COMPLETE"]
+    assert best(tried) in complete
+    assert best(tried).value == min(t.value for t in complete)
+    assert best(list(reversed(tried))) == best(tried)
+    assert all(len(t.outcome.epochs) == 6 for t in complete)
+    pruned = next(t for t in tried if t.state == "PRUNED")
+    lucky = replace(pruned.outcome, epochs=[Epoch(1, 0.0, {"log_loss": 0.0})])
+    assert best([*tried, replace(pruned, outcome=lucky)]) == best(tried)
+
+
+def test_pruned_trials_keep_their_scores(uninterrupted):
+    tried, trials = uninterrupted
+    assert {state for _, state, *_ in trials} == {"COMPLETE", "PRUNED"}
+    for t, (_, state, params, _, intermediate, values, _) in zip(tried, trials, strict=True):
+        scores = {epoch.number: epoch.valid["log_loss"] for epoch in t.outcome.epochs}
+        assert (state, params, intermediate) == (t.state, t.space, scores)
+        assert values == [t.value if state == "COMPLETE" else scores[2]]
+
+
+def test_a_training_that_diverges_is_recorded_with_its_reason_and_the_study_goes_on(
+    fresh,
+):
+    study = fresh()
+    tried = tune(ROW, SEARCH, study, diverge_if(lambda recipe: recipe.head == "mlp"))
+    failed = [t for t in tried if t.outcome.failed]
+    assert 0 < len(failed) < len(tried) == ROW.trials
+    for t in failed:
+        trial = study.get_trials()[t.number]
+        assert (t.state, trial.state.name) == ("PRUNED", "PRUNED")
+        assert trial.user_attrs["failed"] == "the loss of mlp became nan"
+        assert t.value == math.inf
+    assert best(tried).recipe.head == "linear"
+    assert "the loss of mlp became nan" in set(table(tried)["failed"])
+
+
+def test_a_promoted_training_may_diverge_too(fresh):
+    late = diverge_if(lambda recipe: recipe.head == "linear", after=4)
+    row = ROW.model_copy(update={"rungs": (4,)})
+
+    def failing_late(number, recipe, until):
+        return late(number, recipe, until) if until > 4 else evaluate(number, recipe, until)
+
+    tried = tune(row, SEARCH.model_copy(update={"keep": 0.9}), fresh(), failing_late)
+    assert {t.state for t in tried if t.outcome.failed} == {"PRUNED"}
+    assert {t.recipe.head for t in tried if t.state == "COMPLETE"} == {"mlp"}
+
+
+def test_a_trial_that_fails_before_its_first_score_is_no_obstacle(fresh):
+    tried = tune(ROW, SEARCH, fresh(), diverge_if(lambda recipe: recipe.head == "mlp", after=0))
+    assert next(t for t in tried if t.outcome.failed).outcome.epochs == []
+    assert len(table(tried)) == ROW.trials
+
+
+def test_a_study_in_which_everything_fails_says_what_to_do(fresh):
+    study = fresh()
+    with pytest.raises(UserError, match=r"none of 5 trials .* became nan.*learning_rate"):
+        tune(ROW, SEARCH, study, diverge_if(lambda recipe: True))
+    assert {t.state.name for t in study.get_trials()} == {"PRUNED"}
+    assert len(study.get_trials()) == 5
+
+
+def test_a_search_costs_every_fit_and_each_different_feature_pass_once(
+    uninterrupted,
+):
+    tried, _ = uninterrupted
+    assert {t.recipe.head for t in tried} == {"linear", "mlp"}
+    assert total_flops(tried) == 2 * 1000 + sum(10 * len(t.outcome.epochs) for t in tried)
+
+
+def test_the_table_has_a_row_for_each_trial(uninterrupted):
+    tried, _ = uninterrupted
+    rows = table(tried)
+    assert list(rows["trial"]) == list(range(5))
+    assert list(rows["value"]) == [t.value for t in tried] == list(rows["valid_log_loss"])
+    assert list(rows["learning_rate"]) == [t.recipe.learning_rate for t in tried]
+    assert set(ROW.space) <= set(rows)
+
+
+def test_no_trial_is_ever_unfinished_in_the_database(fresh):
+    study = fresh()
+    seen = []
+
+    def look(number, recipe, until):
+        seen.extend(trial.state.name for trial in study.get_trials())
+        return evaluate(number, recipe, until)
+
+    tune(ROW, SEARCH, study, look)
+    assert set(seen) == {"COMPLETE", "PRUNED"}
+
+
+def test_a_row_s_own_generation_and_budget_stand_in_for_the_search_s():
+    row = ROW.model_copy(update={"generation": 7, "budget": 5.0})
+    assert (row.size(SEARCH), row.spend(SEARCH)) == (7, 5.0)
+    assert (ROW.size(SEARCH), ROW.spend(SEARCH.model_copy(update={"budget": 3.0}))) == (3, 3.0)
+
+
+@pytest.mark.parametrize("budget", [1, 1500, 2200, 2300, 2400, 1e9])
+def test_a_budget_is_never_exceeded_but_by_the_first_generation(budget, fresh):
+    search = SEARCH.model_copy(update={"budget": budget})
+    row = ROW.model_copy(update={"trials": 30})
+    tried = tune(row, search, fresh(), evaluate)
+    whole = tune(row, SEARCH, fresh(), evaluate)
+    assert tried == whole[: len(tried)]
+    assert len(tried) in (3, 30) or total_flops(tried) <= budget
+    dearest = 10 * (2 + 2 + 6)  # what three trials with one rung cost at most: two promoted, one dropped
+    dearest += 10 * 6
+    assert len(tried) == 30 or total_flops(tried) + dearest > budget
+
+
+def test_a_generation_killed_while_it_was_recorded_is_recorded_once(fresh, uninterrupted):
+    study = fresh()
+    with pytest.raises(KeyboardInterrupt), killed_after(20):
+        tune(ROW, SEARCH, study, evaluate)
+    study = reopen(file_of(study))
+    assert 0 < len(study.get_trials()) < 3
+    assert tune(ROW, SEARCH, study, evaluate) == uninterrupted[0]
+    assert recorded(study) == uninterrupted[1]
+
+
+def test_the_trials_of_a_cohort_are_those_that_started_together(fresh):
+    rungs = []
+
+    def listen(rung):
+        rungs.append(rung)
+        return {number: evaluate(number, recipe, rung.until[number]) for number, recipe in rung.recipes.items()}
+
+    searching.tune(ROW, SEARCH, fresh(), listen)
+    assert [list(rung.recipes) for rung in rungs[::2]] == [[0, 1, 2], [3, 4]]
+    assert rungs[0].cohort == rungs[1].cohort != rungs[2].cohort == rungs[3].cohort
+
+
+def test_a_database_that_cannot_be_written_is_explained(fresh):
+    study = fresh()
+
+    def refuse(connection, cursor, statement, *rest):
+        if statement.startswith("INSERT"):
+            raise sqlite3.OperationalError("database or disk is full")
+
+    event.listen(Engine, "before_cursor_execute", refuse)
+    try:
+        with pytest.raises(UserError, match=r"optuna\.db.* disk is full"):
+            tune(ROW, SEARCH, study, evaluate)
+    finally:
+        event.remove(Engine, "before_cursor_execute", refuse)
+
+
+def test_a_damaged_database_is_explained(tmp_path):
+    (tmp_path / "optuna.db").write_bytes(b"not a database" * 100)
+    with pytest.raises(UserError, match=r"optuna\.db.*not a database"):
+        open_study(tmp_path / "optuna.db", "a study")
+
+
+def test_a_study_s_name_follows_from_all_that_its_trials_do_and_not_from_the_number_of_workers():
+    key = study_key(ROW, SEARCH, {"data": "x"})
+    assert study_key(ROW, SEARCH.model_copy(update={"workers": 9}), {"data": "x"}) == key
+    others = [
+        study_key(ROW.model_copy(update={"trials": 6}), SEARCH, {"data": "x"}),
+        study_key(ROW, SEARCH.model_copy(update={"keep": 0.4}), {"data": "x"}),
+        study_key(ROW, SEARCH, {"data": "y"}),
+    ]
+    assert len({key, *others}) == 4
+
+
+@pytest.mark.slow
+def test_ten_thousand_trials_through_32_workers_meet_no_lock(tmp_path):
+    study, heard, stop = open_study(tmp_path / "optuna.db", "many"), [], threading.Event()
+    seen: list[int] = []
+
+    def watch() -> None:  # as a dashboard would, in its own connections
+        while not stop.wait(0.05):
+            with closing(sqlite3.connect(tmp_path / "optuna.db")) as database:
+                seen.append(database.execute("select count(*) from trials").fetchone()[0])
+
+    row = ROW.model_copy(
+        update={"trials": 10_000, "generation": 5_000, "space": {"learning_rate": ROW.space["learning_rate"]}}
+    )
+    with Executor(32, tiny.context, tiny.trial) as executor:
+
+        def train(rung: Rung) -> dict[int, Outcome]:
+            jobs = [(number, recipe.learning_rate, rung.until[number]) for number, recipe in rung.recipes.items()]
+            done = executor.map(jobs, lambda *event: heard.append(event[1]))
+            return {job[0]: Outcome.from_dict(outcome) for job, outcome in zip(jobs, done)}
+
+        watcher = threading.Thread(target=watch)
+        watcher.start()
+        try:
+            tried = searching.tune(row, SEARCH, study, train)
+        finally:
+            stop.set()
+            watcher.join()
+        assert len(executor._pool) == 32
+    assert [t.number for t in tried] == list(range(10_000))
+    assert set(heard) == set(range(10_000))
+    states = [trial.state.name for trial in open_study(tmp_path / "optuna.db", "many").get_trials()]
+    assert (states.count("COMPLETE"), states.count("PRUNED")) == (5_000, 5_000)
+    assert seen == sorted(seen)
+    assert len(set(seen)) > 100, "nobody looked while trials were written"

@@ -1,0 +1,50 @@
+"""Follow the project's own imports, as DVC does not."""
+
+import ast
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+PACKAGE = ROOT / "pipeline"
+
+
+def module_file(name: str) -> Path | None:
+    """Return the file of a dotted module of the project, if it is one."""
+    base = ROOT.joinpath(*name.split("."))
+    return next((p for p in (base.with_suffix(".py"), base / "__init__.py") if p.is_file()), None)
+
+
+def imported_names(file: Path) -> set[str]:
+    """Return the dotted names a file imports anywhere, functions included: `a.b` and, for `from a import b`, both."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+def imported_files(file: Path) -> set[Path]:
+    """Return the project's files that a file imports directly; package markers do not count."""
+    found = {module_file(name) for name in imported_names(file) if name.split(".")[0] == "pipeline"}
+    return {p for p in found if p and not is_marker(p)}
+
+
+def is_marker(file: Path) -> bool:
+    """Return whether a file is an `__init__.py` that holds a docstring alone."""
+    return file.name == "__init__.py" and len(ast.parse(file.read_text(encoding="utf-8")).body) == 1
+
+
+def closure(file: Path) -> set[Path]:
+    """Return a file and all project files that it imports, directly or not."""
+    seen, todo = set(), {file}
+    while todo:
+        current = todo.pop()
+        seen.add(current)
+        todo |= imported_files(current) - seen
+    return seen
+
+
+def relative(paths: set[Path]) -> list[str]:
+    """Return paths as dvc.yaml writes them, sorted."""
+    return sorted(p.relative_to(ROOT).as_posix() for p in paths)

@@ -1,0 +1,160 @@
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from pipeline.common.errors import UserError
+from pipeline.config.constraints import Constraints
+from pipeline.config.settings import explain
+from pipeline.verdict.decision import decide
+from pipeline.verdict.limits import Finding, check_classes, findings, loosen
+from tests.support.example import comparison, timings
+from tests.support.worlds import limits, measured, worlds
+
+
+def only(constraints, row=None, timing=None):
+    strategy = comparison({"one": row or {}})["strategies"]["one"]
+    (finding,) = findings(Constraints(**constraints), strategy, timing or {})
+    return finding
+
+
+def test_nothing_is_asked_by_default():
+    compared = comparison()
+    assert findings(Constraints(), compared["strategies"]["frozen"], {}) == []
+    assert decide(compared).admissible == sorted(compared["strategies"])
+
+
+@pytest.mark.parametrize(
+    ("bad", "key"),
+    [
+        ({"train_flops": 0}, "train_flops"),
+        ({"train_minutes": -1}, "train_minutes"),
+        ({"latency_ms": "fast"}, "latency_ms"),
+        ({"model_mb": float("nan")}, "model_mb"),
+        ({"min_accuracy": 1}, "min_accuracy"),
+        ({"min_accuracy": 85}, "min_accuracy"),
+        ({"min_recall": {"ash": 0}}, "min_recall.ash"),
+        ({"min_recall": 0.9}, "min_recall"),
+        ({"images": 0}, "images"),
+        ({"latency": 3}, "latency"),
+    ],
+)
+def test_what_cannot_be_asked_is_refused_by_its_key(bad, key):
+    with pytest.raises(ValidationError) as caught:
+        Constraints(**bad)
+    (problem,) = caught.value.errors()
+    assert explain(problem, Constraints).startswith(f"  {key}: ")
+
+
+def test_classes_may_have_numbers_for_names():
+    assert Constraints(**yaml.safe_load("min_recall: {0: 0.9}")).min_recall == {"0": 0.9}
+
+
+def test_a_class_that_the_data_lacks_is_an_error_that_names_those_there_are():
+    with pytest.raises(UserError, match=r"constraints\.min_recall: no class is called elm; the data has ash and oak"):
+        check_classes(Constraints(min_recall={"ash": 0.5, "elm": 0.5}), ["ash", "oak"])
+    with pytest.raises(UserError, match="elm"):
+        decide(comparison(), Constraints(min_recall={"elm": 0.5}))
+
+
+TIMING = timings(["one"])["one"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "row", "reason"),
+    [
+        ({"train_flops": 3e12}, {"train_flops": 4e12}, "training 4 T FLOPs is over the limit of 3 T FLOPs"),
+        ({"train_minutes": 0.25}, {}, "training 0.5 minutes is over the limit of 0.25 minutes"),
+        ({"latency_ms": 4}, {}, "latency 5 ms is over the limit of 4 ms"),
+        ({"latency_ms": 4.9996}, {}, "latency 5 ms is over the limit of 4.9996 ms"),
+        ({"model_mb": 5}, {"model_bytes": 13.5e6}, "model 13.5 MB is over the limit of 5 MB"),
+        ({"min_accuracy": 0.9}, {"accuracy": 0.85},
+         "accuracy 85.0 % is below the limit of 90.0 %, and so is the interval (82.5 % to 87.5 %)"),
+        ({"min_accuracy": 0.86}, {"accuracy": 0.85},
+         "accuracy 85.0 % is below the limit of 86.0 %, but the interval reaches it (82.5 % to 87.5 %)"),
+        ({"min_recall": {"oak": 0.7}}, {"recalls": {"oak": 0.5}},
+         "recall of oak 50.0 % is below the limit of 70.0 %, and so is the interval (46.0 % to 54.0 %)"),
+    ],
+)  # fmt: skip
+def test_a_limit_that_is_missed_is_told_with_numbers(asked, row, reason):
+    finding = only(asked, row, TIMING)
+    assert not finding.met
+    assert finding.reason() == reason
+
+
+@pytest.mark.parametrize(
+    ("asked", "what"),
+    [
+        ({"train_minutes": 5}, "training"),
+        ({"latency_ms": 10}, "latency"),
+        ({"min_recall": {"ash": 0.5}}, "recall of ash"),
+    ],
+)
+@pytest.mark.parametrize("gap", ["all", "part", "none"])
+def test_what_was_not_measured_is_not_met_and_says_so(asked, what, gap):
+    timing = {"all": {}, "part": {"train": {}, "latency_ms": {"32": {}}}, "none": {"train": None, "latency_ms": None}}
+    strategy = comparison({"one": {}})["strategies"]["one"] | {"classes": {}}
+    (finding,) = findings(Constraints(**asked), strategy, timing[gap])
+    assert not finding.met
+    assert finding.reason().startswith(f"{what} was not measured (limit: ")
+    assert loosen(Constraints(**asked), [finding]) is None
+
+
+def test_a_class_without_test_images_has_no_recall():
+    strategy = comparison({"one": {}})["strategies"]["one"]
+    strategy["classes"]["ash"]["recall"] = {"mean": None, "ci95": None}
+    (finding,) = findings(Constraints(min_recall={"ash": 0.5}), strategy, {})
+    assert finding.value is None
+
+
+@pytest.mark.parametrize(
+    ("ci95", "lies"), [((0.7, 0.9), "above"), ((0.71, 0.9), "above"), ((0.6, 0.7), "across"), ((0.6, 0.69), "below")]
+)
+def test_an_interval_lies_above_below_or_across_the_limit(ci95, lies):
+    assert Finding("min_accuracy", 0.7, 0.7, ci95).lies == lies
+
+
+@pytest.mark.parametrize("key", ["train_flops", "train_minutes", "latency_ms", "model_mb"])
+@given(st.floats(1e-3, 1e15))
+def test_a_loosened_limit_admits_and_has_three_digits(key, value):
+    loosened = Finding(key, value / 2, value).loosened()
+    assert value <= loosened <= value * 1.011
+    assert float(f"{loosened:.3g}") == loosened
+
+
+@given(st.floats(0, 1, exclude_max=True))
+def test_a_loosened_share_admits_or_is_dropped(value):
+    loosened = Finding("min_recall.a", 1.0, value).loosened()
+    assert value - 0.00101 <= loosened <= value if loosened is not None else value < 0.001
+
+
+@given(worlds(), limits())
+def test_loosened_limits_admit_the_strategy_that_they_were_loosened_for(compared, constraints):
+    timed = measured(compared)
+    decision = decide(compared, constraints, timed)
+    for name, found in decision.findings.items():
+        looser = loosen(constraints, found)
+        if looser is not None:
+            assert name in decide(compared, looser, timed).admissible
+
+
+LOOSER = st.sampled_from(["train_flops", "train_minutes", "latency_ms", "model_mb", "min_accuracy", "min_recall"])
+
+
+@given(worlds(), limits(), LOOSER, st.floats(1, 10))
+def test_loosening_a_limit_shuts_nobody_out(compared, constraints, key, factor):
+    value = getattr(constraints, key)
+    if key == "min_recall":
+        looser = {name: share / factor for name, share in value.items()}
+    else:
+        looser = value and (value / factor if key.startswith("min_") else value * factor)
+    after = decide(compared, constraints.model_copy(update={key: looser}), measured(compared))
+    assert set(decide(compared, constraints, measured(compared)).admissible) <= set(after.admissible)
+
+
+@given(worlds(), limits(), LOOSER)
+def test_dropping_a_limit_shuts_nobody_out(compared, constraints, key):
+    after = constraints.model_copy(update={key: Constraints.model_fields[key].get_default(call_default_factory=True)})
+    before = decide(compared, constraints, measured(compared)).admissible
+    assert set(before) <= set(decide(compared, after, measured(compared)).admissible)
