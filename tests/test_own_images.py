@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 import yaml
 from PIL import Image
-from tests.sources.test_fer2013 import faces, write
+from tests.data.datasets.test_fer2013 import faces, write
 
 from tests.conftest import CLASSES, draw_image
 from tests.test_docs import blocks, commands, merge, read

@@ -3,7 +3,7 @@ import sys
 
 import numpy as np
 import pytest
-from tests.test_jobs import FEATURES, RUNTIME
+from tests.execution.test_jobs import FEATURES, RUNTIME
 
 from pipeline.commands import rank
 from pipeline.config.params import load

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from tests.test_data import hashed_manifest, manifest, peak_per_row
+from tests.data.test_image_set import hashed_manifest, manifest, peak_per_row
 
 from pipeline.common.errors import UserError
 from pipeline.data.group_split import hold_out, joined

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
-from tests.test_executor import running
+from tests.execution.test_process_pool import running
 
 from pipeline.common.errors import UserError
 from pipeline.data import scan

@@ -99,7 +99,7 @@ def test_a_worker_that_dies_is_named_and_takes_the_others_with_it():
 ORPHANS = """
 import sys
 from functools import partial
-from tests.test_executor import context, misbehave
+from tests.execution.test_process_pool import context, misbehave
 from pipeline.execution.process_pool import Executor
 if __name__ == "__main__":
     with Executor(2, partial(context, 0), misbehave) as executor:

@@ -2,7 +2,7 @@ from functools import partial
 
 import numpy as np
 import pytest
-from tests.test_jobs import FEATURES, RUNTIME, recipe
+from tests.execution.test_jobs import FEATURES, RUNTIME, recipe
 
 from pipeline.common.progress import TrialProgress
 from pipeline.config.params import Train

@@ -4,7 +4,7 @@ import pytest
 import timm
 import torch
 from safetensors.torch import load_file
-from tests.test_strategies import FEATURES, RUNTIME
+from tests.config.test_strategies import FEATURES, RUNTIME
 
 from pipeline.config.params import load
 from pipeline.config.recipe import Recipe
