@@ -20,7 +20,7 @@ from pipeline.data import image_set
 from pipeline.execution import jobs
 from pipeline.execution.process_pool import Executor
 from pipeline.search.trials import Rung
-from pipeline.training.run_context import Setting
+from pipeline.training.run_context import RunContext
 from pipeline.training.unit import unit
 
 
@@ -52,7 +52,7 @@ class Demo:
         """Return a strategy's row, changed."""
         return self.params.strategies[name].model_copy(update=changed)
 
-    def setting(self, work: Path | None = None, cuts: tuple[Any, ...] = ()) -> Setting:
+    def setting(self, work: Path | None = None, cuts: tuple[Any, ...] = ()) -> RunContext:
         """Return the setting of units in a folder of their own, or in the one that all share."""
         p = self.params
         return jobs.open_context(
@@ -76,7 +76,7 @@ class Demo:
                        p.runtime, tuple({recipe.cut for recipe in recipes.values()}))  # fmt: skip
         with Executor(1, make, jobs.run) as executor, TrialProgress(title, len(recipes), len(recipes)) as bar:
             until = {number: recipe.epochs for number, recipe in recipes.items()}
-            return jobs.Crew(executor, bar, p.search.seed).train(Rung(title, recipes, until))
+            return jobs.TrialRunner(executor, bar, p.search.seed).train(Rung(title, recipes, until))
 
     def standard_error(self, recipe: Recipe) -> float:
         """Return the standard error of a recipe's mean log loss on its validation images."""

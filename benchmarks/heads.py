@@ -13,19 +13,19 @@ from pipeline.network.build import build
 from pipeline.search.study import open_study, planned, tune
 from pipeline.search.trials import Rung, best, total_flops
 from pipeline.tracking import runs
-from pipeline.training.run_context import Bench
+from pipeline.training.run_context import CostedNetwork
 
 HEADS = 1000
 
 
 def measure(demo: Demo) -> dict[str, Any]:
     """Search the frozen row's space with 1,000 trials, each recorded in Optuna and in MLflow."""
-    row = demo.row("frozen", trials=HEADS, generation=250, budget=None)
+    row = demo.row("frozen", trials=HEADS, trials_per_round=250, budget=None)
     with tempfile.TemporaryDirectory() as folder:
         setting = demo.setting(Path(folder))
         with clock() as one_pass, Progress("feature pass", len(setting.dev) * len(setting.views), "image") as bar:
             recipe = Recipe(**row.recipe, learning_rate=0.001)
-            Bench(build(recipe, setting.dev, 0), recipe, setting, bar.step).inputs("head")
+            CostedNetwork(build(recipe, setting.dev, 0), recipe, setting, bar.step).inputs("head")
         tracker = runs.MlflowTracker(Path(folder), "benchmark", runs.Dataset("elpv", setting.dev.digest, "dev"))
         parent = tracker.parent("heads", "heads", {})
         study = open_study(Path(folder) / "optuna.db", "heads")
@@ -34,7 +34,7 @@ def measure(demo: Demo) -> dict[str, Any]:
             Executor(1, lambda: jobs.Context(setting), jobs.run) as executor,
             TrialProgress(f"{HEADS} heads", HEADS, planned(row, demo.params.search)) as trials,
         ):
-            crew = jobs.Crew(executor, trials, demo.params.search.seed)
+            crew = jobs.TrialRunner(executor, trials, demo.params.search.seed)
 
             def train(rung: Rung) -> Any:
                 with clock() as used:

@@ -15,7 +15,7 @@ from pipeline.network.cut import split
 from pipeline.training.feature_pass import Pixels
 from pipeline.training.loop import Fit, Samples, predict
 from pipeline.training.metrics import score
-from pipeline.training.run_context import Bench
+from pipeline.training.run_context import CostedNetwork
 
 CUTS, SEEDS, EPOCHS = (3, 5), (1, 2, 3, 4, 5), 2
 SAMPLE = 512  # images in a timed epoch; a quarter as many are looked at, as in the demo
@@ -62,7 +62,7 @@ def _time(demo: Demo, cut: int, bar: Progress) -> dict[str, float]:
     recipe, rows = recipe_of(demo, cut), np.arange(SAMPLE)
     valid = np.arange(SAMPLE, SAMPLE + SAMPLE // 4)
     network = build(recipe, setting.dev, 0)
-    inputs = Bench(network, recipe, setting, lambda count: None).inputs(cut)
+    inputs = CostedNetwork(network, recipe, setting, lambda count: None).inputs(cut)
     _, body = split(network, cut)
     samples = Samples(inputs, setting.dev.labels, rows)
     ways = {
@@ -94,7 +94,7 @@ def _same(demo: Demo, cut: int, bar: Progress) -> dict[str, Any]:
             network = build(recipe, setting.dev, seed)
             stem, body = split(network, cut)
             if way == "cached":
-                inputs = Bench(network, recipe, setting, lambda count: None).inputs(cut)
+                inputs = CostedNetwork(network, recipe, setting, lambda count: None).inputs(cut)
             else:
                 inputs = Uncached(stem, Pixels(setting.dev.images, setting.views))
             train, valid = train_valid(setting.dev, setting.valid_fraction, seed)

@@ -89,13 +89,13 @@ def _small_params(image_folder: Path) -> dict[str, Any]:
     params["download"] = []
     params["prepare"] |= {"image_size": 32, "stratify": ["camera"]}
     params["features"] |= {"views": ["identity", "hflip"]}
-    params["search"] |= {"generation": 2, "keep": 0.5, "budget": None, "workers": 1}
+    params["search"] |= {"trials_per_round": 2, "promote_fraction": 0.5, "budget": None, "workers": 1}
     params["train"] |= {"seeds": [1, 2], "fractions": [0.5, 1]}
     params["compare"] |= {"resamples": 100}
     params["register"] |= {"model": "tiny"}
     params["tracking"] |= {"experiment": "tiny"}
     for row in params["strategies"].values():
-        row |= {"trials": 2, "rungs": [1], "generation": None}
+        row |= {"trials": 2, "rungs": [1], "trials_per_round": None}
         row["recipe"] |= {"image_size": 32, "epochs": 2, "batch_size": 8, "hidden": 16}
         if "probe_epochs" in row["space"]:
             row["space"]["probe_epochs"] = {"choices": [0, 2]}

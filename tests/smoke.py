@@ -14,19 +14,19 @@ MOST = {"epochs": 3, "probe_epochs": 2}
 def shrink(params: dict[str, Any]) -> dict[str, Any]:
     """Return the same parameters in small: few images, pixels, views, trials, epochs and seeds."""
     small = copy.deepcopy(params)
-    small["prepare"] |= {"limit": IMAGES, "image_size": SIZE}
+    small["prepare"] |= {"max_images": IMAGES, "image_size": SIZE}
     small["features"]["views"] = ["identity", "hflip"]
-    small["search"] |= {"generation": 2, "workers": 1}
+    small["search"] |= {"trials_per_round": 2, "workers": 1}
     small["train"] |= {"seeds": [1, 2], "fractions": [0.25, 1]}
     small["compare"]["resamples"] = 200
-    small["register"]["min_gain"] = 0
+    small["register"]["min_gain_over_majority"] = 0
     for row in small["strategies"].values():
         _shrink_row(row)
     return small
 
 
 def _shrink_row(row: dict[str, Any]) -> None:
-    row |= {"trials": 2, "rungs": [1], "generation": None}
+    row |= {"trials": 2, "rungs": [1], "trials_per_round": None}
     row["recipe"]["image_size"] = SIZE
     row["space"].pop("image_size", None)
     for key, most in MOST.items():

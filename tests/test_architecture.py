@@ -256,10 +256,10 @@ def test_every_stage_has_a_file_and_every_file_a_stage_that_runs_it(dvc):
 
 def test_a_crossed_stage_is_the_plain_one_but_for_what_it_is_run_with(dvc):
     for name in CROSSED:
-        plain, crossed = dict(dvc["stages"][name.removesuffix("-on")]), dict(dvc["stages"][name])
+        plain, per_backbone = dict(dvc["stages"][name.removesuffix("-on")]), dict(dvc["stages"][name])
         assert plain.pop("matrix") == {"strategy": "${enabled}"}
-        assert crossed.pop("matrix") == {"strategy": "${crossed}", "backbone": "${backbones}"}
-        assert crossed == plain
+        assert per_backbone.pop("matrix") == {"strategy": "${per_backbone}", "backbone": "${backbones}"}
+        assert per_backbone == plain
 
 
 def test_every_path_a_stage_writes_is_in_its_command(dvc):
@@ -281,8 +281,8 @@ def chains(node: ast.AST) -> set[str]:
 
 def spelled(key: str) -> set[str]:
     """Return what a key is called in params.yaml; the names of arms follow from three keys."""
-    return {"strategy": {"strategies.${item.strategy}"}, "register_": {"register"}, "own": {"catalog"},
-            "arms": {"enabled", "backbones", "crossed"}}.get(key, {key})  # fmt: skip
+    return {"strategy": {"strategies.${item.strategy}"}, "register_": {"register"}, "own": {"backbone_aliases"},
+            "arms": {"enabled", "backbones", "per_backbone"}}.get(key, {key})  # fmt: skip
 
 
 def covers(declared: str, read: str) -> bool:
@@ -311,7 +311,7 @@ def test_a_stage_declares_every_setting_it_reads_and_reads_every_one_it_declares
 
 def test_settings_are_read_off_the_code_as_dvc_names_them():
     code = "f(params.register_, params.a.b, params.c, params.c.d, args.params.e, params.strategy(x), params.arms)"
-    found = {"register", "a.b", "c", "c.d", "strategies.${item.strategy}", "enabled", "backbones", "crossed"}
+    found = {"register", "a.b", "c", "c.d", "strategies.${item.strategy}", "enabled", "backbones", "per_backbone"}
     assert chains(ast.parse(code)) == found
 
 

@@ -17,7 +17,7 @@ from PIL import Image
 
 from docs import fill_readme
 from pipeline.commands.check import inspect
-from pipeline.common.entry_point import Guarded
+from pipeline.common.entry_point import GuardedMain
 from pipeline.config import params as parameters
 from pipeline.data.checked import Checked
 from pipeline.data.scan import Plan
@@ -90,7 +90,7 @@ def check_python(words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
         assert (ROOT / f"{words[1].replace('.', '/')}.py").is_file(), words
 
 
-def check_options(main: Guarded, argv: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def check_options(main: GuardedMain, argv: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     parse = argparse.ArgumentParser.parse_args
 
     def stop(parser: argparse.ArgumentParser, args: Any = None, namespace: Any = None) -> None:
@@ -352,7 +352,7 @@ def test_the_small_profile_is_valid_and_small(tmp_path):
     shutil.copy(ROOT / "params.yaml", tmp_path)
     make_small(tmp_path)
     small = parameters.load(tmp_path / "params.yaml")
-    assert (small.prepare.limit, small.prepare.image_size) == (160, 32)
+    assert (small.prepare.max_images, small.prepare.image_size) == (160, 32)
     for row in small.strategies.values():
         assert row.trials == 2
         assert row.recipe["epochs"] <= 3
@@ -371,7 +371,7 @@ def test_searched_sizes_are_capped_too():
         "epochs": {"choices": [2, 5, 9]}, "image_size": {"choices": [64, 96]}, "hidden": {"choices": [8]}}}  # fmt: skip
     params = RAW | {"strategies": {"one": row}}
     assert shrink(params)["strategies"]["one"] == {
-        "trials": 2, "rungs": [1], "generation": None, "recipe": {"probe_epochs": 2, "image_size": 32},
+        "trials": 2, "rungs": [1], "trials_per_round": None, "recipe": {"probe_epochs": 2, "image_size": 32},
         "space": {"epochs": {"choices": [2, 3]}, "hidden": {"choices": [8]}}}  # fmt: skip
 
 

@@ -11,9 +11,9 @@ import pandas as pd
 import pytest
 import yaml
 from PIL import Image
-from tests.data.datasets.test_fer2013 import faces, write
 
 from tests.conftest import CLASSES, draw_image
+from tests.data.datasets.test_fer2013 import faces, write
 from tests.test_docs import blocks, commands, merge, read
 from tests.test_pipeline import Clone
 

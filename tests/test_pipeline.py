@@ -136,11 +136,11 @@ def test_the_repository_stays_clean(clone):
 
 
 def test_another_backbone_runs_its_own_arms_alone_and_can_be_taken_out_again(clone):
-    def crossed(params):
-        return params | {"backbones": ["compact"], "crossed": ["random-features"]}
+    def per_backbone(params):
+        return params | {"backbones": ["compact"], "per_backbone": ["random-features"]}
 
     before = clone.results()
-    clone.edit(crossed)
+    clone.edit(per_backbone)
     stages, _ = clone.repro()
     arm = "random-features-compact"
     assert sorted(stages) == ["compare", "register", f"train-on@{arm}", f"tune-on@{arm}", "weights"]

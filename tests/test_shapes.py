@@ -154,17 +154,17 @@ def small(shape: str) -> dict[str, Any]:
     params["data"] |= {"name": shape, "path": "raw"}
     params["download"], params["prepare"]["stratify"], params["prepare"]["image_size"] = [], [], 32
     params["features"]["views"] = ["identity", "hflip"]
-    params["search"] |= {"workers": 1, "generation": 2}
+    params["search"] |= {"workers": 1, "trials_per_round": 2}
     params["train"] |= {"seeds": [1, 2], "fractions": [0.5, 1]}
     params["compare"]["resamples"] = 100
-    params["register"] |= {"model": "shapes", "min_gain": 0}
+    params["register"] |= {"model": "shapes", "min_gain_over_majority": 0}
     recipe = {"backbone": "compact", "weights": "random", "image_size": 32, "batch_size": 8, "epochs": 2}
-    rows = {"heads": {"cut": "head", "epochs": 12, "balance": 0.5}, "stages": {"cut": 2, "probe_epochs": 2}}
+    rows = {"heads": {"cut": "head", "epochs": 12, "class_weight_power": 0.5}, "stages": {"cut": 2, "probe_epochs": 2}}
     params["strategies"] = {
         name: {"trials": 1, "recipe": {**recipe, **row}, "space": {"learning_rate": {"choices": [0.003]}}}
         for name, row in rows.items()
     }
-    params["enabled"], params["crossed"] = list(rows), []
+    params["enabled"], params["per_backbone"] = list(rows), []
     return params
 
 
@@ -274,4 +274,4 @@ def test_weights_groups_and_split_of_a_table_are_kept_and_told(tasks):
     assert "None of 16 groups is in two splits" in said
     made = pd.read_csv(task.root / "data/prepared/test/manifest.csv")
     assert (made["weight"] == np.where(made["label"] == "yes", 3.0, 0.5)).all()
-    assert task.json("train/heads.json")["recipe"]["balance"] == 0.5
+    assert task.json("train/heads.json")["recipe"]["class_weight_power"] == 0.5

@@ -9,7 +9,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipeline.common.entry_point import guarded
+from pipeline.common.entry_point import handle_user_errors
 from pipeline.common.errors import UserError
 from pipeline.common.lru_store import Entry, Store, shown
 
@@ -19,7 +19,7 @@ LOST = (
 )
 
 
-@guarded
+@handle_user_errors
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the command."""
     args = _arguments(argv)

@@ -20,7 +20,7 @@ from pipeline.training.metrics import settled
 from pipeline.verdict import formatting
 
 CLASSES = 20  # that are listed
-DISTANCE = Prepare.model_fields["near_duplicates"].default  # at which images are taken to look alike
+DISTANCE = Prepare.model_fields["near_duplicate_bits"].default  # at which images are taken to look alike
 
 
 @dataclass
@@ -95,8 +95,8 @@ def _vetted(
     sound = pd.Series(True, index=table.index)
     for column in ("split", "group"):
         sound &= table[column].str.strip() != "" if column in table else True
-    distance = DISTANCE if wanted.near_duplicates is None else wanted.near_duplicates
-    ours = wanted.model_copy(update={"stratify": (), "near_duplicates": distance})
+    distance = DISTANCE if wanted.near_duplicate_bits is None else wanted.near_duplicate_bits
+    ours = wanted.model_copy(update={"stratify": (), "near_duplicate_bits": distance})
     lenient = wanted.on_problem == "exclude"
 
     def tell(problem: str, mended: bool) -> None:
@@ -168,6 +168,6 @@ def _settings(root: Path, base: Path, label: str, wanted: Prepare) -> list[str]:
     if label != "label":
         lines["data.label"] = label
     lines |= {"download": [], "prepare.stratify": [], "register.model": f"headstart-{name}"}
-    if wanted.near_duplicates is None:
-        lines["prepare.near_duplicates"] = DISTANCE
+    if wanted.near_duplicate_bits is None:
+        lines["prepare.near_duplicate_bits"] = DISTANCE
     return [yaml.safe_dump({key: value}, allow_unicode=True, width=1000).strip() for key, value in lines.items()]

@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from pipeline.common.entry_point import arguments, guarded, leave
+from pipeline.common.entry_point import arguments, exit_now, handle_user_errors
 from pipeline.common.errors import UserError
 from pipeline.common.progress import Progress, one_thread_pool, quiet
 from pipeline.config import params as parameters
@@ -24,7 +24,7 @@ TITLES = ("backbone", "leave-one-out accuracy", "LogME", "H-score above chance")
 NOTE = "Higher is better; a backbone that is not above raw pixels has little to give. It foretells, it does not decide."
 
 
-@guarded
+@handle_user_errors
 def main(argv: Sequence[str] | None = None) -> None:
     """Print a table of the backbones, the highest LogME first."""
     parser = arguments(__doc__)
@@ -43,9 +43,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     recipes = [recipe(name, size, params.own) for name in names]
     quiet()
     one_thread_pool(params.runtime.threads)
-    shelf = args.work / "weights"
-    bring(names, params.own, args.params.resolve().parent, shelf)
-    print(table(measured(recipes, params, args.dev, args.work, shelf)))
+    weight_store = args.work / "weights"
+    bring(names, params.own, args.params.resolve().parent, weight_store)
+    print(table(measured(recipes, params, args.dev, args.work, weight_store)))
 
 
 def candidates(params: parameters.Params) -> list[str]:
@@ -70,24 +70,24 @@ def recipe(backbone: str, size: int, own: Mapping[str, Any]) -> Recipe:
         raise UserError(f"{backbone}: {error}") from None
 
 
-def bring(names: Sequence[str], own: Mapping[str, Any], root: Path, shelf: Path) -> None:
+def bring(names: Sequence[str], own: Mapping[str, Any], root: Path, weight_store: Path) -> None:
     """Bring the weights of backbones that no package holds, as stage `weights` does for those of strategies."""
     asked = [name for name in names if name not in BACKBONES]
     if asked:
         from pipeline.network import fetching
 
         for name in asked:
-            fetching.bring(fetching.Ask(name, True, {"rank": ("head",)}), own, root, shelf)
+            fetching.bring(fetching.Ask(name, True, {"rank": ("head",)}), own, root, weight_store)
 
 
 def measured(
-    recipes: Sequence[Recipe], params: parameters.Params, dev: Path, work: Path, shelf: Path
+    recipes: Sequence[Recipe], params: parameters.Params, dev: Path, work: Path, weight_store: Path
 ) -> dict[str, dict[str, float]]:
     """Return what is known of each backbone's features, by name; no image of test is read."""
     from pipeline.execution import jobs, retraining
 
     context = jobs.open_context(
-        dev, None, work, params.prepare.valid_fraction, params.features, params.runtime, (), shelf
+        dev, None, work, params.prepare.valid_fraction, params.features, params.runtime, (), weight_store
     )
     setting = replace(context.setting, views=context.setting.views[:1])
     found = {}
@@ -115,4 +115,4 @@ def table(found: dict[str, dict[str, float]]) -> str:
 
 
 if __name__ == "__main__":
-    leave(main())
+    exit_now(main())

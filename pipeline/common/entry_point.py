@@ -13,7 +13,7 @@ from pipeline.common.errors import UserError
 Main = Callable[[Sequence[str] | None], None]
 
 
-class Guarded(Protocol):
+class GuardedMain(Protocol):
     """A main that never raises for what a user can mend."""
 
     def __call__(self, argv: Sequence[str] | None = None) -> int:
@@ -32,7 +32,7 @@ def arguments(description: str | None, **paths: str) -> argparse.ArgumentParser:
     return parser
 
 
-def guarded(main: Main) -> Guarded:
+def handle_user_errors(main: Main) -> GuardedMain:
     """Make a main return 0, or say in a sentence what the user can mend and return 2 (130 after Ctrl-C)."""
 
     @wraps(main)
@@ -50,7 +50,7 @@ def guarded(main: Main) -> Guarded:
     return run
 
 
-def leave(code: int) -> NoReturn:
+def exit_now(code: int) -> NoReturn:
     """End this process at once: tearing torch and mlflow down would take seconds, after Ctrl-C too."""
     sys.stdout.flush()
     sys.stderr.flush()

@@ -82,7 +82,7 @@ class TrialProgress:
         """Say how many epochs each of these trials has."""
         self._epochs |= epochs
 
-    def hear(self, kind: str, *content: Any) -> None:
+    def on_event(self, kind: str, *content: Any) -> None:
         """Show what a job reports: ("epoch", trial, Epoch), or ("images", count) of a stem's pass."""
         if kind == "epoch":
             number, epoch = content

@@ -66,7 +66,7 @@ FORMS = "torchvision/<network>[@<weights>], timm/<network>[.<tag>], models:/<nam
 def resolve(name: str, own: Own | None = None) -> Backbone:
     """Return what is known of a backbone from its name; whether a library has it, only its stage `weights` can say.
 
-    `own` holds the names of params.yaml's `catalog`. Raise ValueError for a name of no known form.
+    `own` holds the names of params.yaml`s `backbone_aliases`. Raise ValueError for a name of no known form.
     """
     own = own or {}
     if name in BACKBONES:
@@ -82,11 +82,11 @@ def resolve(name: str, own: Own | None = None) -> Backbone:
         entry = own[name]
         return _plain(name, entry) if isinstance(entry, str) else _own(name, entry)
     raise ValueError(f"no such backbone; choose one of {', '.join(sorted({*BACKBONES, *own}))}; or {FORMS}; "
-                     "or name your own in `catalog`")  # fmt: skip
+                     "or name your own in `backbone_aliases`")  # fmt: skip
 
 
 def is_well_formed(name: str) -> bool:
-    """Say whether a name is one of the forms, or may be a key of `catalog`."""
+    """Say whether a name is one of the forms, or may be a key of `backbone_aliases`."""
     forms = (_TORCHVISION, _TIMM, _REGISTERED, re.compile(OWN_NAME))
     return any(form.fullmatch(name) for form in forms)
 
@@ -106,12 +106,13 @@ def told(name: str, own: Own) -> dict[str, Any]:
 
 def _plain(name: str, other: str) -> Backbone:
     if re.fullmatch(OWN_NAME, other) and other not in BACKBONES:
-        raise ValueError(f"catalog.{name}: {other!r} is no backbone; use one of {', '.join(sorted(BACKBONES))}; or "
+        raise ValueError(f"backbone_aliases.{name}: {other!r} is no backbone; use one of "
+                         f"{', '.join(sorted(BACKBONES))}; or "
                          f"{FORMS}")  # fmt: skip
     try:
         return resolve(other)
     except ValueError:
-        raise ValueError(f"catalog.{name}: {other!r} is no backbone; use {FORMS}") from None
+        raise ValueError(f"backbone_aliases.{name}: {other!r} is no backbone; use {FORMS}") from None
 
 
 def _own(name: str, entry: Mapping[str, Any]) -> Backbone:
@@ -121,7 +122,9 @@ def _own(name: str, entry: Mapping[str, Any]) -> Backbone:
     if file is None:
         return replace(base, **changes)
     if not base.architecture:
-        raise ValueError(f"catalog.{name}: a registered model brings its own weights; leave `weights` out")
+        raise ValueError(f"backbone_aliases.{name}: a registered model brings its own weights; leave `weights` out")
     if not file.endswith(_FILES):
-        raise ValueError(f"catalog.{name}.weights: a file that ends in {', '.join(_FILES)} is expected, found {file!r}")
+        raise ValueError(
+            f"backbone_aliases.{name}.weights: a file that ends in {', '.join(_FILES)} is expected, found {file!r}"
+        )
     return replace(base, **{"licence": "unknown", **changes, "package": None, "origin": f"file:{file}"})

@@ -45,10 +45,10 @@ class Prepare(Section):
     valid_fraction: Fraction  # of what is not test
     stratify: tuple[str, ...] = ()  # columns of the source, beside the label
     seed: int = Field(ge=0)
-    limit: int | None = Field(None, ge=1)  # look at this many images only (stratified)
+    max_images: int | None = Field(None, ge=1)  # look at this many images only (stratified)
     max_pixels: int = Field(50_000_000, ge=1)  # larger images are refused: decompression bombs
     on_problem: Literal["error", "exclude"] = "error"  # exclude: leave out what cannot be used, and list it
-    near_duplicates: int | None = Field(2, ge=0, le=16)  # bits in which hashes of images kept together may differ
+    near_duplicate_bits: int | None = Field(2, ge=0, le=16)  # bits in which hashes of images kept together may differ
     workers: int | None = Field(None, ge=1)  # processes that read images; as many as there are cores where null
 
 
@@ -57,7 +57,7 @@ class Features(Section):
 
     views: tuple[View, ...] = Field(min_length=1)
     cache_gb: float = Field(20.0, gt=0)  # of 10^9 bytes; what was used least recently makes room
-    average: bool  # final predictions over all views: better, and as many times dearer per image
+    tta: bool  # final predictions over all views: better, and as many times dearer per image
 
     @property
     def cache_bytes(self) -> int:
@@ -76,7 +76,7 @@ class Train(Section):
 
     seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field(min_length=1)
     fractions: tuple[Annotated[float, Field(gt=0, le=1)], ...] = (1.0,)  # of the training images
-    stretch: float = Field(0.5, ge=0, le=1)  # epochs grow by fraction ** -stretch: 0 keeps epochs, 1 keeps steps
+    epoch_scaling: float = Field(0.5, ge=0, le=1)  # epochs grow by fraction ** -stretch: 0 keeps epochs, 1 keeps steps
 
     @model_validator(mode="after")
     def _distinct(self) -> "Train":
@@ -101,7 +101,9 @@ class Register(Section):
     """Name the registered model and the gate in front of it."""
 
     model: Name
-    min_gain: float = Field(ge=0, lt=1)  # validation accuracy (or balanced) above always naming the commonest class
+    min_gain_over_majority: float = Field(
+        ge=0, lt=1
+    )  # validation accuracy (or balanced) above always naming the commonest class
 
 
 class Runtime(Section):
@@ -132,15 +134,17 @@ class Params(Section):
     register_: Register = Field(alias="register")
     runtime: Runtime
     tracking: Tracking
-    catalog: dict[Name, str | Entry] = Field(default_factory=dict)  # names for backbones, beside `catalog.BACKBONES`
+    backbone_aliases: dict[Name, str | Entry] = Field(
+        default_factory=dict
+    )  # names for backbones, beside `backbone_table.BACKBONES`
     enabled: tuple[Name, ...] = Field(min_length=1)
-    backbones: tuple[str, ...] = ()  # on which each strategy of `crossed` is run too, beside its own
-    crossed: tuple[Name, ...] = ()
+    backbones: tuple[str, ...] = ()  # on which each strategy of `per_backbone` is run too, beside its own
+    per_backbone: tuple[Name, ...] = ()
     strategies: dict[Name, Strategy]
 
     @model_validator(mode="after")
     def _consistent(self) -> "Params":
-        used = {"enabled": self.enabled, **({"crossed": self.crossed} if self.backbones else {})}
+        used = {"enabled": self.enabled, **({"per_backbone": self.per_backbone} if self.backbones else {})}
         for key, names in used.items():
             if len(set(names)) != len(names):
                 raise ValueError(f"{key}: name each strategy once, found {', '.join(names)}")
@@ -153,14 +157,17 @@ class Params(Section):
 
     @property
     def own(self) -> dict[str, Any]:
-        """Return `catalog` as `catalog.resolve` takes it."""
-        return {name: entry.model_dump() if isinstance(entry, Entry) else entry for name, entry in self.catalog.items()}
+        """Return `backbone_aliases` as `backbone_table.resolve` takes it."""
+        return {
+            name: entry.model_dump() if isinstance(entry, Entry) else entry
+            for name, entry in self.backbone_aliases.items()
+        }
 
     @model_validator(mode="after")
     def _known_backbones(self) -> "Params":
-        for name in self.catalog:
+        for name in self.backbone_aliases:
             if name in backbone_table.BACKBONES:
-                raise ValueError(f"catalog.{name}: a packaged backbone has that name; choose another")
+                raise ValueError(f"backbone_aliases.{name}: a packaged backbone has that name; choose another")
             backbone_table.resolve(name, self.own)
         for name, row in {**self.strategies, **self._crossings()}.items():
             for values in product(*(row.values(key) for key in ("backbone", "weights", "cut"))):
@@ -172,18 +179,19 @@ class Params(Section):
         return self
 
     def _crossings(self) -> dict[str, Strategy]:
-        """Return each strategy of `crossed` on each of `backbones`, by name; raise ValueError where one cannot be."""
+        """Return each strategy of `per_backbone` on each of `backbones`, by name; raise ValueError if one cannot be."""
         if len(set(self.backbones)) != len(self.backbones):
             raise ValueError(f"backbones: name each once, found {', '.join(self.backbones)}")
-        if self.backbones and not self.crossed:
-            raise ValueError("crossed: name the strategies to run with `backbones`, or empty `backbones`")
-        known = sorted({*backbone_table.BACKBONES, *self.catalog})
+        if self.backbones and not self.per_backbone:
+            raise ValueError("per_backbone: name the strategies to run with `backbones`, or empty `backbones`")
+        known = sorted({*backbone_table.BACKBONES, *self.backbone_aliases})
         for name in self.backbones:
             if name not in known:
                 raise ValueError(
-                    f"backbones: no backbone is called {name!r}; there are {', '.join(known)}; name others in `catalog`"
+                    f"backbones: no backbone is called {name!r}; there are {', '.join(known)}; "
+                    "name others in `backbone_aliases`"
                 )
-        return crossings(self.strategies, self.enabled, self.crossed, self.backbones)
+        return crossings(self.strategies, self.enabled, self.per_backbone, self.backbones)
 
     def _check_size(self, name: str, row: Strategy) -> None:
         axis = row.space.get("image_size")
@@ -197,12 +205,12 @@ class Params(Section):
 
     @property
     def arms(self) -> dict[str, Strategy]:
-        """Return all that is compared, by name: the enabled strategies, then the crossed ones on each backbone."""
+        """Return all that is compared, by name: the enabled strategies, then the per_backbone ones on each backbone."""
         own = {name: self.strategies[name] for name in self.enabled}
         return own | self._crossings()
 
     def strategy(self, name: str) -> Strategy:
-        """Return a row, enabled or not, or a crossed strategy, by name; raise UserError naming those there are."""
+        """Return a row, enabled or not, or a per_backbone strategy, by name; raise UserError naming those there are."""
         found = {**self.strategies, **self.arms}
         if name not in found:
             raise UserError(f"params.yaml has no strategy {name!r}; there are {', '.join(found)}")

@@ -26,7 +26,8 @@ def position(cut: int | str, stages: int) -> int:
 class Recipe(Section):
     """Say everything that training one network needs, beside the data and the seed."""
 
-    backbone: str  # one of `catalog.BACKBONES`, of the forms that `catalog.resolve` knows, or a key of `catalog`
+    # One of `backbone_table.BACKBONES`, a form that `backbone_table.resolve` knows, or a key of `backbone_aliases`.
+    backbone: str
     weights: Literal["pretrained", "random"]
     # Where the gradient stops: `head` trains the head alone, `input` trains all,
     # k trains the stages from number k on (0 is the same as `input`); `early`, `middle` and `late` are
@@ -42,19 +43,19 @@ class Recipe(Section):
     epochs: int = Field(ge=1)
     batch_size: int = Field(32, ge=2)  # BatchNorm needs two images
     learning_rate: float = Field(gt=0)  # peak of the one-cycle schedule, at the head
-    depth_decay: float = Field(1.0, gt=0, le=1)  # learning-rate factor per stage away from the head
+    layer_decay: float = Field(1.0, gt=0, le=1)  # learning-rate factor per stage away from the head
     weight_decay: float = Field(0.05, ge=0)
     dropout: float = Field(0.0, ge=0, lt=1)
     label_smoothing: float = Field(0.0, ge=0, lt=1)
     # An image's loss counts by its class's number of images (or their weight), to the power of minus this: 0 leaves
     # classes as common as they are, 1 gives each the same say.
-    balance: float = Field(0.0, ge=0, le=1)
+    class_weight_power: float = Field(0.0, ge=0, le=1)
     # Strength of the random shift, contrast and brightness of pixel inputs. Cached stems have views alone.
     jitter: float = Field(0.0, ge=0, le=1)
 
-    def stretched(self, fraction: float, stretch: float) -> "Recipe":
+    def stretched(self, fraction: float, epoch_scaling: float) -> "Recipe":
         """Return the recipe for a share of the images: epochs grow as images shrink, by a power of the share."""
-        longer = fraction**-stretch
+        longer = fraction**-epoch_scaling
         probe = {"probe_epochs": math.ceil(self.probe_epochs * longer)}
         return self.model_copy(update={"epochs": math.ceil(self.epochs * longer), **probe})
 

@@ -38,8 +38,8 @@ class Search(Section):
     """Say how trials are spent."""
 
     seed: int = Field(ge=0)  # of the sampler, the split and the initialisation: shared by all trials
-    generation: int = Field(ge=1)  # trials asked for together, before any of them is told
-    keep: Fraction  # of a generation, promoted from each rung to the next
+    trials_per_round: int = Field(ge=1)  # trials asked for together, before any of them is told
+    promote_fraction: Fraction  # of a generation, promoted from each rung to the next
     budget: float | None = Field(None, gt=0)  # FLOPs that each strategy's search may cost; `trials` caps it too
     workers: int = Field(1, ge=1)  # processes that train units; results do not depend on it
 
@@ -49,14 +49,14 @@ class Strategy(Section):
 
     trials: int = Field(ge=1)
     rungs: tuple[Annotated[int, Field(ge=1)], ...] = ()  # epochs after which the weakest trials are dropped
-    generation: int | None = Field(None, ge=1)  # in place of search.generation
+    trials_per_round: int | None = Field(None, ge=1)  # in place of search.trials_per_round
     budget: float | None = Field(None, gt=0)  # in place of search.budget
     recipe: dict[str, Any]
     space: dict[str, Dimension]
 
     def size(self, search: Search) -> int:
         """Return how many trials are asked for together."""
-        return self.generation or search.generation
+        return self.trials_per_round or search.trials_per_round
 
     def spend(self, search: Search) -> float | None:
         """Return the FLOPs that the search may cost; None for no limit."""
@@ -110,11 +110,11 @@ def _check_recipe(values: dict[str, Any]) -> None:
 
 
 def crossings(
-    rows: Mapping[str, Strategy], enabled: Sequence[str], crossed: Sequence[str], backbones: Sequence[str]
+    rows: Mapping[str, Strategy], enabled: Sequence[str], per_backbone: Sequence[str], backbones: Sequence[str]
 ) -> dict[str, Strategy]:
-    """Return each crossed row on each backbone, by the name `<strategy>-<backbone>`; ValueError where one cannot be."""
+    """Return each of these rows on each backbone, named `<strategy>-<backbone>`; ValueError where one cannot be."""
     found: dict[str, Strategy] = {}
-    for strategy, backbone in product(crossed, backbones):
+    for strategy, backbone in product(per_backbone, backbones):
         arm = f"{strategy}-{backbone}"
         if arm in rows or arm in found:
             raise ValueError(f"backbones: {strategy} on {backbone} would be called {arm}, as another strategy is")
@@ -126,6 +126,6 @@ def crossings(
             reasons = "".join(explain(problem, Strategy).strip() for problem in error.errors())
             raise ValueError(
                 f"backbones: strategies.{strategy} cannot be run on {backbone}: {reasons}\n"
-                f"change that row, or take {strategy} out of `crossed` or {backbone} out of `backbones`"
+                f"change that row, or take {strategy} out of `per_backbone` or {backbone} out of `backbones`"
             ) from None
     return found

@@ -77,8 +77,8 @@ def vet(root: Path, table: pd.DataFrame, label: str, wanted: Prepare, read: Read
         for problem in manifest.group_problems(found.table, shown):
             tell(problem, False)
         found.drop(_beside(found.table, _copied(found.table), COPIED))
-    if wanted.near_duplicates is not None:
-        _keep_together(root, found, wanted.near_duplicates, tell, shown)
+    if wanted.near_duplicate_bits is not None:
+        _keep_together(root, found, wanted.near_duplicate_bits, tell, shown)
     found.table = found.table.drop(columns="look")
     return found
 
@@ -143,8 +143,8 @@ def _keep_together(root: Path, found: Vetted, distance: int, tell: Tell, shown: 
         if (out := reasons != "").any():
             named = "; ".join(found.table["path"][out][:shown] + " " + reasons[out][:shown])
             tell(f"{root}: {named} ({out.sum()} such image(s)); look at them, then remove them from one side, leave "
-                 "them out of train and valid (prepare.on_problem: exclude), or lower prepare.near_duplicates (null "
-                 "for off)", True)  # fmt: skip
+                 "them out of train and valid (prepare.on_problem: exclude), or lower prepare.near_duplicate_bits "
+                 "(null for off)", True)  # fmt: skip
         found.drop(reasons)
     alike, ignored = _looks(found.table, distance)
     units = alike.units()

@@ -18,7 +18,7 @@ from pipeline.data import group_split
 IMAGES, MANIFEST, ABOUT = "images.npy", "manifest.csv", "about.json"
 
 
-class Packed(np.memmap):
+class ImageMemmap(np.memmap):
     """An array on disk whose rows are read as files are, so that they do not stay in memory.
 
     A mapping holds on to every page it has touched, in the end the whole file, and touches many that nobody asked for.
@@ -44,10 +44,10 @@ def _are_rows(index: Any, count: int) -> bool:
     return bool(index.min() >= 0 and index.max() < count)
 
 
-def mapped(file: Path) -> Packed:
+def mapped(file: Path) -> ImageMemmap:
     """Open an array (N, ...) of two axes or more in a .npy file, read-only; raise UserError for a damaged file."""
     try:
-        packed: Packed = np.load(file, mmap_mode="r", allow_pickle=False).view(Packed)
+        packed: ImageMemmap = np.load(file, mmap_mode="r", allow_pickle=False).view(ImageMemmap)
     except (OSError, EOFError, ValueError) as error:
         raise _damaged(file, f"not a whole array ({error})") from None
     assert packed.ndim > 1
@@ -197,7 +197,7 @@ def train_valid(images: ImageSet, fraction: float, seed: int) -> tuple[np.ndarra
     return parts
 
 
-def nested(rows: np.ndarray, labels: np.ndarray, fraction: float, seed: int) -> np.ndarray:
+def nested_subset(rows: np.ndarray, labels: np.ndarray, fraction: float, seed: int) -> np.ndarray:
     """Return a share of these positions, ascending; with one seed, a smaller share is part of every larger one.
 
     Each class keeps its share but for rounding, and at least one image.

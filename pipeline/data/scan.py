@@ -45,7 +45,7 @@ class Plan:
     @property
     def meaning(self) -> str:
         """Return all that facts depend on beside the content of files."""
-        code = source_digest(("contents", "decoding", "facts", "rows"))
+        code = source_digest(("data/contents", "data/facts", "data/rows", "inference/decoding"))
         return f"{code} Pillow {PIL.__version__} {self.size} {self.max_pixels}"
 
 

@@ -14,19 +14,19 @@ from pipeline.config.recipe import Recipe
 from pipeline.data import image_set
 from pipeline.data.image_set import ImageSet
 from pipeline.execution.process_pool import Executor, Report
-from pipeline.network.pretrained import Shelf
-from pipeline.search.trials import Rung, Tried, value_of
+from pipeline.network.pretrained import WeightStore
+from pipeline.search.trials import FinishedTrial, Rung, value_of
 from pipeline.tracking.runs import Unit
 from pipeline.training import head_units, unit
 from pipeline.training.batched_heads import stacks
-from pipeline.training.run_context import Setting, drop_states, settle
+from pipeline.training.run_context import RunContext, drop_states, settle
 
 
 @dataclass(frozen=True)
 class Context:
     """What all jobs of a stage share."""
 
-    setting: Setting
+    setting: RunContext
     test: ImageSet | None = None  # given to the stage that retrains alone
 
     def tested(self) -> ImageSet:
@@ -59,7 +59,7 @@ def open_context(
 ) -> Context:
     """Open a stage's images in this process; tuning has no path to the test split to give."""
     quiet()
-    setting = settle(image_set.load(dev), valid_fraction, features, work, runtime, cuts, Shelf(weights))
+    setting = settle(image_set.load(dev), valid_fraction, features, work, runtime, cuts, WeightStore(weights))
     return Context(setting, image_set.load(test) if test else None)
 
 
@@ -112,14 +112,14 @@ def _run(job: Job, context: Context, report: Report) -> list[Outcome]:
                             on_images, job.fraction)]  # fmt: skip
 
 
-def tracked(t: Tried, strategy: str, tags: dict[str, str]) -> Unit:
+def tracked(t: FinishedTrial, strategy: str, tags: dict[str, str]) -> Unit:
     """Return a trial as MLflow is to show it."""
     recipe, name = t.recipe.model_dump() | {"strategy": strategy}, f"{strategy} trial {t.number}"
     shown = {**tags, "backbone": t.recipe.backbone, "state": t.state, "failed": t.outcome.failed}
     return Unit(f"trial-{t.number}", name, recipe, t.outcome.epochs, t.outcome.cost.measures(), shown)
 
 
-class Crew:
+class TrialRunner:
     """Whoever trains a stage's units, with a bar that shows how far they are."""
 
     def __init__(self, executor: Executor, bar: TrialProgress, seed: int) -> None:
@@ -132,13 +132,13 @@ class Crew:
         self._jobs += planned
         self._bar.expect({number: recipe.epochs for number, recipe in rung.recipes.items()})
         outcomes: dict[int, Outcome] = {}
-        for job, done in zip(planned, self._executor.map(planned, self._bar.hear)):
+        for job, done in zip(planned, self._executor.map(planned, self._bar.on_event)):
             outcomes |= dict(zip(job.numbers, done))
         for number, outcome in outcomes.items():
             self._bar.end(number, rung.until[number], value_of(outcome))
         return outcomes
 
-    def forget(self, setting: Setting) -> None:
+    def forget(self, setting: RunContext) -> None:
         """Delete the states from which the jobs so far could go on, once nothing will; results stay."""
         for job in self._jobs:
             for recipe in job.recipes:

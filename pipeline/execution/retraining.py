@@ -16,7 +16,7 @@ from pipeline.network.build import build
 from pipeline.tracking.runs import Unit
 from pipeline.training import transferability, unit
 from pipeline.training.loop import first_view
-from pipeline.training.run_context import Bench, Setting, unit_folder
+from pipeline.training.run_context import CostedNetwork, RunContext, unit_folder
 
 MOST_SEPARATED = 10_000  # images by which features are judged: enough for a fraction of a point
 
@@ -24,7 +24,7 @@ MOST_SEPARATED = 10_000  # images by which features are judged: enough for a fra
 def plan(recipe: Recipe, train: Train) -> list[Job]:
     """Return a job for each seed and share of the training images: the largest share, which takes longest, first."""
     pairs = [(fraction, seed) for fraction in sorted(train.fractions, reverse=True) for seed in train.seeds]
-    recipes = {fraction: recipe.stretched(fraction, train.stretch) for fraction in train.fractions}
+    recipes = {fraction: recipe.stretched(fraction, train.epoch_scaling) for fraction in train.fractions}
     return [Job((n,), (recipes[f],), seed, recipes[f].epochs, fraction=f) for n, (f, seed) in enumerate(pairs)]
 
 
@@ -32,7 +32,7 @@ def run(planned: Sequence[Job], executor: Executor, bar: TrialProgress) -> dict[
     """Do the retrainings; return their outcomes by share of the training images and by seed."""
     bar.expect({job.numbers[0]: job.until for job in planned})
     found: dict[float, dict[int, Outcome]] = {}
-    for job, (outcome,) in zip(planned, executor.map(planned, bar.hear), strict=True):
+    for job, (outcome,) in zip(planned, executor.map(planned, bar.on_event), strict=True):
         found.setdefault(job.fraction, {})[job.seed] = _packed(outcome)
     return found
 
@@ -64,7 +64,9 @@ def tracked(
         yield Unit(f"seed-{job.seed}-{job.fraction:g}", name, shown, outcome.epochs, measures, marks)
 
 
-def felt(planned: Sequence[Job], trained: Mapping[float, Mapping[int, Outcome]], setting: Setting) -> dict[str, float]:
+def wall_clock(
+    planned: Sequence[Job], trained: Mapping[float, Mapping[int, Outcome]], setting: RunContext
+) -> dict[str, float]:
     """Return what the retrainings took, whichever process did them: CPU-seconds of all, and of one on all images."""
     taken = [read_json(unit_folder(job.recipes[0], setting, job.seed, fraction=job.fraction) / unit.TIMING)
              for job in planned]  # fmt: skip
@@ -77,13 +79,13 @@ def felt(planned: Sequence[Job], trained: Mapping[float, Mapping[int, Outcome]],
     }
 
 
-def separation(recipe: Recipe, setting: Setting, seed: int) -> dict[str, float] | None:
+def separation(recipe: Recipe, setting: RunContext, seed: int) -> dict[str, float] | None:
     """Return how far a pretrained backbone's features, as they are, separate the classes; None of random weights."""
     if recipe.weights == "random":
         return None
     images = setting.dev
     rows = np.unique(np.linspace(0, len(images) - 1, MOST_SEPARATED).astype(np.int64))
-    network = build(recipe, images, seed, setting.shelf)
-    features = first_view(Bench(network, recipe, setting, lambda count: None).inputs("head"), rows)
+    network = build(recipe, images, seed, setting.weight_store)
+    features = first_view(CostedNetwork(network, recipe, setting, lambda count: None).inputs("head"), rows)
     pixels = transferability.thumbnails(np.asarray(images.images[rows]))
     return transferability.measure(features.cpu().numpy(), images.labels[rows], pixels)

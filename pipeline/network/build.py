@@ -14,15 +14,15 @@ from pipeline.config.recipe import Recipe
 from pipeline.data.image_set import ImageSet
 from pipeline.inference.classifier import Network, make_head
 from pipeline.network.cut import check, describe
-from pipeline.network.pretrained import PACKAGED, Shelf
+from pipeline.network.pretrained import PACKAGED, WeightStore
 
 
-def build(recipe: Recipe, images: ImageSet, seed: int, shelf: Shelf = PACKAGED) -> Network:
+def build(recipe: Recipe, images: ImageSet, seed: int, weight_store: WeightStore = PACKAGED) -> Network:
     """Make a recipe's network: random weights from the seed, then the pretrained ones where the recipe says so.
 
     Raise UserError where the architecture cannot take images of the recipe's size, or its weights were not brought.
     """
-    backbone = shelf.backbone(recipe.backbone)
+    backbone = weight_store.backbone(recipe.backbone)
     spec = describe(recipe, backbone, images.classes, images.size, images.channels, ("identity",))
     if backbone.stages is None:
         check(spec)
@@ -30,7 +30,7 @@ def build(recipe: Recipe, images: ImageSet, seed: int, shelf: Shelf = PACKAGED) 
     network = Network(spec)
     network.head = new_head(recipe, images, seed, network.features)
     if recipe.weights == "pretrained":
-        shelf.load(recipe.backbone, network.backbone)
+        weight_store.load(recipe.backbone, network.backbone)
     return network.to(memory_format=torch.channels_last) if backbone.channels_last else network
 
 

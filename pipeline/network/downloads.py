@@ -28,7 +28,7 @@ PATIENCE = 30.0  # seconds without a byte after which a server is given up
 
 
 @dataclass(frozen=True)
-class Brought:
+class DownloadedWeights:
     """Tensors by the names that the library gives them, where they came from, and what is to be said of them."""
 
     tensors: Tensors
@@ -41,7 +41,7 @@ def described(backbone: Backbone) -> Backbone:
     return _torchvision(backbone) if backbone.library == "torchvision" else _timm(backbone)
 
 
-def bring(backbone: Backbone) -> Brought:
+def bring(backbone: Backbone) -> DownloadedWeights:
     """Return the weights that a library publishes for a described backbone, downloaded where they are not kept yet."""
     if backbone.library == "torchvision":
         return _from_torchvision(backbone)
@@ -157,10 +157,10 @@ def _patience() -> Iterator[None]:
         socket.setdefaulttimeout(before)
 
 
-def _from_torchvision(backbone: Backbone) -> Brought:
+def _from_torchvision(backbone: Backbone) -> DownloadedWeights:
     url = _member(backbone).url
     file, note = downloaded(f"torchvision/{backbone.architecture}", url)
-    return Brought(read(file, "delete it and run dvc repro again"), url, note)
+    return DownloadedWeights(read(file, "delete it and run dvc repro again"), url, note)
 
 
 def _is_kept(cfg: Any) -> bool:
@@ -173,12 +173,14 @@ def _is_kept(cfg: Any) -> bool:
     return any(isinstance(try_to_load_from_cache(cfg.hf_hub_id, name), str) for name in names)
 
 
-def _from_timm(backbone: Backbone) -> Brought:
+def _from_timm(backbone: Backbone) -> DownloadedWeights:
     """Let timm load and rename its tensors; from `<architecture>.safetensors` in torch's cache where there is one."""
     name = f"timm/{backbone.architecture}"
     cfg = timm.models.get_pretrained_cfg(backbone.architecture)
     if not cfg.has_weights:
-        raise UserError(f"{name}: timm knows of no weights for it; use `weights: random`, or name a file in `catalog`")
+        raise UserError(
+            f"{name}: timm knows of no weights for it; use `weights: random`, or name a file in `backbone_aliases`"
+        )
     file = hub_folder() / f"{backbone.architecture}.safetensors"
     overlay: dict[str, Any] = {}
     if file.exists():
@@ -195,4 +197,4 @@ def _from_timm(backbone: Backbone) -> Brought:
             _reach(source)
         network = timm.create_model(backbone.architecture, pretrained=True, num_classes=0, **backbone.options,
                                     pretrained_cfg_overlay=overlay)  # fmt: skip
-    return Brought(network.state_dict(), source)
+    return DownloadedWeights(network.state_dict(), source)

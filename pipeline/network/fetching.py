@@ -20,7 +20,7 @@ from pipeline.network import downloads
 from pipeline.network.architectures import nominal, on_meta, unfitted
 from pipeline.network.checkpoints import fit, read
 from pipeline.network.cut import check, describe, place, stages
-from pipeline.network.downloads import Brought
+from pipeline.network.downloads import DownloadedWeights
 from pipeline.network.pretrained import about
 from pipeline.tracking.registry import fetch
 
@@ -72,25 +72,25 @@ def _bring(ask: Ask, own: Own, root: Path, out: Path) -> dict[str, str]:
     return {"folder": folder.name, "digest": digest(entry)}
 
 
-def _found(backbone: Backbone, root: Path) -> tuple[Backbone, Callable[[], Brought]]:
+def _found(backbone: Backbone, root: Path) -> tuple[Backbone, Callable[[], DownloadedWeights]]:
     """Return a backbone with all that its origin tells of it, and how to get its tensors."""
     kind, _, rest = (backbone.origin or "").partition(":")
     if kind == "models":
         return _registered(root, backbone)
     if backbone.package or backbone.origin is None:
-        return backbone, lambda: Brought({}, "")
+        return backbone, lambda: DownloadedWeights({}, "")
     backbone = downloads.described(backbone)
     return backbone, (lambda: _from_file(root, rest)) if kind == "file" else lambda: downloads.bring(backbone)
 
 
-def _from_file(root: Path, file: str) -> Brought:
+def _from_file(root: Path, file: str) -> DownloadedWeights:
     path = root / file
     outside = not path.resolve().is_relative_to(root.resolve())
     note = f"{file} is outside of this folder: whoever repeats the run needs it too" if outside else ""
-    return Brought(read(path, "name another file in `catalog`"), file, note)
+    return DownloadedWeights(read(path, "name another file in `backbone_aliases`"), file, note)
 
 
-def _registered(root: Path, backbone: Backbone) -> tuple[Backbone, Callable[[], Brought]]:
+def _registered(root: Path, backbone: Backbone) -> tuple[Backbone, Callable[[], DownloadedWeights]]:
     """Return what a registered model of ours was made from, and its tensors."""
     with fetch(root, backbone.origin or "") as (version, folder):
         spec = read_json(folder / "model.json")
@@ -103,7 +103,7 @@ def _registered(root: Path, backbone: Backbone) -> tuple[Backbone, Callable[[], 
                    options=unfitted(spec["options"]),
                    mean=tuple(spec["mean"]), std=tuple(spec["std"]), size=spec["image_size"],
                    interpolation=spec.get("interpolation", "bilinear"), origin=version)  # fmt: skip
-    return made, lambda: Brought(tensors, version)
+    return made, lambda: DownloadedWeights(tensors, version)
 
 
 def _network(ask: Ask, backbone: Backbone) -> Network:

@@ -21,7 +21,7 @@ AGAIN = "bring it again: uv run dvc repro -f weights"
 
 
 @dataclass(frozen=True)
-class Shelf:
+class WeightStore:
     """What stage `weights` has brought: a folder for each backbone that no package of this project holds.
 
     Without a folder there are the packaged weights, and libraries' networks with random ones.
@@ -76,7 +76,7 @@ class Shelf:
         return self.folder / folder_of(name)
 
 
-PACKAGED = Shelf()  # for those who use the packaged backbones alone
+PACKAGED = WeightStore()  # for those who use the packaged backbones alone
 
 
 def backbone_from(raw: dict[str, Any]) -> Backbone:

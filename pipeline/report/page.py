@@ -53,7 +53,7 @@ def render(
         "glance": glance(comparison, verdict),
         "headline": tables.headline(comparison, verdict),
         "chips": tables.constraint_chips(verdict.get("constraints") or {}),
-        "felt": tables.felt_rows(comparison, timings),
+        "wall_clock": tables.wall_clock_rows(comparison, timings),
         "settings": settings(trials, importances or {}),
         "trials": trials,
         "look": _looks(list(comparison["strategies"])),
@@ -105,7 +105,7 @@ def _setting(value: Any) -> str:
 
 def _looks(names: list[str]) -> dict[str, Tree]:
     """Return each strategy's CSS class and mark, the same as in the figures."""
-    looks = drawing.Look.of(names)
+    looks = drawing.SeriesStyle.of(names)
     place = {light: f"s{i}" for i, (light, _) in enumerate(drawing.SERIES)}
     return {name: {"css": place[look.colour], "glyph": GLYPHS[look.marker]} for name, look in looks.items()}
 

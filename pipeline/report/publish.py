@@ -41,7 +41,7 @@ def publish(
     figures = drawing.draw([pictures[name] for name in SHOWN if name in pictures], to.figures)
     beside = {str(file.resolve().relative_to(to.report.resolve().parent)): words for file, words in figures.items()}
     write_text(to.report, markdown.markdown(comparison, verdict, beside, to.page.name))
-    felt = verdict | {"claims": claims(comparison, measured.timings)}  # the page alone shows times
+    wall_clock = verdict | {"claims": claims(comparison, measured.timings)}  # the page alone shows times
     seen = measured.predictions
-    write_text(to.page, page.render(comparison, felt, measured.timings, measured.trials, seen, test, about))
+    write_text(to.page, page.render(comparison, wall_clock, measured.timings, measured.trials, seen, test, about))
     return [to.page, to.report, *figures]

@@ -61,7 +61,7 @@ def cost_rows(comparison: Comparison) -> list[tuple[str, Cells]]:
     return [row for row in rows if any(row[1].values())]
 
 
-def felt_rows(comparison: Comparison, timings: dict[str, Any]) -> tuple[list[tuple[str, Cells]], list[str]]:
+def wall_clock_rows(comparison: Comparison, timings: dict[str, Any]) -> tuple[list[tuple[str, Cells]], list[str]]:
     """Return the costs felt on the machine as rows like those of `cost_rows`, and why some are missing.
 
     A row that no strategy has a value for is left out and named among the reasons.

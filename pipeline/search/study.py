@@ -23,7 +23,7 @@ from pipeline.common.files import Outcome, digest
 from pipeline.common.seeding import derive
 from pipeline.config.recipe import Recipe
 from pipeline.config.strategies import Dimension, Search, Strategy
-from pipeline.search.trials import OBJECTIVE, Rung, Tried, total_flops, value_of
+from pipeline.search.trials import OBJECTIVE, FinishedTrial, Rung, total_flops, value_of
 
 Evaluate = Callable[[Rung], dict[int, Outcome]]
 
@@ -33,14 +33,14 @@ def tune(
     search: Search,
     study: optuna.Study,
     evaluate: Evaluate,
-    on_tried: Callable[[list[Tried]], object] = lambda tried: None,
-) -> list[Tried]:
+    on_tried: Callable[[list[FinishedTrial]], object] = lambda tried: None,
+) -> list[FinishedTrial]:
     """Run a strategy's trials to the end of its budget, going on from what the study holds; return all, by number.
 
     `on_tried` hears of each generation when it is done, of those done earlier too. Raise UserError where no trial
     reached its last epoch, or where the study cannot be read or written.
     """
-    tried: list[Tried] = []
+    tried: list[FinishedTrial] = []
     while len(tried) < row.trials and _affordable(tried, row, search):
         count = min(row.size(search), row.trials - len(tried))
         trials = _generation(study, search, row, len(tried), count)
@@ -57,7 +57,7 @@ def tune(
     return tried
 
 
-def _affordable(tried: list[Tried], row: Strategy, search: Search) -> bool:
+def _affordable(tried: list[FinishedTrial], row: Strategy, search: Search) -> bool:
     """Say whether another generation fits into the budget, if it costs no more than the dearest one so far.
 
     The first is always run: without it there is no winner.
@@ -135,18 +135,18 @@ def _suggest(trial: Trial, key: str, axis: Dimension) -> None:
             trial.suggest_float(key, low, high, log=axis.log)
 
 
-def _try(trials: list[FrozenTrial], row: Strategy, search: Search, evaluate: Evaluate) -> list[Tried]:
+def _try(trials: list[FrozenTrial], row: Strategy, search: Search, evaluate: Evaluate) -> list[FinishedTrial]:
     recipes = {t.number: Recipe(**{**row.recipe, **t.params}) for t in trials}
     outcomes, alive = halve(recipes, row, search, evaluate)
     states = {number: "COMPLETE" if number in alive else "PRUNED" for number in recipes}
-    return [Tried(n, states[n], recipes[n], t.params, outcomes[n]) for t in trials for n in [t.number]]
+    return [FinishedTrial(n, states[n], recipes[n], t.params, outcomes[n]) for t in trials for n in [t.number]]
 
 
 def halve(
     recipes: dict[int, Recipe], row: Strategy, search: Search, evaluate: Evaluate
 ) -> tuple[dict[int, Outcome], list[int]]:
     """Train a generation rung by rung; return what came of each, by number, and who was trained to the end."""
-    cohort = digest([list(recipes.values()), row.rungs, search.keep])
+    cohort = digest([list(recipes.values()), row.rungs, search.promote_fraction])
     outcomes: dict[int, Outcome] = {}
     alive = list(recipes)
     for rung in (*row.rungs, None):  # None: all epochs
@@ -161,7 +161,7 @@ def halve(
     return outcomes, alive
 
 
-def _record(study: optuna.Study, trials: list[FrozenTrial], tried: list[Tried]) -> None:
+def _record(study: optuna.Study, trials: list[FrozenTrial], tried: list[FinishedTrial]) -> None:
     """Add a generation's trials to the study, but for those that a killed process had added."""
     with _explained():
         known = len(study.get_trials(deepcopy=False))
@@ -170,7 +170,7 @@ def _record(study: optuna.Study, trials: list[FrozenTrial], tried: list[Tried]) 
                 study.add_trial(_finished(trial, result))
 
 
-def _finished(trial: FrozenTrial, result: Tried) -> FrozenTrial:
+def _finished(trial: FrozenTrial, result: FinishedTrial) -> FrozenTrial:
     values = {epoch.number: epoch.valid[OBJECTIVE] for epoch in result.outcome.epochs}
     complete = result.state == "COMPLETE"
     return create_trial(
@@ -200,4 +200,4 @@ def _until(rung: int | None, epochs: int) -> int:
 
 
 def _promoted(count: int, search: Search) -> int:
-    return max(1, math.ceil(search.keep * count))
+    return max(1, math.ceil(search.promote_fraction * count))

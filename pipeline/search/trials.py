@@ -22,7 +22,7 @@ class Rung:
 
 
 @dataclass(frozen=True)
-class Tried:
+class FinishedTrial:
     """A finished trial."""
 
     number: int
@@ -42,12 +42,12 @@ def value_of(outcome: Outcome) -> float:
     return math.inf if outcome.failed or not outcome.epochs else outcome.epochs[-1].valid[OBJECTIVE]
 
 
-def best(tried: list[Tried]) -> Tried:
+def best(tried: list[FinishedTrial]) -> FinishedTrial:
     """Return the trial with the lowest objective among those trained to the end; the first of equals."""
     return min((t for t in tried if t.state == "COMPLETE"), key=lambda t: (t.value, t.number))
 
 
-def total_flops(tried: list[Tried]) -> int:
+def total_flops(tried: list[FinishedTrial]) -> int:
     """Return what a search costs: every fit, and each different feature pass once."""
     passes: dict[str, int] = {}
     for t in tried:
@@ -55,7 +55,7 @@ def total_flops(tried: list[Tried]) -> int:
     return sum(passes.values()) + sum(t.outcome.cost.fit_flops for t in tried)
 
 
-def table(tried: list[Tried]) -> pd.DataFrame:
+def table(tried: list[FinishedTrial]) -> pd.DataFrame:
     """Return a row per trial: number, state, value, epochs trained, FLOPs, and the values chosen."""
     rows = [
         {
@@ -76,7 +76,7 @@ def table(tried: list[Tried]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def document(tried: list[Tried], strategy: str, most: int, budget: float | None) -> dict[str, Any]:
+def document(tried: list[FinishedTrial], strategy: str, most: int, budget: float | None) -> dict[str, Any]:
     """Return what results/tune/<strategy>.json holds, of a search of at most so many trials within a budget."""
     winner, states = best(tried), [t.state for t in tried]
     return {

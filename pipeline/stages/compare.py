@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 
-from pipeline.common.entry_point import arguments, guarded, leave
+from pipeline.common.entry_point import arguments, exit_now, handle_user_errors
 from pipeline.common.progress import one_thread_pool, quiet
 from pipeline.common.timing import Stopwatch
 from pipeline.config import params as parameters
 
 
-@guarded
+@handle_user_errors
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the stage."""
     parser = arguments(__doc__, tuned="folder of tune's results", trained="folder of train's results",
@@ -57,4 +57,4 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    leave(main())
+    exit_now(main())

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from contextlib import ExitStack
 
-from pipeline.common.entry_point import arguments, guarded, leave
+from pipeline.common.entry_point import arguments, exit_now, handle_user_errors
 from pipeline.common.progress import Progress, quiet
 
 
-@guarded
+@handle_user_errors
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the stage."""
     parser = arguments(__doc__, out="the folder to make", downloads="folder that keeps what is fetched, and to which "
@@ -29,4 +29,4 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    leave(main())
+    exit_now(main())

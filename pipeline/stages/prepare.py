@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline.common.entry_point import arguments, guarded, leave
+from pipeline.common.entry_point import arguments, exit_now, handle_user_errors
 from pipeline.common.errors import UserError
 from pipeline.common.progress import Progress, one_thread_pool, quiet
 from pipeline.common.timing import Stopwatch
@@ -28,7 +28,7 @@ class _InPlaceOfAll(argparse.Action):
             other.required = False
 
 
-@guarded
+@handle_user_errors
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the stage."""
     parser = arguments(__doc__, dev="folder for train and valid", test="folder for test", report="folder for the data "
@@ -98,9 +98,9 @@ def _prepare(args: argparse.Namespace, params: parameters.Params, plan: "Plan", 
         tell = cleaning.forgive if wanted.on_problem == "exclude" else cleaning.refuse
         vetted = cleaning.vet(root, found, label, wanted, facts, tell)
     table = vetted.table
-    if wanted.limit and wanted.limit < len(table):
+    if wanted.max_images and wanted.max_images < len(table):
         ids, strata = table["id"].to_numpy(dtype=str), _kinds(table).to_numpy(dtype=str)
-        kept, _ = image_set.stratified_split(ids, strata, len(table) - wanted.limit, wanted.seed)
+        kept, _ = image_set.stratified_split(ids, strata, len(table) - wanted.max_images, wanted.seed)
         table = table.iloc[kept].reset_index(drop=True)
     manifest.check_labels(table, wanted.test_fraction, wanted.valid_fraction)
     parts = image_set.three_way(table, wanted.test_fraction, wanted.valid_fraction, wanted.seed)
@@ -151,4 +151,4 @@ def _notes(table: "pd.DataFrame", grouped: bool, test: Any, valid: Any) -> list[
 
 
 if __name__ == "__main__":
-    leave(main())
+    exit_now(main())

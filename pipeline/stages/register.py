@@ -4,14 +4,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pipeline.common.entry_point import arguments, guarded, leave
+from pipeline.common.entry_point import arguments, exit_now, handle_user_errors
 from pipeline.common.progress import quiet
 from pipeline.config import params as parameters
 from pipeline.tracking.client import KEY
 from pipeline.tracking.registry import CHAMPION, Registry, Version
 
 
-@guarded
+@handle_user_errors
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the stage."""
     parser = arguments(__doc__, comparison="the comparison", verdict="the verdict under constraints",
@@ -33,7 +33,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     keys = {name: digest([file_digest(folder / f"model.{end}") for end in ("json", "safetensors")])
             for name, folder in folders.items()}  # fmt: skip
     gain = pairwise.gain_over_majority(compared, winner)
-    gate = {"gain_over_majority": gain, "min_gain": wanted.min_gain, "passed": gain >= wanted.min_gain}
+    gate = {
+        "gain_over_majority": gain,
+        "min_gain_over_majority": wanted.min_gain_over_majority,
+        "passed": gain >= wanted.min_gain_over_majority,
+    }
     key = f"register-{digest([wanted, keys, compared])}"
     with tracker.stage(key, "register", {"stage": "register"}) as run:
         registry = Registry(root, wanted.model)
@@ -80,7 +84,7 @@ def _closing(model: str, winner: str, gate: dict[str, Any], champion: Version | 
         return f"Registered: models:/{model}@champion is {winner}, best on validation."
     refused = (
         f"on validation {winner} is {100 * gate['gain_over_majority']:.1f} points above always naming the commonest "
-        f"class, and register.min_gain asks for {100 * gate['min_gain']:.1f}."
+        f"class, and register.min_gain_over_majority asks for {100 * gate['min_gain_over_majority']:.1f}."
     )
     if champion is None:
         return f"No champion: {refused}"
@@ -91,4 +95,4 @@ def _closing(model: str, winner: str, gate: dict[str, Any], champion: Version | 
 
 
 if __name__ == "__main__":
-    leave(main())
+    exit_now(main())

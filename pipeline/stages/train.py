@@ -3,14 +3,14 @@
 from collections.abc import Sequence
 from functools import partial
 
-from pipeline.common.entry_point import arguments, guarded, leave
+from pipeline.common.entry_point import arguments, exit_now, handle_user_errors
 from pipeline.common.progress import TrialProgress, one_thread_pool, quiet
 from pipeline.common.timing import Energy, Stopwatch
 from pipeline.config import params as parameters
 from pipeline.config.recipe import Recipe
 
 
-@guarded
+@handle_user_errors
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the stage."""
     parser = arguments(__doc__, dev="folder of train and valid", test="folder of test", tuned="the strategy's result "
@@ -37,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     setting, images, test = context.setting, context.setting.dev, context.tested()
     tuned = read_json(args.tuned)
     recipe = Recipe(**tuned["recipe"])
-    identity = setting.identity() | setting.shelf.identity(recipe)
+    identity = setting.identity() | setting.weight_store.identity(recipe)
     key = digest({"recipe": recipe, "train": params.train, "test": test.digest, **identity})
     dataset = runs.Dataset(params.data.name, images.digest, str(args.dev))
     tags = {"stage": "train", "strategy": args.strategy, "backbone": recipe.backbone}
@@ -62,11 +62,12 @@ def main(argv: Sequence[str] | None = None) -> None:
             write_json(args.out / f"{args.strategy}.json",
                        results.document(result, trained, points, tuned, size, known))  # fmt: skip
             tracker.finish(parent, results.means(result), [])
-    felt = latency.measure(args.model, images.images, params.runtime.threads)
+    wall_clock = latency.measure(args.model, images.images, params.runtime.threads)
     write_json(
-        args.timings, {**watch.read(), **energy.read(), "train": retraining.felt(planned, trained, setting), **felt}
+        args.timings,
+        {**watch.read(), **energy.read(), "train": retraining.wall_clock(planned, trained, setting), **wall_clock},
     )
 
 
 if __name__ == "__main__":
-    leave(main())
+    exit_now(main())

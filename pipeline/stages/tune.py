@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from functools import partial
 
-from pipeline.common.entry_point import arguments, guarded, leave
+from pipeline.common.entry_point import arguments, exit_now, handle_user_errors
 from pipeline.common.progress import TrialProgress, one_thread_pool, quiet
 from pipeline.common.timing import Stopwatch
 from pipeline.config import params as parameters
 
 
-@guarded
+@handle_user_errors
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the stage."""
     parser = arguments(__doc__, dev="folder of train and valid", weights="folder of what stage weights brought",
@@ -33,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> None:
                            params.features, params.runtime, row.cuts(), args.weights)  # fmt: skip
     context = make_context()
     setting = context.setting
-    brought = setting.shelf.digests(row.values("backbone"))
+    brought = setting.weight_store.digests(row.values("backbone"))
     key = study_key(row, params.search, {**setting.identity(), **brought})
     dataset = runs.Dataset(params.data.name, setting.dev.digest, str(args.dev))
     tags = {"stage": "tune", "strategy": args.strategy, "seed": str(params.search.seed)}
@@ -46,9 +46,9 @@ def main(argv: Sequence[str] | None = None) -> None:
             Executor(params.search.workers, make_context, jobs.run, context) as executor,
             TrialProgress(f"tune {args.strategy}", row.trials, planned(row, params.search)) as bar,
         ):
-            crew = jobs.Crew(executor, bar, params.search.seed)
+            crew = jobs.TrialRunner(executor, bar, params.search.seed)
 
-            def log(done: list[trials.Tried]) -> None:
+            def log(done: list[trials.FinishedTrial]) -> None:
                 crew.forget(setting)
                 tracker.children(parent, [jobs.tracked(t, args.strategy, tags) for t in done])
 
@@ -62,4 +62,4 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    leave(main())
+    exit_now(main())

@@ -2,14 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 
-from pipeline.common.entry_point import arguments, guarded, leave
+from pipeline.common.entry_point import arguments, exit_now, handle_user_errors
 from pipeline.common.progress import quiet
 from pipeline.config import params as parameters
 from pipeline.config.backbone_table import BACKBONES
 from pipeline.config.strategies import Strategy
 
 
-@guarded
+@handle_user_errors
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the stage."""
     args = arguments(__doc__, out="folder for a folder per backbone").parse_args(argv)
@@ -41,4 +41,4 @@ def wanted(rows: Mapping[str, Strategy]) -> dict[str, tuple[bool, dict[str, tupl
 
 
 if __name__ == "__main__":
-    leave(main())
+    exit_now(main())

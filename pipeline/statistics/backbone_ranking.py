@@ -66,20 +66,20 @@ def _agreement(comparison: Tree, rows: Sequence[Tree], score: str, outcome: str)
 
 
 def agree(first: Sequence[float], second: Sequence[float]) -> Tree:
-    """Return Kendall's rank correlation of two lists: `tau`, the pairs in the same order, and `by_luck`.
+    """Return Kendall's rank correlation of two lists: `tau`, the pairs in the same order, and `p_permutation`.
 
-    `by_luck` is the share of all orders that agree at least as well, which is exact; pairs that are equal in one list
-    count as not agreeing there.
+    `p_permutation` is the share of all orders that agree at least as well, which is exact; pairs that are equal in one
+    list count as not agreeing there.
     """
     signs = [(a > b) - (a < b) for a, b in combinations(first, 2)]
     others = [(a > b) - (a < b) for a, b in combinations(second, 2)]
     products = [x * y for x, y in zip(signs, others, strict=True)]
     same, pairs = products.count(1), len(products)
     tau = sum(products) / max((sum(map(abs, signs)) * sum(map(abs, others))) ** 0.5, 1)
-    return {"tau": tau, "same": same, "pairs": pairs, "by_luck": _by_luck(len(first), pairs - same)}
+    return {"tau": tau, "same": same, "pairs": pairs, "p_permutation": _p_permutation(len(first), pairs - same)}
 
 
-def _by_luck(count: int, inversions: int) -> float:
+def _p_permutation(count: int, inversions: int) -> float:
     """Return the share of the orders of so many things that have at most so many pairs out of order."""
     ways = [1]  # by number of inversions
     for size in range(1, count):
@@ -101,7 +101,8 @@ def said(rows: Sequence[Tree], agreement: Sequence[Tree]) -> str:
             f"With {most} backbones even full agreement comes by luck in 1 of {factorial(most)} orders: this cannot "
             "say whether the scores foretell anything."
         )
-    best = min(agreement, key=lambda each: each["by_luck"])
-    often = f"an agreement as good as the best of these {len(agreement)} comes by luck in {100 * best['by_luck']:.3g} %"
-    doubt = "which may well be luck" if best["by_luck"] * len(agreement) > TELLING else "which is hardly luck"
+    best = min(agreement, key=lambda each: each["p_permutation"])
+    share = f"{100 * best['p_permutation']:.3g} %"
+    often = f"an agreement as good as the best of these {len(agreement)} comes by luck in {share}"
+    doubt = "which may well be luck" if best["p_permutation"] * len(agreement) > TELLING else "which is hardly luck"
     return f"With {most} backbones {often} of all orders, {doubt}."

@@ -13,7 +13,7 @@ from pipeline.common.errors import UserError
 KEY = "headstart.key"  # the tag that holds a hash of all that determines a run, or a model
 
 
-def explained(method: Any) -> Any:
+def as_user_error(method: Any) -> Any:
     """Make a method say in a sentence when MLflow fails half-way, a server that went away for one."""
 
     @wraps(method)

@@ -11,7 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from pipeline.common.errors import UserError
-from pipeline.tracking.client import KEY, connect, explained, shown
+from pipeline.tracking.client import KEY, as_user_error, connect, shown
 
 CHAMPION = "champion"
 SERVED = ("mlflow", "numpy", "pandas", "pillow", "safetensors", "timm", "torch", "torchvision")
@@ -29,7 +29,7 @@ class Version:
 class Registry:
     """Hold the versions of one registered model."""
 
-    @explained
+    @as_user_error
     def __init__(self, root: Path, model: str) -> None:
         """Connect, and make the registered model where there is none; raise UserError where that cannot be done."""
         from mlflow.exceptions import MlflowException
@@ -42,7 +42,7 @@ class Registry:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
 
-    @explained
+    @as_user_error
     def add(self, run: str, folder: Path, aliases: Sequence[str], tags: dict[str, str]) -> int:
         """Make a model folder a version, unless one has its key (in `tags`) already; point aliases at it.
 
@@ -55,7 +55,7 @@ class Registry:
             self._client.set_registered_model_alias(self._model, alias, str(number))
         return number
 
-    @explained
+    @as_user_error
     def champion(self) -> Version | None:
         """Return the version in service, or None."""
         aliases = self._client.get_registered_model(self._model).aliases
@@ -105,7 +105,7 @@ def fetch(root: Path, reference: str) -> Iterator[tuple[str, Path]]:
         yield version, found[0]
 
 
-@explained
+@as_user_error
 def _downloaded(root: Path, reference: str, folder: Path) -> tuple[str, Path]:
     client = connect(root)
     import mlflow

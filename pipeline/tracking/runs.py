@@ -17,7 +17,7 @@ from typing import Any
 
 from pipeline.common.files import Epoch, digest
 from pipeline.common.provenance import commit
-from pipeline.tracking.client import KEY, connect, explained
+from pipeline.tracking.client import KEY, as_user_error, connect
 
 OWNER, PARENT = "headstart.owner", "mlflow.parentRunId"
 PAGE = 1000  # runs in an answer
@@ -70,7 +70,7 @@ class MlflowTracker:
             self._give_up(run, "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
             raise
 
-    @explained
+    @as_user_error
     def parent(self, key: str, name: str, tags: dict[str, str]) -> str:
         """Open, or go on with, the run of one stage; return its id."""
         found = self._search(f"tags.`{KEY}` = '{key}'")
@@ -83,7 +83,7 @@ class MlflowTracker:
             self._log_data(info.run_id)  # its process may have been killed before it did; twice is once
         return str(info.run_id)
 
-    @explained
+    @as_user_error
     def children(self, parent: str, units: Iterable[Unit]) -> None:
         """Log finished units under their stage, but for those that are there."""
         logged = self._logged.pop(parent, None)  # forgotten where this is interrupted: the next call looks again
@@ -96,7 +96,7 @@ class MlflowTracker:
                 logged.add(key)
         self._logged[parent] = logged
 
-    @explained
+    @as_user_error
     def finish(self, run: str, metrics: dict[str, float], files: Iterable[Path]) -> None:
         """Close a stage's run with its summary and artifacts."""
         info = self._client.get_run(run).info

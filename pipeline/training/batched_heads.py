@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from pipeline.common.seeding import derive
 from pipeline.config.recipe import Recipe
 from pipeline.network.devices import AT_ONCE
-from pipeline.training.loop import Inputs, Samples, Weights, batches, first_view, one_cycle
+from pipeline.training.loop import Inputs, Samples, SampleWeights, batches, first_view, one_cycle
 
 SHAPE = ("backbone", "weights", "image_size", "head", "hidden", "epochs", "batch_size")  # equal within a stack
 MOST = {"linear": 64, "mlp": 1024}  # linear heads, or hidden units, in a stack: more would leave the processor's cache
@@ -21,8 +21,8 @@ class HeadStack:
     """Train H heads at once, each as `Fit` would train it alone: same order of images, views and updates.
 
     A layer's weights of all heads lie in one tensor (H, outputs, inputs), so that a step is a few batched products
-    whatever H is. Learning rate, decay, dropout, label smoothing and balance are each head's own. Dropout draws the
-    same random numbers for all heads. A head whose loss stops being a number does not disturb the others.
+    whatever H is. Learning rate, decay, dropout, label smoothing and class weights are each head's own. Dropout draws
+    the same random numbers for all heads. A head whose loss stops being a number does not disturb the others.
     """
 
     def __init__(self, heads: Sequence[nn.Sequential], recipes: Sequence[Recipe], seed: int, device: torch.device):
@@ -64,12 +64,15 @@ class HeadStack:
         means = [float(mean) for mean in torch.stack(losses).mean(0)]
         return [mean / each.mean(steps) for mean, each in zip(means, weights)] if weights else means
 
-    def _weights(self, samples: Samples) -> list[Weights] | None:
+    def _weights(self, samples: Samples) -> list[SampleWeights] | None:
         """Return each head's weights; None where all images count alike for all heads."""
-        if samples.weights is None and not any(recipe.balance for recipe in self.recipes):
+        if samples.weights is None and not any(recipe.class_weight_power for recipe in self.recipes):
             return None
-        found = {balance: Weights(samples, balance) for balance in {recipe.balance for recipe in self.recipes}}
-        return [found[recipe.balance] for recipe in self.recipes]
+        found = {
+            class_weight_power: SampleWeights(samples, class_weight_power)
+            for class_weight_power in {recipe.class_weight_power for recipe in self.recipes}
+        }
+        return [found[recipe.class_weight_power] for recipe in self.recipes]
 
     def predict(self, inputs: Inputs, rows: np.ndarray) -> np.ndarray:
         """Return class probabilities of the first view, float64 (H, len(rows), classes)."""

@@ -14,7 +14,7 @@ from pipeline.network.build import build, new_head
 from pipeline.training.batched_heads import SHAPE, HeadStack
 from pipeline.training.loop import Inputs, first_view
 from pipeline.training.metrics import score_many
-from pipeline.training.run_context import Bench, OnImages, Setting, load_state, save_state, unit_folder
+from pipeline.training.run_context import CostedNetwork, OnImages, RunContext, load_state, save_state, unit_folder
 from pipeline.training.unit import epochs_flops
 
 OnHeadEpoch = Callable[[int, Epoch], object]  # position of the head, and its epoch
@@ -22,7 +22,7 @@ OnHeadEpoch = Callable[[int, Epoch], object]  # position of the head, and its ep
 
 def heads(
     recipes: Sequence[Recipe],
-    setting: Setting,
+    setting: RunContext,
     seed: int,
     until: int,
     cohort: str,
@@ -60,12 +60,12 @@ class _Asked:
 
     identity: str
     recipe: Recipe = field(compare=False)
-    setting: Setting = field(compare=False)
+    setting: RunContext = field(compare=False)
     seed: int = field(compare=False)
     on_images: OnImages = field(compare=False)
 
 
-def _identity(recipe: Recipe, setting: Setting, seed: int) -> str:
+def _identity(recipe: Recipe, setting: RunContext, seed: int) -> str:
     shape = {name: getattr(recipe, name) for name in SHAPE}
     return digest(
         {
@@ -73,7 +73,7 @@ def _identity(recipe: Recipe, setting: Setting, seed: int) -> str:
             "seed": seed,
             "work": str(setting.work),
             **setting.identity(),
-            **setting.shelf.identity(recipe),
+            **setting.weight_store.identity(recipe),
         }
     )
 
@@ -82,8 +82,8 @@ def _identity(recipe: Recipe, setting: Setting, seed: int) -> str:
 def _trunk(asked: _Asked) -> _Trunk:
     recipe, setting = asked.recipe, asked.setting
     train, valid = train_valid(setting.dev, setting.valid_fraction, asked.seed)
-    network = build(recipe, setting.dev, asked.seed, setting.shelf)
-    bench = Bench(network, recipe, setting, asked.on_images)
+    network = build(recipe, setting.dev, asked.seed, setting.weight_store)
+    bench = CostedNetwork(network, recipe, setting, asked.on_images)
     inputs = bench.inputs("head")
     example = first_view(inputs, train[:1]).to(setting.device)
     flops = epochs_flops(network.head, example, 1, len(train), len(valid))
@@ -93,7 +93,7 @@ def _trunk(asked: _Asked) -> _Trunk:
 class _Stack:
     """The parts of one training of many heads."""
 
-    def __init__(self, recipes: Sequence[Recipe], setting: Setting, seed: int, folders: list[Path]) -> None:
+    def __init__(self, recipes: Sequence[Recipe], setting: RunContext, seed: int, folders: list[Path]) -> None:
         self.recipes, self.setting, self.seed, self.folders = recipes, setting, seed, folders
 
     def run(self, until: int, on_epoch: OnHeadEpoch, on_images: OnImages) -> list[Outcome]:

@@ -64,26 +64,26 @@ class Samples:
     rows: np.ndarray  # positions used
     weights: np.ndarray | None = None  # float64, of all rows of the inputs, above 0; None where all count alike
 
-    def weigh(self, balance: float) -> "Weights | None":
+    def weigh(self, class_weight_power: float) -> "SampleWeights | None":
         """Return what each image's loss counts, the classes balanced so far; None where all count alike."""
-        return None if self.weights is None and not balance else Weights(self, balance)
+        return None if self.weights is None and not class_weight_power else SampleWeights(self, class_weight_power)
 
 
-class Weights:
+class SampleWeights:
     """What the loss of each image counts: 1 on average over the rows used.
 
     That is its own weight, times a power of all that its class has: total ** -balance. It acts on the loss alone, not
     on what is measured of features, and no score knows of it.
     """
 
-    def __init__(self, samples: Samples, balance: float) -> None:
+    def __init__(self, samples: Samples, class_weight_power: float) -> None:
         self._labels, self._own = samples.labels, samples.weights
         labels, own = samples.labels[samples.rows], None
         if samples.weights is not None:
             own = samples.weights[samples.rows]
             self._own, own = samples.weights / own.max(), own / own.max()  # so that no sum is too large
         totals = np.bincount(labels, own)
-        factors = np.where(totals > 0, totals, 1.0) ** -balance
+        factors = np.where(totals > 0, totals, 1.0) ** -class_weight_power
         self._factors = factors * (len(labels) / (factors * totals).sum())
 
     def of(self, rows: np.ndarray) -> np.ndarray:
@@ -116,7 +116,7 @@ class Fit:
         self.body, self.recipe, self.seed, self.device = body.to(device), recipe, seed, device
         self.precision, self.done = precision, 0
         groups = [
-            {"params": list(module.parameters()), "scale": recipe.depth_decay ** (len(body) - 1 - depth)}
+            {"params": list(module.parameters()), "scale": recipe.layer_decay ** (len(body) - 1 - depth)}
             for depth, module in enumerate(body)
         ]
         self.optimizer = torch.optim.AdamW(
@@ -132,7 +132,7 @@ class Fit:
         generator = torch.Generator().manual_seed(seed)
         torch.manual_seed(seed)  # dropout
         self._set_mode()
-        losses, weights = [], samples.weigh(self.recipe.balance)
+        losses, weights = [], samples.weigh(self.recipe.class_weight_power)
         steps = list(batches(samples, self.recipe.batch_size, seed))
         for step, (rows, views) in enumerate(steps):
             self._set_rate(self.done + step / len(steps))

@@ -21,7 +21,7 @@ from pipeline.inference.classifier import Network
 from pipeline.network import flops
 from pipeline.network.cut import describe, place, stages
 from pipeline.network.devices import Precision, keep_memory
-from pipeline.network.pretrained import PACKAGED, Shelf
+from pipeline.network.pretrained import PACKAGED, WeightStore
 from pipeline.training.feature_cache import cached
 from pipeline.training.feature_pass import Pixels
 from pipeline.training.loop import Inputs, Samples, first_view, resident
@@ -69,7 +69,7 @@ OnImages = Callable[[int], object]
 
 
 @dataclass(frozen=True)
-class Setting:
+class RunContext:
     """What all units of a stage share."""
 
     dev: ImageSet  # train and valid
@@ -82,7 +82,7 @@ class Setting:
     precision: Precision = "float32"
     cache_bytes: int | None = None  # how much disk features may take
     cuts: tuple[int | str, ...] = ()  # where else features will be asked for: one pass serves all
-    shelf: Shelf = PACKAGED  # where weights that no package holds are
+    weight_store: WeightStore = PACKAGED  # where weights that no package holds are
 
     def samples(self, inputs: Inputs, rows: np.ndarray) -> Samples:
         """Return these rows of train and valid as a training takes them: with their labels, and weights if any."""
@@ -109,8 +109,8 @@ def settle(
     work: Path,
     runtime: Runtime,
     cuts: Sequence[int | str] = (),
-    shelf: Shelf = PACKAGED,
-) -> Setting:
+    weight_store: WeightStore = PACKAGED,
+) -> RunContext:
     """Return a Setting on this machine: so many threads, on the device asked for; raise UserError without one."""
     keep_memory()
     torch.set_num_threads(runtime.threads)
@@ -120,9 +120,9 @@ def settle(
         raise UserError("runtime.device: cuda was asked for and there is none; use cpu or auto")
     gpu = runtime.device != "cpu" and torch.cuda.is_available()
     device = torch.device("cuda" if gpu else "cpu")
-    scored = features.views if features.average else features.views[:1]
+    scored = features.views if features.tta else features.views[:1]
     automatic: Precision = "bf16" if device.type == "cuda" else "float32"
-    return Setting(
+    return RunContext(
         dev,
         valid_fraction,
         features.views,
@@ -133,21 +133,21 @@ def settle(
         automatic if runtime.precision == "auto" else runtime.precision,
         features.cache_bytes,
         tuple(cuts),
-        shelf,
+        weight_store,
     )
 
 
-def unit_folder(recipe: Recipe, setting: Setting, seed: int, cohort: str = "", fraction: float = 1.0) -> Path:
+def unit_folder(recipe: Recipe, setting: RunContext, seed: int, cohort: str = "", fraction: float = 1.0) -> Path:
     """Return where a unit's results are: a name made of all that determines them.
 
     Heads trained side by side belong to a cohort: sums over several heads are not those over one, to the last bit.
     """
     group = {"cohort": cohort} if cohort else {"fraction": fraction}
-    described = {"recipe": recipe, "seed": seed, **setting.identity(), **setting.shelf.identity(recipe), **group}
+    described = {"recipe": recipe, "seed": seed, **setting.identity(), **setting.weight_store.identity(recipe), **group}
     return setting.work / "units" / digest(described)
 
 
-def drop_states(recipe: Recipe, setting: Setting, seed: int, cohort: str = "") -> None:
+def drop_states(recipe: Recipe, setting: RunContext, seed: int, cohort: str = "") -> None:
     """Delete the states from which a unit could go on; its results stay."""
     for state in unit_folder(recipe, setting, seed, cohort).glob("state*.pt"):
         state.unlink(missing_ok=True)
@@ -168,11 +168,11 @@ def load_state(path: Path, device: torch.device) -> tuple[dict[str, Any], list[E
     return found["state"], [Epoch(**epoch) for epoch in found["epochs"]]
 
 
-class Bench:
+class CostedNetwork:
     """One network in a setting: what its parts are fed, and what that costs."""
 
     def __init__(
-        self, network: Network, recipe: Recipe, setting: Setting, on_images: OnImages, seen: int | None = None
+        self, network: Network, recipe: Recipe, setting: RunContext, on_images: OnImages, seen: int | None = None
     ) -> None:
         """Take `seen` as the number of images of train and valid that a feature pass is charged for; default: all."""
         self.network, self.recipe, self.setting, self.on_images = network, recipe, setting, on_images
@@ -226,7 +226,7 @@ class Bench:
 
     def spec(self) -> dict[str, Any]:
         """Return what the network is rebuilt from where it is served."""
-        images, backbone = self.setting.dev, self.setting.shelf.backbone(self.recipe.backbone)
+        images, backbone = self.setting.dev, self.setting.weight_store.backbone(self.recipe.backbone)
         return describe(self.recipe, backbone, images.classes, images.size, images.channels, self.setting.scored)
 
     def _pixel(self) -> Any:

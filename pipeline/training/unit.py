@@ -12,21 +12,29 @@ from torch import nn
 from pipeline.common.files import Epoch, Outcome, once, write_json
 from pipeline.common.seeding import derive
 from pipeline.config.recipe import Recipe
-from pipeline.data.image_set import ImageSet, nested, train_valid
+from pipeline.data.image_set import ImageSet, nested_subset, train_valid
 from pipeline.network import flops
 from pipeline.network.build import build, save_model
 from pipeline.network.cut import split
 from pipeline.training.augment import jitter
 from pipeline.training.loop import DivergedError, Fit, Inputs, Transform, first_view, predict
 from pipeline.training.metrics import score
-from pipeline.training.run_context import Bench, OnEpoch, OnImages, Setting, load_state, save_state, unit_folder
+from pipeline.training.run_context import (
+    CostedNetwork,
+    OnEpoch,
+    OnImages,
+    RunContext,
+    load_state,
+    save_state,
+    unit_folder,
+)
 
 STATE, TIMING = "state.pt", "timing.json"
 
 
 def unit(
     recipe: Recipe,
-    setting: Setting,
+    setting: RunContext,
     seed: int,
     until: int | None = None,
     test: ImageSet | None = None,
@@ -58,7 +66,7 @@ def unit(
 class _Unit:
     """The parts of one training."""
 
-    def __init__(self, recipe: Recipe, setting: Setting, seed: int, folder: Path, fraction: float) -> None:
+    def __init__(self, recipe: Recipe, setting: RunContext, seed: int, folder: Path, fraction: float) -> None:
         self.recipe, self.setting, self.seed, self.folder = recipe, setting, seed, folder
         self.fraction = fraction
         self.probe_flops = 0
@@ -67,10 +75,10 @@ class _Unit:
         setting, recipe = self.setting, self.recipe
         train, valid = train_valid(setting.dev, setting.valid_fraction, self.seed)
         if self.fraction < 1:
-            train = nested(train, setting.dev.labels, self.fraction, self.seed)
-        network = build(recipe, setting.dev, self.seed, setting.shelf)
+            train = nested_subset(train, setting.dev.labels, self.fraction, self.seed)
+        network = build(recipe, setting.dev, self.seed, setting.weight_store)
         stem, body = split(network, recipe.cut)
-        bench = Bench(network, recipe, setting, on_images, len(train) + len(valid))
+        bench = CostedNetwork(network, recipe, setting, on_images, len(train) + len(valid))
         inputs = bench.inputs(recipe.cut)
         samples = setting.samples(inputs, train)
         fit = Fit(body, recipe, self.seed, setting.device, setting.precision)
@@ -101,7 +109,7 @@ class _Unit:
     def _predict(self, body: nn.Module, inputs: Inputs, rows: np.ndarray, views: int = 1) -> np.ndarray:
         return predict(body, inputs, rows, self.setting.device, views, self.setting.precision)
 
-    def _start_head(self, bench: Bench, train: np.ndarray, is_head: bool) -> None:
+    def _start_head(self, bench: CostedNetwork, train: np.ndarray, is_head: bool) -> None:
         """Standardise the head's inputs and, where the recipe says so, fit it on cached features first.
 
         Linear probing, then fine-tuning: Kumar et al. 2022, arXiv 2202.10054.
@@ -115,7 +123,7 @@ class _Unit:
         if is_head:
             return
         probe = recipe.model_copy(
-            update={"epochs": recipe.probe_epochs, "learning_rate": recipe.probe_learning_rate, "depth_decay": 1.0}
+            update={"epochs": recipe.probe_epochs, "learning_rate": recipe.probe_learning_rate, "layer_decay": 1.0}
         )
         fit = Fit(nn.Sequential(head), probe, derive("probe", self.seed), self.setting.device)
         samples = self.setting.samples(features, train)
@@ -124,7 +132,7 @@ class _Unit:
         example = first_view(features, train[:1]).to(self.setting.device)
         self.probe_flops = flops.training_flops(head, example) * len(train) * probe.epochs
 
-    def _restore(self, fit: Fit, bench: Bench, until: int) -> list[Epoch]:
+    def _restore(self, fit: Fit, bench: CostedNetwork, until: int) -> list[Epoch]:
         path = self.folder / STATE
         if not path.exists():
             return []
@@ -135,7 +143,7 @@ class _Unit:
         self.probe_flops, bench.passes = state["probe_flops"], {**bench.passes, **state["passes"]}
         return epochs
 
-    def _save(self, fit: Fit, bench: Bench, epochs: list[Epoch]) -> None:
+    def _save(self, fit: Fit, bench: CostedNetwork, epochs: list[Epoch]) -> None:
         """Keep the state for the next rung; after the last epoch nothing goes on from it."""
         path = self.folder / STATE
         if fit.done == self.recipe.epochs:
@@ -144,7 +152,7 @@ class _Unit:
         state = {"fit": fit.state(), "probe_flops": self.probe_flops, "passes": bench.passes}
         save_state(path, state, epochs)
 
-    def _open_test(self, bench: Bench, body: nn.Module, test: ImageSet) -> dict[str, Any]:
+    def _open_test(self, bench: CostedNetwork, body: nn.Module, test: ImageSet) -> dict[str, Any]:
         """Score the test split, once, at the end."""
         rows = np.arange(len(test))
         probabilities = self._predict(body, bench.test_inputs(test), rows, len(self.setting.scored))

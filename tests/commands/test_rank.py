@@ -3,12 +3,12 @@ import sys
 
 import numpy as np
 import pytest
-from tests.execution.test_jobs import FEATURES, RUNTIME
 
 from pipeline.commands import rank
 from pipeline.config.params import load
 from pipeline.execution import retraining
 from pipeline.execution.jobs import open_context
+from tests.execution.test_jobs import FEATURES, RUNTIME
 from tests.support.imports import ROOT
 
 

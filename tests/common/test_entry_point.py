@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.common.entry_point import arguments, guarded
+from pipeline.common.entry_point import arguments, handle_user_errors
 from pipeline.common.errors import UserError
 
 
@@ -32,13 +32,13 @@ def test_help_starts_with_the_first_line_of_the_description(capsys):
 
 def test_a_main_that_ends_well_returns_0(capsys):
     seen = []
-    assert guarded(seen.append)(["--x"]) == 0
+    assert handle_user_errors(seen.append)(["--x"]) == 0
     assert seen == [["--x"]]
     assert capsys.readouterr().err == ""
 
 
 def raising(error):
-    @guarded
+    @handle_user_errors
     def main(argv=None):
         raise error
 

@@ -10,7 +10,7 @@ from pipeline.common.progress import Progress, TrialProgress, one_thread_pool, q
 
 def epochs(bar, trial, *numbers):
     for number in numbers:
-        bar.hear("epoch", trial, Epoch(number, 0.1, {}))
+        bar.on_event("epoch", trial, Epoch(number, 0.1, {}))
 
 
 def last_line(capsys):
@@ -100,7 +100,7 @@ def test_what_is_read_back_counts_as_done(capsys):
 def test_a_feature_pass_shows_how_far_it_is(capsys):
     with TrialProgress("tune", 2, 2) as bar:
         for _ in range(20):
-            bar.hear("images", 64)
+            bar.on_event("images", 64)
     assert "feature pass, 1,280 images" in last_line(capsys)
 
 

@@ -20,13 +20,13 @@ ROW = "strategies.frozen"
 
 # key, what it is changed to, what the message must say
 BAD = [
-    ("colour", 1, ["colour: unknown key", "allowed here: backbones, catalog, compare, constraints, crossed, data"]),
+    ("colour", 1, ["colour: unknown key", "allowed here: backbone_aliases, backbones, compare, constraints, data"]),
     (
         "prepare.colour",
         1,
-        ["prepare.colour: unknown key", "image_size, limit, max_pixels, near_duplicates, on_problem"],
+        ["prepare.colour: unknown key", "image_size, max_images, max_pixels, near_duplicate_bits, on_problem"],
     ),
-    ("register.gain", 1, ["register.gain: unknown key", "min_gain, model"]),
+    ("register.gain", 1, ["register.gain: unknown key", "min_gain_over_majority, model"]),
     ("search", GONE, ["search: Field required"]),
     (f"{ROW}.trials", GONE, [f"{ROW}.trials: Field required"]),
     (f"{ROW}.recipe.epochs", GONE, [ROW, "epochs: Field required"]),
@@ -37,7 +37,7 @@ BAD = [
     ("prepare.image_size", "big", ["prepare.image_size", "integer", "big"]),
     ("prepare.image_size", 4, ["prepare.image_size", "greater than or equal to 8", "found 4"]),
     ("prepare.seed", 1.5, ["prepare.seed", "integer", "1.5"]),
-    ("prepare.limit", 0, ["prepare.limit", "greater than or equal to 1"]),
+    ("prepare.max_images", 0, ["prepare.max_images", "greater than or equal to 1"]),
     ("prepare.stratify", "camera", ["prepare.stratify", "camera"]),
     ("prepare.test_fraction", 1.0, ["prepare.test_fraction", "less than 1"]),
     ("prepare.valid_fraction", 0, ["prepare.valid_fraction", "greater than 0"]),
@@ -52,19 +52,19 @@ BAD = [
     (f"{ROW}.rungs", [5, 5, 10], [ROW, "rungs: must rise"]),
     (f"{ROW}.rungs", [0, 10], [f"{ROW}.rungs.0", "greater than or equal to 1"]),
     (f"{ROW}.rungs", [0.5], [f"{ROW}.rungs.0", "integer", "0.5"]),
-    ("search.keep", 1, ["search.keep", "less than 1"]),
+    ("search.promote_fraction", 1, ["search.promote_fraction", "less than 1"]),
     ("train.seeds", [1, 1], ["train", "seeds: name each once"]),
     ("train.fractions", [0.5, 0.5, 1], ["train", "fractions: name each once"]),
     ("train.fractions", [0.1, 0.5], ["train", "fractions: must name 1"]),
     ("train.fractions", [0, 1], ["train.fractions.0", "greater than 0"]),
     ("train.fractions", [1, 2], ["train.fractions.1", "less than or equal to 1", "2"]),
-    ("train.stretch", 1.5, ["train.stretch", "less than or equal to 1"]),
+    ("train.epoch_scaling", 1.5, ["train.epoch_scaling", "less than or equal to 1"]),
     ("train.seeds", [], ["train.seeds", "at least 1"]),
     ("train.seeds", [-1], ["train.seeds.0", "greater than or equal to 0"]),
     ("compare.metric", "f1", ["compare.metric", "'auto', 'accuracy', 'balanced_accuracy', 'roc_auc'", "f1"]),
     ("compare.resamples", 10, ["compare.resamples", "greater than or equal to 100"]),
     ("compare.confidence", float("nan"), ["compare.confidence", "finite"]),
-    ("register.min_gain", -1, ["register.min_gain", "greater than or equal to 0"]),
+    ("register.min_gain_over_majority", -1, ["register.min_gain_over_majority", "greater than or equal to 0"]),
     ("runtime.device", "tpu", ["runtime.device", "'cpu', 'cuda' or 'auto'", "tpu"]),
     ("runtime.threads", 0, ["runtime.threads", "greater than or equal to 1"]),
     ("enabled", [], ["enabled", "at least 1"]),
@@ -80,7 +80,7 @@ BAD = [
         [
             "strategies.frozen cannot be run on compact",
             "'compact' has no pretrained weights",
-            "take frozen out of `crossed` or compact out of `backbones`",
+            "take frozen out of `per_backbone` or compact out of `backbones`",
         ],
     ),
     ("backbones", "compact", ["backbones", "compact"]),
@@ -202,30 +202,30 @@ def test_images_too_small_for_a_strategy_matter_once_it_is_run(tmp_path):
         params.strategy("random-features")
     for run in (
         {"enabled": ["random-features"]},
-        {"backbones": ["efficientnet_lite1"], "crossed": ["random-features"]},
+        {"backbones": ["efficientnet_lite1"], "per_backbone": ["random-features"]},
     ):
         with pytest.raises(UserError, match=said):
             load_raw(tmp_path, raw | run)
 
 
-def crossing(backbones, crossed, **changes):
-    """Return params.yaml's content with rows that any backbone can take, and these crossed."""
-    raw = copy.deepcopy(RAW) | {"backbones": backbones, "crossed": crossed} | changes
+def crossing(backbones, per_backbone, **changes):
+    """Return params.yaml's content with rows that any backbone can take, and these per_backbone."""
+    raw = copy.deepcopy(RAW) | {"backbones": backbones, "per_backbone": per_backbone} | changes
     for row in raw["strategies"].values():
         row["recipe"]["weights"] = "random"
     return raw
 
 
-@pytest.mark.parametrize(("crossed", "said"), [
-    (["frozen", "nope"], "crossed: no strategy is called 'nope'; there are finetune"),
-    (["frozen", "frozen"], "crossed: name each strategy once"),
+@pytest.mark.parametrize(("per_backbone", "said"), [
+    (["frozen", "nope"], "per_backbone: no strategy is called 'nope'; there are finetune"),
+    (["frozen", "frozen"], "per_backbone: name each strategy once"),
 ])  # fmt: skip
-def test_crossed_names_that_are_wrong_are_refused_once_there_are_backbones(tmp_path, crossed, said):
+def test_crossed_names_that_are_wrong_are_refused_once_there_are_backbones(tmp_path, per_backbone, said):
     file = tmp_path / "params.yaml"
-    file.write_text(yaml.safe_dump(RAW | {"backbones": ["compact"], "crossed": crossed}))
+    file.write_text(yaml.safe_dump(RAW | {"backbones": ["compact"], "per_backbone": per_backbone}))
     with pytest.raises(UserError, match=said):
         load(file)
-    file.write_text(yaml.safe_dump(RAW | {"backbones": [], "crossed": crossed}))
+    file.write_text(yaml.safe_dump(RAW | {"backbones": [], "per_backbone": per_backbone}))
     assert list(load(file).arms) == RAW["enabled"]
 
 
@@ -241,7 +241,7 @@ def test_crossed_strategies_are_arms_on_each_backbone_after_the_enabled_ones(tmp
 
 def test_without_backbones_the_enabled_strategies_are_all_arms(tmp_path):
     raw = copy.deepcopy(RAW)
-    del raw["backbones"], raw["crossed"]
+    del raw["backbones"], raw["per_backbone"]
     assert list(load_raw(tmp_path, raw).arms) == list(load(SHIPPED).arms) == RAW["enabled"]
 
 
@@ -252,7 +252,7 @@ def test_a_strategy_that_is_not_enabled_can_be_crossed_with_the_backbone_of_its_
 
 def test_a_cut_that_a_backbone_lacks_is_refused_with_what_to_change(tmp_path):
     with pytest.raises(UserError, match=r"strategies\.finetune cannot be run on compact.*compact has 4 stages.*(?s:.)*"
-                                        r"take finetune out of `crossed`"):  # fmt: skip
+                                        r"take finetune out of `per_backbone`"):  # fmt: skip
         load_raw(tmp_path, crossing(["compact"], ["finetune"]))
 
 
@@ -264,7 +264,7 @@ def test_two_arms_are_never_called_the_same(tmp_path):
 
 
 def test_backbones_need_strategies_to_be_run_with(tmp_path):
-    with pytest.raises(UserError, match="crossed: name the strategies"):
+    with pytest.raises(UserError, match="per_backbone: name the strategies"):
         load_raw(tmp_path, crossing(["compact"], []))
 
 
@@ -323,8 +323,8 @@ def test_every_point_of_a_shipped_space_is_a_recipe(data, row):
 
 def test_epochs_grow_as_images_shrink():
     recipe = Recipe(backbone="compact", weights="random", cut=2, epochs=6, probe_epochs=3, learning_rate=0.01)
-    for stretch, epochs, probe_epochs in ((0, 6, 3), (0.5, 12, 6), (1, 24, 12)):
-        longer = recipe.stretched(0.25, stretch)
+    for epoch_scaling, epochs, probe_epochs in ((0, 6, 3), (0.5, 12, 6), (1, 24, 12)):
+        longer = recipe.stretched(0.25, epoch_scaling)
         assert (longer.epochs, longer.probe_epochs) == (epochs, probe_epochs)
         assert longer.model_copy(update={"epochs": 6, "probe_epochs": 3}) == recipe
     assert recipe.stretched(1.0, 1) == recipe

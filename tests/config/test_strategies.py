@@ -32,7 +32,7 @@ from tests.support.imports import ROOT
 
 SMALL = {"image_size": 32, "epochs": 2, "batch_size": 8, "hidden": 16}
 VIEWS = ("identity", "hflip")
-FEATURES = Features(views=VIEWS, average=True)
+FEATURES = Features(views=VIEWS, tta=True)
 RUNTIME = Runtime(threads=1, device="cpu")
 CPU = torch.device("cpu")
 ROWS: dict[str, Any] = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))["strategies"]

@@ -107,8 +107,8 @@ def test_images_that_look_alike_are_one_group_named_by_content():
     assert group[4] == group[7] == group[20] == facts["004.png"].id
     assert group[30] == group[31] != group[29]
     assert group.nunique() == 37
-    assert "group" not in used(table, facts, near_duplicates=1).table  # none is that near
-    assert "group" not in used(table, facts, near_duplicates=None).table
+    assert "group" not in used(table, facts, near_duplicate_bits=1).table  # none is that near
+    assert "group" not in used(table, facts, near_duplicate_bits=None).table
 
 
 def test_groups_of_the_users_are_joined_where_images_of_theirs_look_alike():

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from tests.data.test_image_set import hashed_manifest, manifest, peak_per_row
 
 from pipeline.common.errors import UserError
 from pipeline.data.group_split import hold_out, joined
 from pipeline.data.image_set import ImageSet, stratified_split, three_way, train_valid
+from tests.data.test_image_set import hashed_manifest, manifest, peak_per_row
 
 seeds = st.integers(0, 5)
 shares = st.sampled_from([0.1, 0.2, 0.25, 0.5])

@@ -12,7 +12,16 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from pipeline.common.errors import UserError
-from pipeline.data.image_set import ImageSet, Packed, load, mapped, nested, stratified_split, three_way, train_valid
+from pipeline.data.image_set import (
+    ImageMemmap,
+    ImageSet,
+    load,
+    mapped,
+    nested_subset,
+    stratified_split,
+    three_way,
+    train_valid,
+)
 
 fractions = st.sampled_from([0.1, 0.2, 0.25, 0.5])
 seeds = st.integers(0, 5)
@@ -240,7 +249,7 @@ def test_images_that_were_read_do_not_stay_in_memory(tmp_path, opened):
     for batch in np.random.default_rng(0).permutation(count).reshape(-1, 64):
         array[batch]
     kept = (resident_file_bytes() - before) / (count * size)
-    assert (kept < 0.1) == isinstance(array, Packed), kept
+    assert (kept < 0.1) == isinstance(array, ImageMemmap), kept
 
 
 def peak_per_row(work, count):
@@ -273,7 +282,7 @@ def test_a_folder_that_was_not_prepared_is_named_with_what_to_do(tmp_path):
 def test_shares_are_nested_keep_each_class_and_its_share(labels, one, other, seed):
     labels = np.array(labels)
     rows = np.flatnonzero(np.arange(len(labels)) % 3 != 1)  # the training images; others are not theirs
-    small, large = (nested(rows, labels, share, seed) for share in sorted((one, other)))
+    small, large = (nested_subset(rows, labels, share, seed) for share in sorted((one, other)))
     assert set(small) <= set(large) <= set(rows)
     assert list(small) == sorted(set(small))
     classes = np.unique(labels[rows])
@@ -282,9 +291,9 @@ def test_shares_are_nested_keep_each_class_and_its_share(labels, one, other, see
         count, kept = int((labels[rows] == label).sum()), int((labels[large] == label).sum())
         assert kept >= 1
         assert abs(kept - len(large) / len(rows) * count) <= len(classes)
-    assert list(nested(rows, labels, 1.0, seed)) == list(rows)
+    assert list(nested_subset(rows, labels, 1.0, seed)) == list(rows)
 
 
 def test_another_seed_takes_other_images():
     labels = np.zeros(100, int)
-    assert len({tuple(nested(np.arange(100), labels, 0.1, seed)) for seed in range(5)}) == 5
+    assert len({tuple(nested_subset(np.arange(100), labels, 0.1, seed)) for seed in range(5)}) == 5

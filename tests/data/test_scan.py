@@ -13,13 +13,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
-from tests.execution.test_process_pool import running
 
 from pipeline.common.errors import UserError
 from pipeline.data import scan
 from pipeline.data.checked import Checked
 from pipeline.data.facts import Facts, examine
 from pipeline.data.scan import Plan, Squares, read
+from tests.execution.test_process_pool import running
 from tests.support.imports import ROOT
 from tests.support.pictures import die, saved, smooth
 

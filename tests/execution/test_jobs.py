@@ -8,11 +8,11 @@ from pipeline.common.progress import TrialProgress
 from pipeline.config.params import Features, Runtime
 from pipeline.config.recipe import Recipe
 from pipeline.data.image_set import load
-from pipeline.execution.jobs import Crew, open_context, plan, run
+from pipeline.execution.jobs import TrialRunner, open_context, plan, run
 from pipeline.execution.process_pool import Executor
 from pipeline.search.trials import Rung
 
-FEATURES, RUNTIME = Features(views=("identity", "hflip"), average=True), Runtime(threads=1, device="cpu")
+FEATURES, RUNTIME = Features(views=("identity", "hflip"), tta=True), Runtime(threads=1, device="cpu")
 
 
 def recipe(cut="head", **wanted):
@@ -52,7 +52,7 @@ def test_a_crew_of_any_size_trains_the_same_and_hears_of_every_epoch(make_contex
     for workers in (1, 2):
         context = make_context(f"work {workers}")
         with Executor(workers, context, run) as executor, TrialProgress("tune", 5, 5) as bar:
-            crew = Crew(executor, bar, 1)
+            crew = TrialRunner(executor, bar, 1)
             found[workers] = crew.train(RUNG)
             assert list((context().setting.work / "units").glob("*/*.pt")) == []
             crew.forget(context().setting)
@@ -64,7 +64,7 @@ def test_a_crew_of_any_size_trains_the_same_and_hears_of_every_epoch(make_contex
 def test_states_are_kept_until_they_are_forgotten(make_context):
     context = make_context("work")
     with Executor(1, context, run) as executor, TrialProgress("tune", 5, 5) as bar:
-        crew = Crew(executor, bar, 1)
+        crew = TrialRunner(executor, bar, 1)
         crew.train(Rung("a", {0: recipe(), 1: recipe(3)}, {0: 1, 1: 1}))
         units = context().setting.work / "units"
         assert len(list(units.glob("*/state*.pt"))) == 2

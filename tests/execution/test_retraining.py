@@ -2,13 +2,13 @@ from functools import partial
 
 import numpy as np
 import pytest
-from tests.execution.test_jobs import FEATURES, RUNTIME, recipe
 
 from pipeline.common.progress import TrialProgress
 from pipeline.config.params import Train
 from pipeline.execution import retraining
 from pipeline.execution.jobs import open_context, run
 from pipeline.execution.process_pool import Executor
+from tests.execution.test_jobs import FEATURES, RUNTIME, recipe
 
 
 @pytest.fixture
@@ -17,7 +17,7 @@ def make_context(prepared, tmp_path):
 
 
 def test_a_retraining_is_planned_for_each_seed_and_share_the_longest_first(make_context, capsys):
-    planned = retraining.plan(recipe("input"), Train(seeds=(3, 1), fractions=(0.25, 1.0), stretch=0.5))
+    planned = retraining.plan(recipe("input"), Train(seeds=(3, 1), fractions=(0.25, 1.0), epoch_scaling=0.5))
     assert [(job.fraction, job.seed, job.until) for job in planned] == [
         (1, 3, 2),
         (1, 1, 2),
@@ -31,7 +31,7 @@ def test_a_retraining_is_planned_for_each_seed_and_share_the_longest_first(make_
     whole, quarter = (trained[share][1] for share in (1.0, 0.25))
     assert quarter.images == round(whole.images / 4)
     assert [len(outcome.epochs) for outcome in (whole, quarter)] == [2, 4]
-    taken = retraining.felt(planned, trained, make_context().setting)
+    taken = retraining.wall_clock(planned, trained, make_context().setting)
     assert 0 < taken["cpu_seconds"] < 60
     assert 0 < taken["seconds_per_training"] < 600
     assert taken["images_per_second"] == pytest.approx(2 * whole.images / taken["seconds_per_training"])

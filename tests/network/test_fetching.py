@@ -17,12 +17,12 @@ from pipeline.inference.classifier import Network
 from pipeline.network.build import save_model
 from pipeline.network.cut import describe
 from pipeline.network.fetching import Ask, bring
-from pipeline.network.pretrained import Shelf
+from pipeline.network.pretrained import WeightStore
 from pipeline.tracking.registry import Registry
 from tests.conftest import lay_out_images
 from tests.test_pipeline import Clone
 
-TUNED = {"trials": 1, "rungs": [], "generation": None}
+TUNED = {"trials": 1, "rungs": [], "trials_per_round": None}
 RECIPE = {"image_size": 32, "epochs": 1, "batch_size": 8, "learning_rate": 0.001}
 
 
@@ -44,15 +44,15 @@ def registered(tracking_uri, tmp_path, monkeypatch):
 @pytest.mark.parametrize("name", ["models:/source@champion", "models:/source/1"])
 def test_a_registered_model_is_brought_with_its_architecture(registered, tmp_path, name):
     bring(Ask(name, True, {"frozen": ("head",)}), {}, tmp_path, tmp_path / "weights")
-    shelf = Shelf(tmp_path / "weights")
-    found = shelf.backbone(name)
+    weight_store = WeightStore(tmp_path / "weights")
+    found = weight_store.backbone(name)
     assert (found.architecture, found.stages, found.mean, found.origin) == (
         "resnet10t", 4, (0.1, 0.2, 0.3), "models:/source/1"
     )  # fmt: skip
     spec = describe(Recipe(backbone=name, weights="pretrained", cut="head", **RECIPE), found, ("x", "y", "z"), 32, 3,
                     ("identity",))  # fmt: skip
     network = Network(spec)
-    shelf.load(name, network.backbone)
+    weight_store.load(name, network.backbone)
     for key, tensor in registered.backbone.state_dict().items():
         assert torch.equal(network.backbone.state_dict()[key], tensor), key
 
@@ -71,7 +71,7 @@ def rows(params, **recipes):
     params["strategies"] = {name: {**TUNED, "recipe": {**RECIPE, **recipe}, "space": space}
                             for name, recipe in recipes.items()}  # fmt: skip
     params["train"]["fractions"] = [1]
-    params["register"]["min_gain"] = 0
+    params["register"]["min_gain_over_majority"] = 0
     return params
 
 
@@ -89,7 +89,7 @@ def test_networks_of_torchvision_go_through_the_whole_pipeline(tmp_path, monkeyp
     def change(params):
         params["data"] |= {"name": "tiny", "path": "raw"}
         params["download"], params["prepare"]["stratify"] = [], ["camera"]
-        params["catalog"] = {"r50": "torchvision/resnet50"}
+        params["backbone_aliases"] = {"r50": "torchvision/resnet50"}
         return rows(params, frozen={"backbone": "torchvision/vgg16", "weights": "pretrained", "cut": "head"},
                     finetune={"backbone": "r50", "weights": "pretrained", "cut": "late"})  # fmt: skip
 
@@ -102,11 +102,11 @@ def test_networks_of_torchvision_go_through_the_whole_pipeline(tmp_path, monkeyp
     for strategy, name in (("frozen", "vgg16"), ("finetune", "resnet50")):
         spec = json.loads((clone.root / "models" / strategy / "model.json").read_text())
         assert (spec["library"], spec["architecture"], spec["mean"]) == ("torchvision", name, [0.485, 0.456, 0.406])
-    shelf = Shelf(clone.root / "data" / "weights")
+    weight_store = WeightStore(clone.root / "data" / "weights")
     for name, key in (("r50", "resnet50"), ("torchvision/vgg16", "vgg16")):
         recipe = Recipe(backbone=name, weights="pretrained", cut="head", **RECIPE)
-        network = Network(describe(recipe, shelf.backbone(name), ("a", "b"), 32, 1, ("identity",)))
-        shelf.load(name, network.backbone)
+        network = Network(describe(recipe, weight_store.backbone(name), ("a", "b"), 32, 1, ("identity",)))
+        weight_store.load(name, network.backbone)
         assert all(torch.equal(tensor, states[key][part]) for part, tensor in network.backbone.state_dict().items())
     assert clone.repro()[0] == []
 
@@ -128,13 +128,13 @@ def test_what_one_task_learned_is_the_backbone_of_the_next(tmp_path):
     def target(params):
         params["data"]["label"], params["prepare"]["stratify"] = "label", ["cell_type"]
         params["register"]["model"] = "defects"
-        params["catalog"] = {"cells": "models:/cells@champion"}
+        params["backbone_aliases"] = {"cells": "models:/cells@champion"}
         own = {"backbone": "cells", "weights": "pretrained"}
         return rows(params, frozen={**own, "cut": "head"}, finetune={**own, "cut": "middle"})
 
     clone.edit(target)
     clone.repro()
-    brought = Shelf(clone.root / "data" / "weights")
+    brought = WeightStore(clone.root / "data" / "weights")
     assert brought.backbone("cells").origin == "models:/cells/1"
     (tmp_path / "source.safetensors").write_bytes(learned)
 

@@ -20,10 +20,10 @@ from pipeline.config.strategies import Search, Strategy
 from pipeline.execution.process_pool import Executor
 from pipeline.search import study as searching
 from pipeline.search.study import open_study, planned, study_key
-from pipeline.search.trials import Rung, Tried, best, table, total_flops
+from pipeline.search.trials import FinishedTrial, Rung, best, table, total_flops
 from tests.support import tiny
 
-SEARCH = Search(seed=0, generation=3, keep=0.5)
+SEARCH = Search(seed=0, trials_per_round=3, promote_fraction=0.5)
 ROW = Strategy(
     trials=5,  # the last generation is not a whole one
     rungs=(2,),
@@ -48,7 +48,7 @@ def evaluate(number: int, recipe: Recipe, until: int) -> Outcome:
 
 def tune(
     row: Strategy, search: Search, study: optuna.Study, evaluate: Evaluate, on_tried=lambda done: None
-) -> list[Tried]:
+) -> list[FinishedTrial]:
     """Spend a budget on trials that are evaluated one by one."""
 
     def together(rung: Rung) -> dict[int, Outcome]:
@@ -216,8 +216,8 @@ def test_a_finished_study_gains_no_trial(fresh):
     assert recorded(study) == before
 
 
-@pytest.mark.parametrize("keep", [0.2, 0.5, 0.9])
-def test_each_rung_promotes_its_best_share_rounded_up(keep, fresh):
+@pytest.mark.parametrize("promote_fraction", [0.2, 0.5, 0.9])
+def test_each_rung_promotes_its_best_share_rounded_up(promote_fraction, fresh):
     asked: list[tuple[int, int]] = []
 
     def listen(number, recipe, until):
@@ -225,10 +225,10 @@ def test_each_rung_promotes_its_best_share_rounded_up(keep, fresh):
         return evaluate(number, recipe, until)
 
     row = ROW.model_copy(update={"trials": 5, "rungs": (1, 3)})
-    search = Search(seed=0, generation=5, keep=keep)
+    search = Search(seed=0, trials_per_round=5, promote_fraction=promote_fraction)
     tried = tune(row, search, fresh(), listen)
     reached = {until: [number for number, other in asked if other == until] for until in (1, 3, 6)}
-    second, third = math.ceil(keep * 5), math.ceil(keep * math.ceil(keep * 5))
+    second, third = math.ceil(promote_fraction * 5), math.ceil(promote_fraction * math.ceil(promote_fraction * 5))
     assert [len(numbers) for numbers in reached.values()] == [5, second, third]
 
     def loss(number, until):
@@ -294,7 +294,7 @@ def test_a_promoted_training_may_diverge_too(fresh):
     def failing_late(number, recipe, until):
         return late(number, recipe, until) if until > 4 else evaluate(number, recipe, until)
 
-    tried = tune(row, SEARCH.model_copy(update={"keep": 0.9}), fresh(), failing_late)
+    tried = tune(row, SEARCH.model_copy(update={"promote_fraction": 0.9}), fresh(), failing_late)
     assert {t.state for t in tried if t.outcome.failed} == {"PRUNED"}
     assert {t.recipe.head for t in tried if t.state == "COMPLETE"} == {"mlp"}
 
@@ -343,7 +343,7 @@ def test_no_trial_is_ever_unfinished_in_the_database(fresh):
 
 
 def test_a_row_s_own_generation_and_budget_stand_in_for_the_search_s():
-    row = ROW.model_copy(update={"generation": 7, "budget": 5.0})
+    row = ROW.model_copy(update={"trials_per_round": 7, "budget": 5.0})
     assert (row.size(SEARCH), row.spend(SEARCH)) == (7, 5.0)
     assert (ROW.size(SEARCH), ROW.spend(SEARCH.model_copy(update={"budget": 3.0}))) == (3, 3.0)
 
@@ -409,7 +409,7 @@ def test_a_study_s_name_follows_from_all_that_its_trials_do_and_not_from_the_num
     assert study_key(ROW, SEARCH.model_copy(update={"workers": 9}), {"data": "x"}) == key
     others = [
         study_key(ROW.model_copy(update={"trials": 6}), SEARCH, {"data": "x"}),
-        study_key(ROW, SEARCH.model_copy(update={"keep": 0.4}), {"data": "x"}),
+        study_key(ROW, SEARCH.model_copy(update={"promote_fraction": 0.4}), {"data": "x"}),
         study_key(ROW, SEARCH, {"data": "y"}),
     ]
     assert len({key, *others}) == 4
@@ -426,7 +426,7 @@ def test_ten_thousand_trials_through_32_workers_meet_no_lock(tmp_path):
                 seen.append(database.execute("select count(*) from trials").fetchone()[0])
 
     row = ROW.model_copy(
-        update={"trials": 10_000, "generation": 5_000, "space": {"learning_rate": ROW.space["learning_rate"]}}
+        update={"trials": 10_000, "trials_per_round": 5_000, "space": {"learning_rate": ROW.space["learning_rate"]}}
     )
     with Executor(32, tiny.context, tiny.trial) as executor:
 

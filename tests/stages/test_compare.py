@@ -135,8 +135,8 @@ def again(chain, to, **changed):
 
 def test_a_constraint_on_what_was_timed_is_held_against_the_timings(chain, small_params, write_params, tmp_path):
     file = chain.root / "results" / "timings" / "train" / "frozen.json"
-    felt = json.loads(file.read_text())["latency_ms"]["1"]["p50"]
-    small_params |= {"enabled": STRATEGIES, "constraints": {"latency_ms": felt / 2}}
+    wall_clock = json.loads(file.read_text())["latency_ms"]["1"]["p50"]
+    small_params |= {"enabled": STRATEGIES, "constraints": {"latency_ms": wall_clock / 2}}
     params = write_params(tmp_path, small_params)
     again(chain, tmp_path, params=params)
     found = json.loads((tmp_path / "verdict.json").read_text())

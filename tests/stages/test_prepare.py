@@ -103,7 +103,7 @@ def test_copies_of_an_image_stay_in_one_split(run, lay_out, tmp_path):
 
 
 def test_a_limit_takes_so_many_images_of_all_strata(run, tmp_path):
-    assert run(limit=41)[0] == 0
+    assert run(max_images=41)[0] == 0
     dev, test = (load(tmp_path / "out" / part) for part in ("dev", "test"))
     assert len(dev) + len(test) == 41
     assert set(dev.strata) == set(test.strata) == {"low/a", "low/b", "top/a", "top/b"}
@@ -338,7 +338,7 @@ def test_a_copy_on_both_sides_of_the_users_split_stops_the_run(run, lay_out, tmp
 
 def test_a_limit_keeps_some_of_each_side_of_the_users_split(run, lay_out, tmp_path):
     data = with_column(lay_out(), split=(["train"] * 6 + ["test"] * 2) * 6)
-    assert run(data, stratify=[], limit=40)[0] == 0
+    assert run(data, stratify=[], max_images=40)[0] == 0
     assert sides(tmp_path)["part"].value_counts().to_dict() == {"dev": 30, "test": 10}
 
 
@@ -420,10 +420,10 @@ def test_where_nothing_is_left_out_the_list_is_a_header(prepared):
 
 def test_a_limit_takes_the_same_images_whatever_was_left_out(run, lay_out, tmp_path):
     clean = lay_out("clean")
-    assert run(clean, limit=41)[0] == 0
+    assert run(clean, max_images=41)[0] == 0
     before = contents(tmp_path / "out" / "dev")
     with_flaws(clean)
-    assert run(clean, limit=41, on_problem="exclude")[0] == 0
+    assert run(clean, max_images=41, on_problem="exclude")[0] == 0
     assert contents(tmp_path / "out" / "dev") == before
 
 
@@ -457,12 +457,12 @@ def album(tmp_path):
 
 
 def test_images_that_look_alike_are_never_parted(run, album, tmp_path):
-    assert run(album, stratify=[], near_duplicates=None)[0] == 0
+    assert run(album, stratify=[], near_duplicate_bits=None)[0] == 0
     made = sides(tmp_path)
     assert "group" not in made
     photo = made["path"].str.extract(r"/(\d+)")[0]
     assert (made.groupby(photo)["split"].nunique() > 1).any()
-    assert run(album, stratify=[], near_duplicates=8)[0] == 0
+    assert run(album, stratify=[], near_duplicate_bits=8)[0] == 0
     made = sides(tmp_path)
     photo = made["path"].str.extract(r"/(\d+)")[0].to_numpy()
     assert (made.groupby(photo)["split"].nunique() == 1).all()
@@ -480,13 +480,13 @@ def test_an_image_that_looks_like_one_for_test_stops_the_run_or_is_left_out(run,
         folder = tmp_path / "split" / ("test" if number < 12 else "train") / "ab"[number % 2]
         folder.mkdir(parents=True, exist_ok=True)
         shutil.copy(album / "ab"[number % 2] / f"{number}.png", folder)
-    assert run(tmp_path / "split", stratify=[], near_duplicates=8)[0] == 0
+    assert run(tmp_path / "split", stratify=[], near_duplicate_bits=8)[0] == 0
     before = contents(tmp_path / "out" / "dev")
     shutil.copy(album / "b" / "1-small.jpg", tmp_path / "split/train/b")
-    code, text = run(tmp_path / "split", stratify=[], near_duplicates=8)
+    code, text = run(tmp_path / "split", stratify=[], near_duplicate_bits=8)
     assert code == 2
     assert "train/b/1-small.jpg looks like a test image of your split: test/b/1.png (1 such image(s))" in text
-    assert run(tmp_path / "split", stratify=[], near_duplicates=8, on_problem="exclude")[0] == 0
+    assert run(tmp_path / "split", stratify=[], near_duplicate_bits=8, on_problem="exclude")[0] == 0
     assert contents(tmp_path / "out" / "dev") == before
     (row,) = pd.read_csv(tmp_path / "out/report/excluded.csv").to_numpy().tolist()
     assert row == ["train/b/1-small.jpg", "looks like a test image of your split: test/b/1.png"]
@@ -536,7 +536,7 @@ def test_a_check_says_what_would_be_left_out(lay_out, tmp_path, small_params, wr
     kinds = "7 image(s) (cannot be used: 4; copies with different labels: 2; no label: 1)"
     assert f"prepare.on_problem: exclude would leave out: {kinds}" in said
     assert "3 problem(s)" in said
-    assert "prepare.near_duplicates: 2" in said
+    assert "prepare.near_duplicate_bits: 2" in said
     small_params["prepare"]["on_problem"] = "exclude"
     write_params(tmp_path, small_params)
     assert main(["--params", str(params), "--check", str(data)]) == 0

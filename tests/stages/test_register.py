@@ -60,8 +60,8 @@ def test_the_run_holds_the_gain_and_what_was_registered(chain, registry):
 def gated(chain, new_chain, small_params):
     """A function that registers what the chain has trained behind another gate, in a registry of its own."""
 
-    def run(min_gain):
-        small_params["register"]["min_gain"] = min_gain
+    def run(min_gain_over_majority):
+        small_params["register"]["min_gain_over_majority"] = min_gain_over_majority
         other = new_chain()
         shutil.copytree(chain.root / "results", other.root / "results")
         shutil.copytree(chain.root / "models", other.root / "models")
@@ -76,7 +76,7 @@ def refused(small_params, write_params, capsys):
     """A function that closes the gate of a chain and registers again; it returns what was said and written."""
 
     def run(other):
-        small_params["register"]["min_gain"] = 0.99
+        small_params["register"]["min_gain_over_majority"] = 0.99
         write_params(other.root, {**small_params, "enabled": ["frozen", "finetune"]})
         capsys.readouterr()
         assert other.run("register") == 0
@@ -89,10 +89,14 @@ def test_a_winner_that_gains_too_little_is_no_champion_and_the_terminal_says_so(
     other = gated(0.99)
     said = capsys.readouterr().out
     assert "\nNo champion: on validation" in said
-    assert "register.min_gain asks for 99.0" in said
+    assert "register.min_gain_over_majority asks for 99.0" in said
     assert sorted(aliases(other)) == NAMES
     registry = json.loads((other.root / "results" / "registry.json").read_text())
-    assert registry["gate"] | {"gain_over_majority": 0} == {"gain_over_majority": 0, "min_gain": 0.99, "passed": False}
+    assert registry["gate"] | {"gain_over_majority": 0} == {
+        "gain_over_majority": 0,
+        "min_gain_over_majority": 0.99,
+        "passed": False,
+    }
     assert all("champion" not in entry["aliases"] for entry in registry["versions"].values())
     assert registry["champion"] is None
 

@@ -129,7 +129,7 @@ def test_a_stage_that_was_killed_is_gone_on_with_to_the_same_bytes(chain, new_ch
 
 
 def test_any_number_of_workers_gives_the_same_bytes(new_chain, small_params):
-    small_params["search"] |= {"generation": 4}
+    small_params["search"] |= {"trials_per_round": 4}
     small_params["strategies"]["frozen"] |= {"trials": 6}
     small_params["strategies"]["finetune"] |= {"trials": 5}
     made = {}
@@ -147,7 +147,7 @@ def test_any_number_of_workers_gives_the_same_bytes(new_chain, small_params):
 
 
 def test_a_search_ends_where_another_generation_would_exceed_the_budget(new_chain, small_params):
-    small_params["search"] |= {"generation": 1, "budget": 1.0}
+    small_params["search"] |= {"trials_per_round": 1, "budget": 1.0}
     other = new_chain()
     assert other.run("tune", "finetune") == 0
     result = json.loads((other.root / "results/tune/finetune.json").read_text())

@@ -4,14 +4,14 @@ import pytest
 import timm
 import torch
 from safetensors.torch import load_file
-from tests.config.test_strategies import FEATURES, RUNTIME
 
 from pipeline.config.params import load
 from pipeline.config.recipe import Recipe
 from pipeline.network.build import build
-from pipeline.network.pretrained import Shelf
+from pipeline.network.pretrained import WeightStore
 from pipeline.stages.weights import main
 from pipeline.training.run_context import settle, unit_folder
+from tests.config.test_strategies import FEATURES, RUNTIME
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def run(small_params, write_params, tmp_path):
     def call(backbone, catalog, **wanted):
         row = small_params["strategies"]["frozen"]
         row["recipe"] |= {"backbone": backbone, **wanted}
-        params = write_params(tmp_path, small_params | {"catalog": catalog, "enabled": ["frozen"]})
+        params = write_params(tmp_path, small_params | {"backbone_aliases": catalog, "enabled": ["frozen"]})
         return main(["--params", str(params), "--out", str(tmp_path / "weights")])
 
     return call
@@ -57,7 +57,7 @@ def test_a_file_of_the_users_own_is_brought_and_loaded(run, mine, tmp_path, caps
     )  # fmt: skip
     assert about["source"] == "mine.pt"
     assert about["bytes"] == (folder / "model.safetensors").stat().st_size
-    network = build(Recipe(backbone="mine", **RECIPE), image_set, 1, Shelf(tmp_path / "weights"))
+    network = build(Recipe(backbone="mine", **RECIPE), image_set, 1, WeightStore(tmp_path / "weights"))
     theirs = mine.state_dict()
     assert load_file(folder / "model.safetensors").keys() == network.backbone.state_dict().keys()
     for name, tensor in network.backbone.state_dict().items():
@@ -67,7 +67,7 @@ def test_a_file_of_the_users_own_is_brought_and_loaded(run, mine, tmp_path, caps
 
 def test_a_unit_is_told_apart_by_the_weights_it_starts_from(run, mine, tmp_path, image_set):
     def unit(**wanted):
-        setting = settle(image_set, 0.2, FEATURES, tmp_path, RUNTIME, shelf=Shelf(tmp_path / "weights"))
+        setting = settle(image_set, 0.2, FEATURES, tmp_path, RUNTIME, weight_store=WeightStore(tmp_path / "weights"))
         return unit_folder(Recipe(**{"backbone": "mine", **RECIPE, **wanted}), setting, 1)
 
     run("mine", MINE)
@@ -98,4 +98,4 @@ def test_a_random_backbone_is_described_and_no_weights_are_sought(run, tmp_path)
 
 def test_a_file_that_is_not_there_is_named(run, capsys):
     assert run("mine", MINE) == 2
-    assert "mine.pt: no such file; name another file in `catalog`" in capsys.readouterr().err
+    assert "mine.pt: no such file; name another file in `backbone_aliases`" in capsys.readouterr().err

@@ -60,7 +60,7 @@ def test_a_perfect_order_of_three_is_still_said_to_say_nothing(metric):
     found = ranking(comparison(rows(3), metric=metric))
     assert len(found["agreement"]) == len(SCORES) * 2
     for each in found["agreement"]:
-        assert (each["same"], each["pairs"], each["tau"], each["by_luck"]) == (3, 3, 1, pytest.approx(1 / 6))
+        assert (each["same"], each["pairs"], each["tau"], each["p_permutation"]) == (3, 3, 1, pytest.approx(1 / 6))
     assert "1 of 6 orders: this cannot say" in found["said"]
 
 
@@ -87,11 +87,11 @@ def test_the_rank_correlation_is_kendalls(pairs):
     if len(set(first)) > 1 and len(set(second)) > 1:
         assert found["tau"] == pytest.approx(kendalltau(first, second).statistic)
     assert 0 <= found["same"] <= found["pairs"]
-    assert 0 < found["by_luck"] <= 1
+    assert 0 < found["p_permutation"] <= 1
 
 
 @pytest.mark.parametrize("order", [(0, 1, 2, 3), (1, 0, 2, 3), (3, 1, 0, 2), (3, 2, 1, 0)])
 def test_luck_is_the_share_of_all_orders_that_agree_as_well(order):
     straight = (0, 1, 2, 3)
     as_good = [agree(straight, other)["same"] >= agree(straight, order)["same"] for other in permutations(straight)]
-    assert agree(straight, order)["by_luck"] == pytest.approx(sum(as_good) / len(as_good))
+    assert agree(straight, order)["p_permutation"] == pytest.approx(sum(as_good) / len(as_good))

@@ -19,7 +19,7 @@ def index(
 ) -> pd.DataFrame:
     """Return the table with what is known of each image."""
     wanted = Prepare(
-        image_size=8, test_fraction=0.25, valid_fraction=0.2, seed=0, stratify=stratify, near_duplicates=None
+        image_size=8, test_fraction=0.25, valid_fraction=0.2, seed=0, stratify=stratify, near_duplicate_bits=None
     )
     plan = Plan(root, 8, max_pixels)
     return cleaning.vet(root, table, label, wanted, lambda paths: read(plan, paths, nothing), cleaning.refuse).table

@@ -135,7 +135,10 @@ def test_stacks_hold_every_head_once_and_heads_of_one_shape(shapes):
 @pytest.mark.parametrize("kind", ["linear", "mlp"])
 @pytest.mark.parametrize("weighted", [False, True])
 def test_weighted_heads_side_by_side_are_those_trained_one_by_one(kind, weighted):
-    recipes = [recipe(head=kind, balance=balance, label_smoothing=0.1 * balance) for balance in (0.0, 0.5, 1.0)]
+    recipes = [
+        recipe(head=kind, class_weight_power=class_weight_power, label_smoothing=0.1 * class_weight_power)
+        for class_weight_power in (0.0, 0.5, 1.0)
+    ]
     weights = np.random.default_rng(1).uniform(0.1, 5, len(TABLE.labels)) if weighted else None
     samples = replace(SAMPLES, weights=weights)
     together = stack(*recipes)
@@ -147,5 +150,5 @@ def test_weighted_heads_side_by_side_are_those_trained_one_by_one(kind, weighted
 
 def test_a_head_beside_balanced_ones_is_the_head_beside_plain_ones_to_the_bit():
     first = trained(stack(recipe(), recipe()))
-    second = trained(stack(recipe(), recipe(balance=1.0)))
+    second = trained(stack(recipe(), recipe(class_weight_power=1.0)))
     assert [loss[0] for loss in first] == [loss[0] for loss in second]

@@ -12,7 +12,7 @@ from pipeline.config.params import Features, Runtime
 from pipeline.config.recipe import Recipe
 from pipeline.data.image_set import ImageSet
 from pipeline.training import head_units
-from pipeline.training.run_context import Setting, drop_states, settle, unit_folder
+from pipeline.training.run_context import RunContext, drop_states, settle, unit_folder
 from pipeline.training.unit import unit
 
 COHORT = "a cohort"
@@ -26,8 +26,8 @@ def recipe(**wanted: Any) -> Recipe:
 RECIPES = tuple(recipe(learning_rate=rate, head="mlp") for rate in (0.001, 0.003, 0.01))
 
 
-def make_setting(images: ImageSet, work: Path) -> Setting:
-    return settle(images, 0.2, Features(views=("identity", "hflip"), average=True), work,
+def make_setting(images: ImageSet, work: Path) -> RunContext:
+    return settle(images, 0.2, Features(views=("identity", "hflip"), tta=True), work,
                   Runtime(threads=1, device="cpu"))  # fmt: skip
 
 
@@ -36,7 +36,7 @@ def setting(image_set, tmp_path):
     return make_setting(image_set, tmp_path / "work")
 
 
-def halve(setting: Setting, heads: Callable[..., Any] = head_units.heads) -> list[Any]:
+def halve(setting: RunContext, heads: Callable[..., Any] = head_units.heads) -> list[Any]:
     """Train three heads for an epoch, and the first and the last of them to the end."""
     first = heads(RECIPES, setting, 1, 1, COHORT)
     last = heads((RECIPES[0], RECIPES[2]), setting, 1, 3, COHORT)
@@ -114,7 +114,10 @@ def test_heads_cost_and_score_what_each_would_alone(setting):
 
 def test_weighted_heads_score_what_each_would_alone(setting, image_set):
     dev = replace(image_set, weights=np.linspace(0.1, 9, len(image_set)), digest="weighted")
-    setting, chosen = replace(setting, dev=dev), [recipe(dropout=0.0, balance=balance) for balance in (0.0, 1.0)]
+    setting, chosen = (
+        replace(setting, dev=dev),
+        [recipe(dropout=0.0, class_weight_power=class_weight_power) for class_weight_power in (0.0, 1.0)],
+    )
     together = head_units.heads(chosen, setting, 1, 3, COHORT)
     for each, ours in zip(chosen, together):
         losses = [[e.train_loss for e in outcome.epochs] for outcome in (ours, unit(each, setting, 1))]

@@ -130,7 +130,7 @@ def test_stages_learn_more_slowly_by_a_factor_for_each_one_between_them_and_the_
     torch.manual_seed(0)
     body = nn.Sequential(nn.Linear(3, 4), nn.Linear(4, 4), nn.Linear(4, 2))
     before = [stage.weight.detach().clone() for stage in body]
-    recipe = Recipe(**{**PLAIN, "learning_rate": 0.01, "depth_decay": decay, "weight_decay": 0, "batch_size": 12})
+    recipe = Recipe(**{**PLAIN, "learning_rate": 0.01, "layer_decay": decay, "weight_decay": 0, "batch_size": 12})
     Fit(body, recipe, 1, CPU).epoch(samples())  # one step, whose size is the learning rate: Adam's first
     steps = [float((stage.weight.detach() - old).abs().max()) for stage, old in zip(body, before)]
     assert steps == pytest.approx([0.01 * one_cycle(0) * decay**depth for depth in (2, 1, 0)], rel=1e-3)
@@ -240,7 +240,9 @@ def assert_same(one: Any, other: Any) -> None:
         torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-5)
 
 
-@pytest.mark.parametrize("recipe", [{}, {"balance": 0.5}, {"balance": 1.0, "label_smoothing": 0.2}])
+@pytest.mark.parametrize(
+    "recipe", [{}, {"class_weight_power": 0.5}, {"class_weight_power": 1.0, "label_smoothing": 0.2}]
+)
 def test_an_image_of_weight_two_counts_as_that_image_twice(recipe):
     data = weighted([2, 1, 1, 3, 1, 1, 1, 1, 1, 1, 1, 1], [0, 1, 2] * 4)
     twice = replace(data, rows=np.repeat(data.rows, data.weights.astype(int)), weights=None)
@@ -250,23 +252,25 @@ def test_an_image_of_weight_two_counts_as_that_image_twice(recipe):
 
 @given(st.floats(1e-300, 1e300), st.floats(0, 1))
 @example(5e307, 1.0)  # their sum is no number any more
-def test_weights_scaled_by_a_constant_change_nothing(factor, balance):
+def test_weights_scaled_by_a_constant_change_nothing(factor, class_weight_power):
     weights = np.array([2.0, 0.5, 1, 3, 1, 1, 1, 1, 1, 1, 1, 0.1])
-    found = [data.weigh(balance).of(data.rows) for data in (weighted(weights), weighted(weights * factor))]
+    found = [data.weigh(class_weight_power).of(data.rows) for data in (weighted(weights), weighted(weights * factor))]
     np.testing.assert_allclose(*found, rtol=1e-5)
 
 
 @given(st.lists(st.tuples(st.integers(0, 3), st.floats(0.1, 10)), min_size=2, max_size=30), st.floats(0.01, 1))
-def test_weights_are_one_on_average_and_full_balance_gives_each_class_the_same_say(pairs, balance):
+def test_weights_are_one_on_average_and_full_balance_gives_each_class_the_same_say(pairs, class_weight_power):
     labels, weights = np.array([a for a, _ in pairs]), np.array([b for _, b in pairs])
     for own in (None, weights):
         data = Samples(Table(len(pairs)), labels, np.arange(len(pairs)), own)
         assert data.weigh(1.0).of(data.rows).mean() == pytest.approx(1, rel=1e-5)
         totals = np.bincount(labels, data.weigh(1.0).of(data.rows))
         np.testing.assert_allclose(totals[totals > 0], totals.max(), rtol=1e-5)
-        shares = np.bincount(labels, data.weigh(balance).of(data.rows))[np.unique(labels)]
+        shares = np.bincount(labels, data.weigh(class_weight_power).of(data.rows))[np.unique(labels)]
         before = np.bincount(labels, own)[np.unique(labels)]
-        np.testing.assert_allclose(shares / shares.sum(), before ** (1 - balance) / (before ** (1 - balance)).sum())
+        np.testing.assert_allclose(
+            shares / shares.sum(), before ** (1 - class_weight_power) / (before ** (1 - class_weight_power)).sum()
+        )
 
 
 def test_weights_are_balanced_over_the_images_trained_on_alone():

@@ -14,12 +14,12 @@ from pipeline.data.image_set import ImageSet, load, train_valid
 from pipeline.inference.classifier import Classifier
 from pipeline.network.build import export_model
 from pipeline.training.metrics import score
-from pipeline.training.run_context import Setting, drop_states, settle, unit_folder
+from pipeline.training.run_context import RunContext, drop_states, settle, unit_folder
 from pipeline.training.unit import unit
 
 SCRATCH = {"backbone": "compact", "weights": "random", "cut": "input", "jitter": 0.1, "dropout": 0.2}
 FROZEN = {"backbone": "compact", "weights": "random", "cut": "head", "head": "mlp", "hidden": 8, "dropout": 0.2}
-PARTIAL = {"backbone": "compact", "weights": "random", "cut": 3, "probe_epochs": 2, "depth_decay": 0.7}
+PARTIAL = {"backbone": "compact", "weights": "random", "cut": 3, "probe_epochs": 2, "layer_decay": 0.7}
 KINDS = {"scratch": SCRATCH, "frozen": FROZEN, "partial": PARTIAL}
 every_kind = pytest.mark.parametrize("kind", KINDS)
 
@@ -29,8 +29,8 @@ def recipe(kind: str = "scratch", **wanted: Any) -> Recipe:
     return Recipe(**{**plain, **KINDS[kind], **wanted})
 
 
-def make_setting(images: ImageSet, work: Path, average: bool = True, **wanted: Any) -> Setting:
-    features = Features(views=("identity", "hflip"), average=average)
+def make_setting(images: ImageSet, work: Path, tta: bool = True, **wanted: Any) -> RunContext:
+    features = Features(views=("identity", "hflip"), tta=tta)
     return replace(settle(images, 0.2, features, work, Runtime(threads=1, device="cpu")), **wanted)
 
 
@@ -91,12 +91,12 @@ def test_a_unit_asked_for_an_earlier_epoch_does_not_lose_or_use_a_later_one(sett
     assert unit(recipe(), setting, 1).epochs[:2] == late.epochs
 
 
-CHANGES: dict[str, Callable[[Recipe, Setting], tuple[Recipe, Setting, int]]] = {
+CHANGES: dict[str, Callable[[Recipe, RunContext], tuple[Recipe, RunContext, int]]] = {
     "seed": lambda r, s: (r, s, 2),
     "recipe": lambda r, s: (r.model_copy(update={"dropout": 0.3}), s, 1),
     "views": lambda r, s: (r, replace(s, views=("identity", "vflip")), 1),
     "averaged views": lambda r, s: (r, replace(s, scored=("identity",)), 1),
-    "balance": lambda r, s: (r.model_copy(update={"balance": 0.5}), s, 1),
+    "class_weight_power": lambda r, s: (r.model_copy(update={"class_weight_power": 0.5}), s, 1),
     "data": lambda r, s: (r, replace(s, dev=replace(s.dev, digest="another")), 1),
     "validation share": lambda r, s: (r, replace(s, valid_fraction=0.3), 1),
     "threads": lambda r, s: (r, replace(s, threads=2), 1),
@@ -115,7 +115,7 @@ def test_weights_and_balance_change_what_is_learned_and_not_how_it_is_scored(kin
     weights = np.where(image_set.labels == 0, 50.0, 1.0)
     dev = replace(image_set, weights=weights, digest="weighted")
     heavy = unit(recipe(kind, epochs=1), replace(setting, dev=dev), 1)
-    evened = unit(recipe(kind, epochs=1, balance=1.0), replace(setting, dev=dev), 1)
+    evened = unit(recipe(kind, epochs=1, class_weight_power=1.0), replace(setting, dev=dev), 1)
     assert heavy.epochs != plain.epochs
     # Balanced to the full, what all images of a class have in common counts no more.
     assert evened.epochs[0].train_loss == pytest.approx(plain.epochs[0].train_loss, rel=1e-3)
@@ -155,8 +155,8 @@ def test_the_test_split_is_scored_when_it_is_given_and_then_alone(kind, setting,
 
 @every_kind
 @pytest.mark.parametrize("average", [True, False])
-def test_what_is_served_is_what_was_scored(kind, average, image_set, test_set, tmp_path):
-    setting = make_setting(image_set, tmp_path, average)
+def test_what_is_served_is_what_was_scored(kind, tta, image_set, test_set, tmp_path):
+    setting = make_setting(image_set, tmp_path, tta)
     outcome = unit(recipe(kind), setting, 1, test=test_set)
     export_model(unit_folder(recipe(kind), setting, 1), tmp_path / "model")
     table = Classifier(tmp_path / "model").predict(np.asarray(test_set.images))
@@ -216,7 +216,7 @@ def test_a_training_that_diverges_is_an_outcome_and_no_error(when, setting, test
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is one")
 def test_a_missing_gpu_is_named(image_set, tmp_path):
-    features = Features(views=("identity",), average=False)
+    features = Features(views=("identity",), tta=False)
     with pytest.raises(UserError, match=r"runtime\.device: cuda .* use cpu or auto"):
         settle(image_set, 0.2, features, tmp_path, Runtime(threads=1, device="cuda"))
     assert settle(image_set, 0.2, features, tmp_path, Runtime(threads=1, device="auto")).device.type == "cpu"

@@ -7,7 +7,18 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from pipeline.report import tables
-from pipeline.report.figures.drawing import CROWDED, INK, MUTED, SURFACE, Look, Picture, blank, few_ticks, key, spread
+from pipeline.report.figures.drawing import (
+    CROWDED,
+    INK,
+    MUTED,
+    SURFACE,
+    Picture,
+    SeriesStyle,
+    blank,
+    few_ticks,
+    key,
+    spread,
+)
 from pipeline.verdict.formatting import axis_label, called, confidence, scale, score
 
 MOST_CROSSINGS = 3  # in the figure: each has a lane of its own
@@ -37,7 +48,7 @@ def learning_curves(comparison: Comparison) -> Picture | None:
         keyed = width < 6 and len(curves) > CROWDED
         _curves(figure.subplots(), comparison, curves, crossings, width, keyed)
         if keyed:
-            looks = Look.of(list(comparison["strategies"]))
+            looks = SeriesStyle.of(list(comparison["strategies"]))
             key(figure, {name: looks[name] for name in curves}, width)
         return figure
 
@@ -46,7 +57,7 @@ def learning_curves(comparison: Comparison) -> Picture | None:
 
 def _curves(axes: Axes, comparison: Comparison, curves: dict[str, Any], crossings: list[Any], width: float,
             keyed: bool) -> None:  # fmt: skip
-    metric, looks, ends = comparison["metric"], Look.of(list(comparison["strategies"])), []
+    metric, looks, ends = comparison["metric"], SeriesStyle.of(list(comparison["strategies"])), []
     size, bands = scale(metric), []
     for name, rows in curves.items():
         look, images = looks[name], [r["images"] for r in rows]
@@ -77,7 +88,7 @@ def _curves(axes: Axes, comparison: Comparison, curves: dict[str, Any], crossing
         _crossing(axes, crossing, 0.035 + 0.09 * number)
 
 
-def _law(axes: Axes, law: dict[str, list[float]], size: float, look: Look, full: float) -> dict[str, Any]:
+def _law(axes: Axes, law: dict[str, list[float]], size: float, look: SeriesStyle, full: float) -> dict[str, Any]:
     """Draw the fitted law, thin, from all images on, where nothing was measured; return its band."""
     images = np.array(law["images"])
     at = np.append(full, images[images > full])

@@ -68,7 +68,7 @@ class Picture:
 
 
 @dataclass(frozen=True)
-class Look:
+class SeriesStyle:
     """What one strategy looks like in every figure."""
 
     colour: str
@@ -76,7 +76,7 @@ class Look:
     dashes: str | tuple
 
     @classmethod
-    def of(cls, names: list[str]) -> "dict[str, Look]":
+    def of(cls, names: list[str]) -> "dict[str, SeriesStyle]":
         """Return the look of each strategy, by its place in the alphabet."""
         count = len(SERIES)
         return {
@@ -179,7 +179,7 @@ def few_ticks(axes: Axes, text: Callable[[float, int], str]) -> None:
 CROWDED = 4  # names beside their points, at most; more would cover the points
 
 
-def key(figure: Figure, looks: dict[str, Look], width: float, hollow: Collection[str] = ()) -> None:
+def key(figure: Figure, looks: dict[str, SeriesStyle], width: float, hollow: Collection[str] = ()) -> None:
     """Write names with their marks below a figure, in as many columns as its width in inches holds."""
     marks = [
         Line2D([], [], color=look.colour, marker=look.marker, ls="", mfc=SURFACE[0] if name in hollow else look.colour)
@@ -204,7 +204,7 @@ PLACES = ((9, 5, "left"), (9, -12, "left"), (-9, 5, "right"), (-9, -12, "right")
 
 
 def label_points(
-    axes: Axes, points: dict[str, tuple[float, float]], ends: dict[str, list[float]], looks: dict[str, Look]
+    axes: Axes, points: dict[str, tuple[float, float]], ends: dict[str, list[float]], looks: dict[str, SeriesStyle]
 ) -> None:
     """Write each name beside its point, where it covers least of the points, their intervals, and other names."""
     figure = axes.get_figure()

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from pipeline.report.figures.drawing import SURFACE, Look, Picture, blank, key
+from pipeline.report.figures.drawing import SURFACE, Picture, SeriesStyle, blank, key
 from pipeline.statistics.backbone_ranking import OUTCOMES, SCORES
 from pipeline.verdict.claim_cases import HEADS
 from pipeline.verdict.formatting import axis_label, called, decimals, scale, score
@@ -40,7 +40,7 @@ def ranking(comparison: Comparison) -> Picture | None:
             _scatter(axes, comparison, kind)
             if narrow or axes is row[0]:
                 axes.set_ylabel(axis_label(metric))
-        looks, points = Look.of(list(comparison["strategies"])), _points(comparison, SHOWN[0])
+        looks, points = SeriesStyle.of(list(comparison["strategies"])), _points(comparison, SHOWN[0])
         hollow = [name for name, (_, outcome, *_) in points.items() if outcome == OUTCOMES[HEADS]]
         key(figure, {name: looks[name] for name in points}, width, hollow)
         return figure
@@ -61,7 +61,7 @@ def _points(comparison: Comparison, kind: str) -> dict[str, tuple[str, str, floa
 
 
 def _scatter(axes: Axes, comparison: Comparison, kind: str) -> None:
-    looks = Look.of(list(comparison["strategies"]))
+    looks = SeriesStyle.of(list(comparison["strategies"]))
     for name, (_, outcome, x, y, (low, high)) in _points(comparison, kind).items():
         look, hollow = looks[name], outcome == OUTCOMES[HEADS]
         axes.errorbar(x, y, [[max(0, y - low)], [max(0, high - y)]], fmt=look.marker, color=look.colour, capsize=3,

@@ -17,8 +17,8 @@ from pipeline.report.figures.drawing import (
     LINE,
     MUTED,
     SURFACE,
-    Look,
     Picture,
+    SeriesStyle,
     blank,
     broken,
     flops_axis,
@@ -58,7 +58,7 @@ def accuracy_cost(comparison: Comparison) -> Picture:
     """Return each strategy's test score against the FLOPs of one training and of one prediction."""
     metric, strategies = comparison["metric"], comparison["strategies"]
     kinds = {"train_flops": "FLOPs of one training", "predict_flops": "FLOPs of one prediction"}
-    looks = Look.of(list(strategies))
+    looks = SeriesStyle.of(list(strategies))
     points = {
         kind: {n: (s["cost"][kind], scale(metric) * s["test"][metric]["mean"]) for n, s in strategies.items()}
         for kind in kinds
@@ -109,7 +109,7 @@ def side_by_side(costs: dict[str, float]) -> dict[str, float]:
     return found
 
 
-def _scatter(axes: Axes, comparison: Comparison, places: dict[str, float], looks: dict[str, Look]) -> None:
+def _scatter(axes: Axes, comparison: Comparison, places: dict[str, float], looks: dict[str, SeriesStyle]) -> None:
     metric = comparison["metric"]
     for name, s in sorted(comparison["strategies"].items()):
         found, cost, look, size = s["test"][metric], places[name], looks[name], scale(metric)
@@ -181,7 +181,7 @@ def reliability(comparison: Comparison) -> Picture | None:
     rows = {n: s["calibration"] for n, s in sorted(comparison["strategies"].items()) if s.get("calibration")}
     if not rows:
         return None
-    looks = Look.of(list(comparison["strategies"]))
+    looks = SeriesStyle.of(list(comparison["strategies"]))
     parts = [
         f"{n}: expected calibration error {percent(c['raw']['ece'])} before, {percent(c['scaled']['ece'])} after"
         for n, c in rows.items()
@@ -205,7 +205,7 @@ def reliability(comparison: Comparison) -> Picture | None:
     return Picture("reliability", "Reliability", text, drawn)
 
 
-def _reliability(axes: Axes, calibration: dict[str, Any], look: Look) -> None:
+def _reliability(axes: Axes, calibration: dict[str, Any], look: SeriesStyle) -> None:
     axes.plot([0, 100], [0, 100], color=MUTED[0], lw=1, ls=":")
     for kind, filled in (("raw", False), ("scaled", True)):
         bins = [b for b in calibration[kind]["bins"] if b["share"]]

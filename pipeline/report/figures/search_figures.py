@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy.stats import rankdata
 
-from pipeline.report.figures.drawing import INK, LINE, MUTED, SURFACE, Look, Picture, blank, columns, flops_axis
+from pipeline.report.figures.drawing import INK, LINE, MUTED, SURFACE, Picture, SeriesStyle, blank, columns, flops_axis
 from pipeline.verdict.formatting import quantity
 
 FIXED = frozenset({"trial", "state", "value", "epochs", "flops", "failed"})
@@ -20,7 +20,7 @@ FEW = 8  # trials below which a rank correlation says nothing
 def pictures(trials: dict[str, pd.DataFrame]) -> dict[str, Picture]:
     """Return the figures of the searches, by name; of the tables that tune exports."""
     found = [progress(trials)] if trials else []
-    found += [parallel(name, table, Look.of(list(trials))[name]) for name, table in sorted(trials.items())]
+    found += [parallel(name, table, SeriesStyle.of(list(trials))[name]) for name, table in sorted(trials.items())]
     return {picture.name: picture for picture in found}
 
 
@@ -61,7 +61,7 @@ def progress(trials: dict[str, pd.DataFrame]) -> Picture:
 
 
 def _progress(axes: Axes, trials: dict[str, pd.DataFrame]) -> None:
-    looks, kept = Look.of(list(trials)), []
+    looks, kept = SeriesStyle.of(list(trials)), []
     for name, table in sorted(trials.items()):
         look, done = looks[name], _complete(table).to_numpy()
         spent, value = table["flops"].cumsum().to_numpy(), pd.to_numeric(table["value"], errors="coerce").to_numpy()
@@ -82,7 +82,7 @@ def _progress(axes: Axes, trials: dict[str, pd.DataFrame]) -> None:
         axes.set_ylim(top=max(kept) + 0.8 * (max(kept) - 0.9 * min(kept)))
 
 
-def parallel(name: str, table: pd.DataFrame, look: Look) -> Picture:
+def parallel(name: str, table: pd.DataFrame, look: SeriesStyle) -> Picture:
     """Return a strategy's trials as lines over the settings searched: the best bold, those dropped early pale."""
     keys, done = searched(table)[:MOST_AXES], _complete(table)
     if done.any():
@@ -103,7 +103,7 @@ def parallel(name: str, table: pd.DataFrame, look: Look) -> Picture:
 
 
 def _parallel(
-    axes: Axes, table: pd.DataFrame, keys: list[str], done: "pd.Series[bool]", look: Look, width: float
+    axes: Axes, table: pd.DataFrame, keys: list[str], done: "pd.Series[bool]", look: SeriesStyle, width: float
 ) -> None:
     finite = np.isfinite(pd.to_numeric(table["value"], errors="coerce")) & (standing(table) <= MOST_TRIALS)
     shown, columns = table[finite], [*keys, "value"]

@@ -140,7 +140,7 @@ def small(params):
     """Return params for this data set and two trainings of each strategy."""
     params = little(params)
     params["data"] |= {"name": "FER2013", "path": "data/raw/FER2013"}
-    params["prepare"] |= {"stratify": [], "limit": None}
+    params["prepare"] |= {"stratify": [], "max_images": None}
     params["register"] |= {"model": "headstart-FER2013"}
     params["train"] |= {"seeds": [1, 2]}
     for name in params["enabled"]:

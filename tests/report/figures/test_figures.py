@@ -49,7 +49,7 @@ def test_colours_stand_out_from_the_background(theme):
 
 
 def test_no_two_strategies_look_the_same():
-    looks = drawing.Look.of([f"s{n:02}" for n in range(16)]).values()
+    looks = drawing.SeriesStyle.of([f"s{n:02}" for n in range(16)]).values()
     assert len(set(looks)) == 16
     first = list(looks)[:8]
     assert [len({getattr(look, kind) for look in first}) for kind in ("colour", "marker", "dashes")] == [8, 8, 8]
@@ -87,7 +87,7 @@ def test_ids_are_unique_and_found(pictures):
 
 def test_tick_labels_are_not_cut_short():
     table = trials(0).assign(learning_rate=np.geomspace(0.00023, 0.01, 12))
-    look = drawing.Look.of(["a"])["a"]
+    look = drawing.SeriesStyle.of(["a"])["a"]
     assert ">0.00023<" in drawing.svg(search_figures.parallel("a", table, look))
 
 
