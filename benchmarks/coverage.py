@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from benchmarks.simulation import World, with_share
+from pipeline.config.metric_names import METRICS
 from pipeline.statistics.intervals import difference_interval, estimate, score_interval
 from pipeline.statistics.jackknife import Table, tables_of
-from pipeline.training.metrics import METRICS
 
 WORLD = World(levels=(1.1, 1.1), shared=0.6, own=0.25, positives=0.3)  # 86 % right; two strategies that are equal
 SEEDS, IMAGES, SHARES = (3, 5), (100, 300, 650), (0.05, 0.4, 0.75)

@@ -8,10 +8,10 @@ import pandas as pd
 from scipy.stats import norm
 
 from benchmarks.simulation import World, entry, fitted, with_share
+from pipeline.config.metric_names import METRICS
 from pipeline.statistics.comparison import compare
 from pipeline.statistics.intervals import estimate, holm
 from pipeline.statistics.jackknife import Table, mean_table
-from pipeline.training.metrics import METRICS
 
 IMAGES, SEEDS, CONFIDENCE = 650, 5, 0.95
 GAPS = (0.01, 0.015, 0.02, 0.025, 0.03, 0.035, 0.04)

@@ -9,10 +9,10 @@ from benchmarks.demo import Demo, clock
 from benchmarks.simulation import entry
 from pipeline.common.files import read_json
 from pipeline.common.progress import Progress
+from pipeline.config.metric_names import METRICS
 from pipeline.config.recipe import Recipe
 from pipeline.data import image_set
 from pipeline.statistics.comparison import compare
-from pipeline.training.metrics import METRICS
 from pipeline.training.unit import unit
 
 EACH, PAIRS = 5, 50

@@ -10,13 +10,13 @@ import pandas as pd
 import yaml
 
 from pipeline.common.errors import UserError
+from pipeline.config.metric_names import settled
 from pipeline.config.params import Prepare
 from pipeline.data import cleaning, image_set, manifest, readers
 from pipeline.data.checked import Checked
 from pipeline.data.facts import Facts
 from pipeline.data.readers.class_folders import images
 from pipeline.data.scan import Plan, read
-from pipeline.training.metrics import settled
 from pipeline.verdict import formatting
 
 CLASSES = 20  # that are listed

@@ -12,10 +12,10 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from pipeline.common.files import digest, write_csv, write_json, write_text
+from pipeline.config.metric_names import LOWER_IS_BETTER, METRICS
 from pipeline.data.image_set import ImageSet
 from pipeline.report import tables
 from pipeline.report.figures.drawing import SERIES, save
-from pipeline.training.metrics import LOWER_IS_BETTER, METRICS
 from pipeline.verdict import formatting
 from pipeline.verdict.formatting import quantity
 

@@ -10,10 +10,10 @@ import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from pipeline.config.metric_names import LOWER_IS_BETTER, METRICS
 from pipeline.data.image_set import ImageSet
 from pipeline.report import gallery, tables
 from pipeline.report.figures import curve_figures, drawing, ranking_figure, scores, search_figures
-from pipeline.training.metrics import LOWER_IS_BETTER, METRICS
 from pipeline.verdict import formatting
 
 Tree = dict[str, Any]

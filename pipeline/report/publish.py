@@ -8,7 +8,7 @@ from pipeline.common.files import write_csv, write_json, write_text
 from pipeline.data.image_set import ImageSet
 from pipeline.report import markdown, page, plots
 from pipeline.report.figures import drawing
-from pipeline.training.results import Measured
+from pipeline.statistics.stored_results import Measured
 from pipeline.verdict.claims import claims
 
 SHOWN = ("accuracy_cost", "learning_curves", "pairs", "ranking", "search")  # figures of the short form

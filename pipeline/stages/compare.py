@@ -27,14 +27,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     from pipeline.report.plots import metrics
     from pipeline.report.publish import Places, publish
     from pipeline.report.tables import EXCLUDED
+    from pipeline.statistics import stored_results
     from pipeline.statistics.summary import gather
     from pipeline.tracking import runs
-    from pipeline.training import results
     from pipeline.verdict.advice import advise
     from pipeline.verdict.claims import claims, note
 
     watch, root = Stopwatch(), args.params.resolve().parent
-    measured = results.measured(list(params.arms), args.trained, args.tuned, args.times)
+    measured = stored_results.measured(list(params.arms), args.trained, args.tuned, args.times)
     compared = gather(measured, read_json(args.data), params.compare)
     verdict = advise(compared, params.constraints, measured.timings) | {
         "claims": claims(compared),

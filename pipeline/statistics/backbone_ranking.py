@@ -5,7 +5,7 @@ from itertools import combinations
 from math import factorial
 from typing import Any
 
-from pipeline.training.metrics import LOWER_IS_BETTER
+from pipeline.config.metric_names import LOWER_IS_BETTER
 from pipeline.verdict.claim_cases import HEADS, TUNED, by_kind
 
 # Of features as they are, on train and valid; more is better. An H-score is taken less what random labels give, since

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from pipeline.config.metric_names import LOWER_IS_BETTER, METRICS
 from pipeline.statistics import intervals
 from pipeline.statistics.jackknife import Scored, Table, recall_tables, tables
-from pipeline.training.metrics import LOWER_IS_BETTER, METRICS
 
 WHOLE = 1.0  # the fraction that is all the training data
 

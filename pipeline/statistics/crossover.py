@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from scipy.special import ndtri
 
+from pipeline.config.metric_names import LOWER_IS_BETTER
 from pipeline.statistics.power_law import Law, Points, likeliest, posterior
-from pipeline.training.metrics import LOWER_IS_BETTER
 
 REACH = 10  # times the images there are: as far as anything is said
 _BEYOND = 4  # times REACH: as far as the upper end of an interval may lie

@@ -7,8 +7,8 @@ from typing import TypeVar
 import numpy as np
 from scipy.special import chdtri, stdtr, stdtrit
 
+from pipeline.config.metric_names import LOWER_IS_BETTER
 from pipeline.statistics.jackknife import Table
-from pipeline.training.metrics import LOWER_IS_BETTER
 
 Key = TypeVar("Key", bound=Hashable)
 

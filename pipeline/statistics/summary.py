@@ -5,12 +5,12 @@ from typing import Any
 
 import numpy as np
 
+from pipeline.config.metric_names import settled
 from pipeline.config.params import Compare
 from pipeline.statistics import calibration, comparison, crossover
 from pipeline.statistics.backbone_ranking import ranking
 from pipeline.statistics.comparison import Entry
-from pipeline.training.metrics import settled
-from pipeline.training.results import Measured
+from pipeline.statistics.stored_results import Measured
 from pipeline.verdict.advice import conclude
 
 FINEST = 60  # sizes at which a curve's law is drawn

@@ -5,8 +5,8 @@ from math import log, sqrt
 from statistics import NormalDist
 from typing import Any
 
+from pipeline.config.metric_names import LOWER_IS_BETTER
 from pipeline.statistics.intervals import holm
-from pipeline.training.metrics import LOWER_IS_BETTER
 
 NORMAL = NormalDist()
 Tree = dict[str, Any]

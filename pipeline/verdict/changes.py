@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from pipeline.training.metrics import LOWER_IS_BETTER
+from pipeline.config.metric_names import LOWER_IS_BETTER
 from pipeline.verdict.decision import Decision
 from pipeline.verdict.formatting import called, listed, score, signed, unit
 from pipeline.verdict.limits import Finding, loosen

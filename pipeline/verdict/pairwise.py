@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.training.metrics import LOWER_IS_BETTER
+from pipeline.config.metric_names import LOWER_IS_BETTER
 
 Comparison = dict[str, Any]
 

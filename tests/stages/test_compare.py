@@ -10,8 +10,8 @@ import pytest
 import yaml
 from PIL import Image
 
+from pipeline.config.metric_names import METRICS
 from pipeline.stages.compare import main
-from pipeline.training.metrics import METRICS
 from tests.support.imports import ROOT
 
 STRATEGIES = ["finetune", "frozen"]

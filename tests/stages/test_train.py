@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
 
+from pipeline.config.metric_names import METRICS
 from pipeline.data.image_set import load
 from pipeline.inference.classifier import Classifier
-from pipeline.training.metrics import METRICS, score
+from pipeline.training.metrics import score
 
 
 @pytest.fixture

@@ -6,10 +6,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline.config.metric_names import LOWER_IS_BETTER, METRICS
 from pipeline.statistics import intervals
 from pipeline.statistics.comparison import Entry, choose, compare, confusion, curve_draws
 from pipeline.statistics.jackknife import Scored, Table
-from pipeline.training.metrics import LOWER_IS_BETTER, METRICS, score
+from pipeline.training.metrics import score
 from pipeline.verdict.advice import conclude
 from pipeline.verdict.pairwise import lead
 

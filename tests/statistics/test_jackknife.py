@@ -3,8 +3,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline.config.metric_names import METRICS
 from pipeline.statistics.jackknife import Scored, recall_tables, tables, tables_of
-from pipeline.training.metrics import METRICS, score
+from pipeline.training.metrics import score
 
 TIMES = 1000
 

@@ -5,7 +5,7 @@ from math import log2
 from statistics import NormalDist
 from typing import Any
 
-from pipeline.training.metrics import LOWER_IS_BETTER, METRICS
+from pipeline.config.metric_names import LOWER_IS_BETTER, METRICS
 from pipeline.verdict.advice import conclude
 from pipeline.verdict.at_size import holm
 

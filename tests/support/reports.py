@@ -6,9 +6,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from pipeline.config.metric_names import METRICS
 from pipeline.data.image_set import ImageSet
 from pipeline.report.page import render
-from pipeline.training.metrics import METRICS, score
+from pipeline.training.metrics import score
 
 BINS = [{"low": 0.5, "high": 0.8, "share": 0.4, "confidence": 0.7, "accuracy": 0.6},
         {"low": 0.8, "high": 1.0, "share": 0.6, "confidence": 0.95, "accuracy": 0.9}]  # fmt: skip

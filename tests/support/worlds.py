@@ -5,7 +5,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from pipeline.config.constraints import Constraints
-from pipeline.training.metrics import METRICS
+from pipeline.config.metric_names import METRICS
 from tests.support.example import CLASSES, comparison, timings
 
 NAMES = [f"strategy-{letter}" for letter in "abcdefgh"]

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
-from pipeline.training.metrics import LOWER_IS_BETTER, METRICS, score, score_many, settled
+from pipeline.config.metric_names import LOWER_IS_BETTER, METRICS
+from pipeline.training.metrics import score, score_many
 
 
 @st.composite
@@ -84,16 +85,3 @@ def test_many_predictions_at_once_score_as_one_by_one(case, seed):
 
 def test_no_predictions_give_no_scores():
     assert score_many(np.array([0, 1]), np.empty((0, 2, 2))) == []
-
-
-@given(st.dictionaries(st.text(max_size=3), st.integers(0, 400), min_size=2, max_size=6))
-def test_balanced_accuracy_decides_where_one_class_has_ten_times_the_images_of_another(counts):
-    metric, reason = settled("auto", counts)
-    assert (metric == "balanced_accuracy") == (max(counts.values()) >= 10 * min(counts.values()))
-    assert f"{max(counts.values())} training images" in reason
-    assert f": {min(counts.values())})" in reason
-
-
-@pytest.mark.parametrize("metric", METRICS)
-def test_a_metric_that_is_named_decides_whatever_the_classes(metric):
-    assert settled(metric, {"a": 1000, "b": 1}) == (metric, "")

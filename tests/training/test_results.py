@@ -1,15 +1,14 @@
-import json
 from dataclasses import replace
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from pipeline.common.errors import UserError
-from pipeline.common.files import Cost, Outcome, write_csv, write_json
-from pipeline.data.image_set import load, train_valid
+from pipeline.config.metric_names import METRICS
+from pipeline.data.image_set import load
 from pipeline.training import results
-from pipeline.training.metrics import METRICS, score
+from pipeline.training.metrics import score
+from tests.support.outcomes import on_half_of_the_images, two_seeds
 
 TUNED = {"strategy": "mine", "recipe": {"backbone": "compact"}, "search_flops": 77}
 
@@ -21,31 +20,12 @@ def test_set(prepared):
 
 @pytest.fixture(scope="module")
 def done(image_set, test_set):
-    """Outcomes of two seeds as `experiment.unit` returns them; the second is the surer."""
-
-    def predicted(images, rows, sureness):
-        rng = np.random.default_rng(len(rows))
-        right = np.clip(sureness + 0.1 * rng.normal(size=len(rows)), 0.05, 0.95)
-        probabilities = np.where(images.labels[rows, None] == [0, 1], right[:, None], 1 - right[:, None])
-        return {"rows": rows.tolist(), "probabilities": probabilities.tolist()}
-
-    return {
-        seed: Outcome(
-            [],
-            Cost({"pass": 10 * seed}, fit_flops=100, predict_flops=5, parameters=3, trainable_parameters=2),
-            valid=predicted(image_set, train_valid(image_set, 0.2, seed)[1], sureness),
-            test=predicted(test_set, np.arange(len(test_set)), sureness),
-            images=30,
-        )
-        for seed, sureness in ((1, 0.6), (2, 0.8))
-    }
+    return two_seeds(image_set, test_set)
 
 
 @pytest.fixture(scope="module")
 def trained(done):
-    """The same, and a seed on half of the images, of which test alone was scored."""
-    half = replace(done[1], valid={}, images=15, cost=replace(done[1].cost, fit_flops=60))
-    return {1.0: done, 0.5: {1: half}}
+    return {1.0: done, 0.5: {1: on_half_of_the_images(done[1])}}
 
 
 @pytest.fixture(scope="module")
@@ -120,18 +100,3 @@ def test_predictions_have_a_row_per_split_share_seed_and_image(trained, image_se
     assert set(table.loc[table["split"] == "test", "id"]) == set(test_set.ids)
     by_id = dict(zip(image_set.ids, image_set.labels)) | dict(zip(test_set.ids, test_set.labels))
     assert table["label"].tolist() == [by_id[name] for name in table["id"]]
-
-
-def test_what_was_written_for_a_strategy_is_rebuilt_for_the_comparison(
-    done, trained, scores, image_set, test_set, tmp_path
-):
-    trained = {**trained, 0.5: dict.fromkeys((1, 2), trained[0.5][1])}
-    points = results.curve(trained, image_set, test_set)
-    write_csv(tmp_path / "mine.csv", results.predictions(trained, image_set, test_set))
-    write_json(tmp_path / "mine.json", results.document(scores, trained, points, TUNED, 1234, {"log_me": -0.4}))
-    entry = results.entry(json.loads((tmp_path / "mine.json").read_text()), pd.read_csv(tmp_path / "mine.csv"))
-    for part, told in ((entry.valid, entry.valid_scores), (entry.test, entry.test_scores)):
-        assert [score(*pair) for pair in zip(part.labels, part.probabilities)] == [pytest.approx(s) for s in told]
-    assert np.allclose(entry.test.probabilities[1], done[2].test["probabilities"], rtol=1e-11)
-    assert entry.cost["search_flops"] == 77
-    assert entry.curve[0.5]["accuracy"].scores.tolist() == [point["accuracy"] for point in points[0]["test"]]

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.config.constraints import Constraints
-from pipeline.training.metrics import METRICS
+from pipeline.config.metric_names import METRICS
 from pipeline.verdict.advice import advise, conclude, reason, sentence
 from pipeline.verdict.changes import changes
 from pipeline.verdict.decision import decide

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import false_discovery_control
 
-from pipeline.training.metrics import METRICS
+from pipeline.config.metric_names import METRICS
 from pipeline.verdict.at_size import at_images, holm, sizes, timings_at
 from pipeline.verdict.pairwise import lead
 from tests.support.example import comparison, timings

@@ -3,7 +3,7 @@ import copy
 import pytest
 from hypothesis import given
 
-from pipeline.training.metrics import METRICS
+from pipeline.config.metric_names import METRICS
 from pipeline.verdict.claim_cases import CANNOT, CONTRADICTED, SUPPORTED, Case, kind
 from pipeline.verdict.claims import ABOUT, CLAIMS, claims, note
 from tests.support.example import TRANSFER, comparison, timings

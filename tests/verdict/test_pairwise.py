@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.training.metrics import METRICS
+from pipeline.config.metric_names import METRICS
 from pipeline.verdict import pairwise
 from tests.support.example import comparison
 from tests.support.worlds import worlds

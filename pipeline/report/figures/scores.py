@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from pipeline.config.metric_names import LOWER_IS_BETTER
 from pipeline.report.figures.drawing import (
     CROWDED,
     INK,
@@ -25,7 +26,6 @@ from pipeline.report.figures.drawing import (
     key,
     label_points,
 )
-from pipeline.training.metrics import LOWER_IS_BETTER
 from pipeline.verdict.formatting import (
     axis_label,
     called,
