@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.plain import Files
-from pipeline.common.files import Outcome
+from pipeline.common.outcome import Outcome
 from pipeline.common.progress import TrialProgress
 from pipeline.common.timing import cpu_seconds
 from pipeline.config.params import Params

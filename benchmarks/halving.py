@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from benchmarks.demo import Demo
-from pipeline.common.files import Cost, Epoch, Outcome, read_json, write_json
+from pipeline.common.files import read_json, write_json
+from pipeline.common.outcome import Cost, Epoch, Outcome
 from pipeline.config.recipe import Recipe
 from pipeline.config.strategies import Search, Strategy
 from pipeline.search.study import halve

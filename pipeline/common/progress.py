@@ -11,7 +11,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from pipeline.common.files import Epoch
+from pipeline.common.outcome import Epoch
 
 
 def quiet() -> None:

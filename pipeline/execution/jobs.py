@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from pipeline.common.errors import UserError
-from pipeline.common.files import Epoch, Outcome
+from pipeline.common.outcome import Epoch, Outcome
 from pipeline.common.progress import TrialProgress, quiet
 from pipeline.config.params import Features, Runtime
 from pipeline.config.recipe import Recipe

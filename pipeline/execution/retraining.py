@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.common.files import Outcome, read_json
+from pipeline.common.files import read_json
+from pipeline.common.outcome import Outcome
 from pipeline.common.progress import TrialProgress
 from pipeline.config.params import Train
 from pipeline.config.recipe import Recipe

@@ -12,7 +12,8 @@ from safetensors.torch import save
 from torch import nn
 
 from pipeline.common.errors import UserError
-from pipeline.common.files import atomic, digest, read_json, write_json
+from pipeline.common.files import atomic, read_json, write_json
+from pipeline.common.hashes import digest
 from pipeline.config.backbone_table import Backbone, Own, folder_of, resolve, told
 from pipeline.config.recipe import Recipe
 from pipeline.inference.classifier import Network

@@ -11,7 +11,8 @@ from typing import Any
 from torch import nn
 
 from pipeline.common.errors import UserError
-from pipeline.common.files import digest, read_json
+from pipeline.common.files import read_json
+from pipeline.common.hashes import digest
 from pipeline.config.backbone_table import BACKBONES, Backbone, folder_of, resolve
 from pipeline.config.recipe import Recipe
 from pipeline.inference.classifier import load_tensors

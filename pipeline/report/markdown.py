@@ -11,7 +11,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from matplotlib.figure import Figure
 from PIL import Image
 
-from pipeline.common.files import digest, write_csv, write_json, write_text
+from pipeline.common.files import write_csv, write_json, write_text
+from pipeline.common.hashes import digest
 from pipeline.config.metric_names import LOWER_IS_BETTER, METRICS
 from pipeline.data.image_set import ImageSet
 from pipeline.report import tables

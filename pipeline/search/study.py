@@ -19,7 +19,8 @@ from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 from sqlalchemy.exc import SQLAlchemyError
 
 from pipeline.common.errors import UserError
-from pipeline.common.files import Outcome, digest
+from pipeline.common.hashes import digest
+from pipeline.common.outcome import Outcome
 from pipeline.common.seeding import derive
 from pipeline.config.recipe import Recipe
 from pipeline.config.strategies import Dimension, Search, Strategy

@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from pipeline.common.files import Outcome
+from pipeline.common.outcome import Outcome
 from pipeline.config.recipe import Recipe
 
 OBJECTIVE = "log_loss"  # on validation images; it tells more of few images than accuracy does

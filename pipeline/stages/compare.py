@@ -22,7 +22,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     quiet()
     one_thread_pool(params.runtime.threads)
     from pipeline.common import provenance
-    from pipeline.common.files import digest, read_json, write_json
+    from pipeline.common.files import read_json, write_json
+    from pipeline.common.hashes import digest
     from pipeline.data import image_set
     from pipeline.report.plots import metrics
     from pipeline.report.publish import Places, publish

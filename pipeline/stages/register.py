@@ -19,7 +19,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parser.parse_args(argv)
     params = parameters.load(args.params)
     quiet()
-    from pipeline.common.files import digest, file_digest, read_json, write_json
+    from pipeline.common.files import read_json, write_json
+    from pipeline.common.hashes import digest, file_digest
     from pipeline.report import markdown
     from pipeline.tracking import runs
     from pipeline.verdict import pairwise

@@ -22,7 +22,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     params = parameters.load(args.params)
     quiet()
     one_thread_pool(params.runtime.threads)
-    from pipeline.common.files import digest, read_json, write_csv, write_json
+    from pipeline.common.files import read_json, write_csv, write_json
+    from pipeline.common.hashes import digest
     from pipeline.execution import jobs, retraining
     from pipeline.execution.process_pool import Executor, alone
     from pipeline.network import build, latency

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.common.files import Epoch, digest
+from pipeline.common.hashes import digest
+from pipeline.common.outcome import Epoch
 from pipeline.common.provenance import commit
 from pipeline.tracking.client import KEY, as_user_error, connect
 

@@ -14,7 +14,8 @@ import torch
 from torch import nn
 
 from pipeline.common.errors import UserError
-from pipeline.common.files import atomic, digest, source_digest
+from pipeline.common.files import atomic, source_digest
+from pipeline.common.hashes import digest
 from pipeline.common.lru_store import Store, reserve, shown
 from pipeline.data.image_set import ImageSet
 from pipeline.training.feature_pass import HalfOverflowError, Pixels, Progress, fill, shapes, storage, weights_digest

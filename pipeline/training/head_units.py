@@ -7,7 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.common.files import Cost, Epoch, Outcome, digest, read_json, write_json
+from pipeline.common.files import read_json, write_json
+from pipeline.common.hashes import digest
+from pipeline.common.outcome import Cost, Epoch, Outcome
 from pipeline.config.recipe import Recipe
 from pipeline.data.image_set import train_valid
 from pipeline.network.build import build, new_head

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.common.errors import UserError
-from pipeline.common.files import Outcome
+from pipeline.common.outcome import Outcome
 from pipeline.config.metric_names import METRICS
 from pipeline.data.image_set import ImageSet
 from pipeline.training.metrics import score

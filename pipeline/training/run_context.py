@@ -12,7 +12,9 @@ import torch
 from torch import nn
 
 from pipeline.common.errors import UserError
-from pipeline.common.files import Cost, Epoch, atomic, digest, source_digest
+from pipeline.common.files import atomic, source_digest
+from pipeline.common.hashes import digest
+from pipeline.common.outcome import Cost, Epoch
 from pipeline.config.backbone_table import folder_of
 from pipeline.config.params import Features, Runtime
 from pipeline.config.recipe import SHARES, Recipe

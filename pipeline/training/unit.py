@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from pipeline.common.files import Epoch, Outcome, once, write_json
+from pipeline.common.files import once, write_json
+from pipeline.common.outcome import Epoch, Outcome
 from pipeline.common.seeding import derive
 from pipeline.config.recipe import Recipe
 from pipeline.data.image_set import ImageSet, nested_subset, train_valid

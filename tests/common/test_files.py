@@ -1,56 +1,14 @@
-import json
 import shutil
-from dataclasses import asdict
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
 import pandas as pd
 import pytest
 from hypothesis import given
-from hypothesis import strategies as st
 
 from pipeline.common.errors import UserError
-from pipeline.common.files import (
-    Cost,
-    Epoch,
-    Outcome,
-    atomic,
-    digest,
-    file_digest,
-    once,
-    read_csv,
-    read_json,
-    source_digest,
-    write_csv,
-    write_json,
-    write_text,
-)
-from pipeline.config.params import load
-from pipeline.training.run_context import CODE
-from tests.support.imports import PACKAGE, closure
-
-finite = st.floats(allow_nan=False, allow_infinity=False)
-values = st.recursive(
-    st.none() | st.booleans() | st.integers() | finite | st.text(),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
-    max_leaves=10,
-)
-counts = st.integers(0, 2**60)
-scores = st.dictionaries(st.text(), finite, max_size=3)
-outcomes = st.builds(
-    Outcome,
-    st.lists(st.builds(Epoch, counts, finite, scores), max_size=3),
-    st.builds(Cost, st.dictionaries(st.text(), counts, max_size=2), counts, counts, counts, counts),
-    st.text(),
-    st.just({"rows": [1, 2], "probabilities": [[0.5, 0.5], [1.0, 0.0]]}),
-)
-
-
-def turned(value):
-    """Return an equal value whose keys were put in the other way round."""
-    if isinstance(value, dict):
-        return {key: turned(inner) for key, inner in reversed(value.items())}
-    return [turned(inner) for inner in value] if isinstance(value, list) else value
+from pipeline.common.files import atomic, once, read_csv, read_json, write_csv, write_json, write_text
+from pipeline.common.hashes import file_digest
+from tests.support.values import turned, values
 
 
 def close(a, b):
@@ -76,31 +34,6 @@ def test_equal_values_give_the_same_bytes_and_rewriting_changes_none(tmp_path_fa
     write_json(file, turned(read_json(file)))
     assert file.read_bytes() == first
     assert first.endswith(b"\n")
-
-
-@given(values, values)
-def test_digests_are_equal_where_values_are(a, b):
-    assert digest(a) == digest(turned(a))
-    assert (digest(a) == digest(b)) == (json.dumps(a, sort_keys=True) == json.dumps(b, sort_keys=True))
-
-
-def test_a_digest_changes_with_any_setting(small_params, write_params, tmp_path):
-    before = load(write_params(tmp_path, small_params))
-    small_params["prepare"]["seed"] += 1
-    after = load(write_params(tmp_path, small_params))
-    assert digest(before.prepare) != digest(after.prepare)
-    assert digest(before.train) == digest(after.train)
-    assert len(digest(before)) == 16
-
-
-@given(outcomes)
-def test_an_outcome_survives_the_disk(outcome):
-    assert Outcome.from_dict(json.loads(json.dumps(asdict(outcome)))) == outcome
-
-
-def test_a_training_costs_its_feature_passes_and_its_fit():
-    cost = Cost({"a": 5, "b": 7}, fit_flops=100, predict_flops=3, parameters=2, trainable_parameters=1)
-    assert cost.train_flops == cost.measures()["train_flops"] == 112
 
 
 def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path):
@@ -187,42 +120,6 @@ def test_tables_are_written_the_same_to_the_byte_and_read_back(tmp_path):
     write_csv(tmp_path / "b.csv", pd.read_csv(tmp_path / "a.csv"))
     assert file_digest(tmp_path / "a.csv") == file_digest(tmp_path / "b.csv")
     assert (tmp_path / "a.csv").read_bytes() == 'name,value\n"a,b",0.333333333333\nü,2e-09\n'.encode()
-
-
-@pytest.fixture
-def copy(tmp_path):
-    """A copy of the package, and the source_digest it has."""
-    folder = Path(shutil.copytree(PACKAGE, tmp_path / "pipeline", ignore=shutil.ignore_patterns("__pycache__")))
-    spec = spec_from_file_location("copied_records", folder / "records.py")
-    module = module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return folder, module.source_digest.__wrapped__  # what is remembered for a process would not show a change
-
-
-def digest_after_a_change(copy, name, names):
-    folder, digest_now = copy
-    text = (folder / name).read_bytes()
-    (folder / name).write_bytes(text + b"\n")
-    changed = digest_now(names)
-    (folder / name).write_bytes(text)
-    return changed
-
-
-def test_results_are_tied_to_every_file_that_makes_them(copy):
-    assert sorted(f"{name}.py" for name in CODE) == sorted(file.name for file in closure(PACKAGE / "bulk.py"))
-    assert copy[1](CODE) == source_digest(CODE)
-    for name in CODE:
-        assert digest_after_a_change(copy, f"{name}.py", CODE) != source_digest(CODE), name
-
-
-def test_a_digest_of_named_modules_changes_with_these_alone(copy):
-    folder, digest_now = copy
-    before = digest_now(("serving", "network"))
-    assert before == digest_now(("network", "serving")) != digest_now(("serving",))
-    (folder / "training.py").write_text("")
-    assert digest_now(("serving", "network")) == before
-    (folder / "network.py").write_text("")
-    assert digest_now(("serving", "network")) != before
 
 
 def test_a_table_that_is_missing_or_damaged_is_named(tmp_path):

@@ -4,7 +4,7 @@ import warnings
 
 import pytest
 
-from pipeline.common.files import Epoch
+from pipeline.common.outcome import Epoch
 from pipeline.common.progress import Progress, TrialProgress, one_thread_pool, quiet
 
 

@@ -14,7 +14,7 @@ from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
 from pipeline.common.errors import UserError
-from pipeline.common.files import Cost, Epoch, Outcome
+from pipeline.common.outcome import Cost, Epoch, Outcome
 from pipeline.config.recipe import Recipe
 from pipeline.config.strategies import Search, Strategy
 from pipeline.execution.process_pool import Executor

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from pipeline.common.files import Cost, Outcome
+from pipeline.common.outcome import Cost, Outcome
 from pipeline.data.image_set import train_valid
 
 

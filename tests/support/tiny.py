@@ -3,7 +3,7 @@
 from dataclasses import asdict
 from typing import Any
 
-from pipeline.common.files import Cost, Epoch, Outcome
+from pipeline.common.outcome import Cost, Epoch, Outcome
 
 
 def context() -> None:

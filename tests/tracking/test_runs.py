@@ -18,7 +18,7 @@ from mlflow.server import app, handlers
 from werkzeug.serving import make_server
 
 from pipeline.common.errors import UserError
-from pipeline.common.files import Epoch
+from pipeline.common.outcome import Epoch
 from pipeline.tracking.runs import KEY, OWNER, Dataset, MlflowTracker, Unit
 
 DATA = Dataset("tiny", "0123abcd", 'a "quoted" \\ folder')
