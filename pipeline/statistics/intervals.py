@@ -123,27 +123,27 @@ def draws(tables: Mapping[Key, Table], resamples: int, seed: int) -> dict[Key, n
     """Return (resamples,) draws of each table's mean over seeds, which scatter as `estimate` says the mean does.
 
     This is a hierarchical bootstrap, paired: all tables have the images in one order and share the images drawn, once
-    for all seeds, and the seeds' weights. Seeds are few. Drawn with replacement they would give few different means,
-    of too small a variance, so each is weighted by a normal number instead (the multiplier, or wild, bootstrap: Wu
-    1986). A table with fewer seeds than another has the first of them. Deviations in the seeds' share of the draws
-    are stretched to Student's t.
+    for all seeds, and tables of as many seeds share the seeds' weights. Seeds are few. Drawn with replacement they
+    would give few different means, of too small a variance, so each is weighted by a normal number instead (the
+    multiplier, or wild, bootstrap: Wu 1986). Deviations in the seeds' share of the draws are stretched to Student's t.
+
+    A table's draws are the same to the bit whatever other tables are drawn beside it.
     """
-    means = np.stack([table.influence.mean(0) for table in tables.values()], 1)
-    moved = dict(zip(tables, _resample(means, resamples, seed).T))
-    rng = np.random.default_rng([seed, 1])
-    most = max(len(table.scores) for table in tables.values())
-    weights, heavy, chosen = rng.normal(size=(resamples, most)), rng.random(resamples), rng.random(resamples)
-    return {key: _draw(table, moved[key], weights, heavy, chosen) for key, table in tables.items()}
+    means = np.stack([table.influence.mean(0) for table in tables.values()])
+    moved = _resample(means, resamples, seed)
+    return {key: _draw(table, moved[:, i], seed) for i, (key, table) in enumerate(tables.items())}
 
 
-def _draw(table: Table, moved: np.ndarray, weights: np.ndarray, heavy: np.ndarray, chosen: np.ndarray) -> np.ndarray:
-    estimated, count = estimate(table), len(table.scores)
+def _draw(table: Table, moved: np.ndarray, seed: int) -> np.ndarray:
+    estimated, count, resamples = estimate(table), len(table.scores), len(moved)
     mean = float(estimated.mean)
     if count == 1:
         return mean + moved
+    rng = np.random.default_rng([seed, 1])
+    weights, heavy, chosen = rng.normal(size=(resamples, count)), rng.random(resamples), rng.random(resamples)
     between = float(table.scores.var(ddof=1)) / count
     scale = np.sqrt(float(estimated.beside) / between) if between > 0 else 0.0
-    by_seed = scale * weights[:, :count] @ (table.scores - mean) / np.sqrt(count * (count - 1))
+    by_seed = scale * weights @ (table.scores - mean) / np.sqrt(count * (count - 1))
     stretch = np.where(chosen < estimated.share, np.sqrt((count - 1) / chdtri(count - 1, heavy)), 1.0)
     return mean + stretch * (by_seed + moved)
 
@@ -158,19 +158,28 @@ def run_chance(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def runs(tables: Mapping[Key, Table], resamples: int, seed: int) -> dict[Key, np.ndarray]:
-    """Return (resamples, S) scores of single runs on images drawn with replacement, the same for all tables."""
-    columns = np.concatenate([table.influence.T for table in tables.values()], 1)
+    """Return (resamples, S) scores of single runs on images drawn with replacement, the same for all tables.
+
+    A table's scores are the same to the bit whatever other tables are drawn beside it.
+    """
+    moved = _resample(np.concatenate([table.influence for table in tables.values()]), resamples, seed)
     ends = np.cumsum([len(table.scores) for table in tables.values()])[:-1]
-    parts = np.split(_resample(columns, resamples, seed), ends, axis=1)
+    parts = np.split(moved, ends, axis=1)
     return {key: table.scores + part for (key, table), part in zip(tables.items(), parts)}
 
 
-def _resample(columns: np.ndarray, resamples: int, seed: int) -> np.ndarray:
-    """Return (resamples, K): by how much images drawn with replacement move sums of influences (N, K)."""
-    rng, images = np.random.default_rng(seed), len(columns)
+def _resample(influences: np.ndarray, resamples: int, seed: int) -> np.ndarray:
+    """Return (resamples, K): by how much images drawn with replacement move sums of influences (K, N).
+
+    Each sum is a product of its own: in one product for all, the last bits of a column depend, on some processors,
+    on where it stands and on how many others there are.
+    """
+    rng, images = np.random.default_rng(seed), influences.shape[1]
     at_once = max(1, MOST_WEIGHTS // images)
-    parts = []
+    moved = np.empty((resamples, len(influences)))
     for start in range(0, resamples, at_once):
         count = min(at_once, resamples - start)
-        parts.append((rng.multinomial(images, np.full(images, 1 / images), count) - 1.0) @ columns)
-    return np.concatenate(parts)
+        weights = rng.multinomial(images, np.full(images, 1 / images), count) - 1.0
+        for column, influence in enumerate(influences):
+            moved[start : start + count, column] = weights @ influence
+    return moved

@@ -150,20 +150,33 @@ def test_draws_scatter_as_the_estimate_says():
     assert np.quantile(drawn, [0.025, 0.975]) == pytest.approx([low, high], abs=0.06 * (high - low))
 
 
-def test_draws_are_paired_over_images_and_seeds_also_of_fewer_seeds():
+def test_draws_are_paired_over_images_and_seeds():
     values = crossed(np.random.default_rng(1), 0.5, 2, 1, 5, 50)[0]
     found = draws({"a": table(values), "b": table(values + 3), "few": table(values[:3])}, 500, 0)
     assert found["b"] - found["a"] == pytest.approx(np.full(500, 3.0))
-    assert np.corrcoef(found["a"], found["few"])[0, 1] > 0.5
+    assert np.corrcoef(found["a"], found["few"])[0, 1] > 0.5  # over images alone
 
 
-def test_draws_follow_from_the_seed_whatever_is_drawn_beside(monkeypatch):
-    one, other = (table(crossed(np.random.default_rng(i), 0.5, 2, 1, 3, 50)[0]) for i in (1, 2))
-    together = draws({"one": one, "other": other}, 100, 0)
-    assert together["one"] == pytest.approx(draws({"one": one}, 100, 0)["one"])
-    assert (together["one"] != draws({"one": one}, 100, 1)["one"]).any()
+@pytest.mark.parametrize("function", [draws, runs])
+@pytest.mark.parametrize("images", [7, 201, 656])  # an odd number: rows of a matrix start at any address
+def test_what_is_drawn_is_the_same_to_the_bit_whatever_is_drawn_beside_and_in_any_order(function, images):
+    found = {n: table(crossed(np.random.default_rng(n), 0.5, 2, 1, 2 + n % 3, images)[0]) for n in range(13)}
+    found[13] = found[0]  # a last column, and equal to the first
+    together = function(found, 300, 0)
+    assert (together[13] == together[0]).all()
+    for names in ([0], [5, 0], list(reversed(found)), range(0, 14, 3)):
+        for name, drawn in function({n: found[n] for n in names}, 300, 0).items():
+            assert (drawn == together[name]).all()
+
+
+@pytest.mark.parametrize("function", [draws, runs])
+def test_what_is_drawn_follows_from_the_seed_and_not_from_the_memory_there_is(function, monkeypatch):
+    one = table(crossed(np.random.default_rng(1), 0.5, 2, 1, 3, 50)[0])
+    drawn = function({"one": one}, 100, 0)["one"]
+    assert (drawn == function({"one": one}, 100, 0)["one"]).all()
+    assert (drawn != function({"one": one}, 100, 1)["one"]).any()
     monkeypatch.setattr("pipeline.statistics.intervals.MOST_WEIGHTS", 120)  # drawn in 50 parts of two
-    assert together["one"] == pytest.approx(draws({"one": one}, 100, 0)["one"])
+    assert drawn == pytest.approx(function({"one": one}, 100, 0)["one"])
 
 
 def test_one_seed_or_equal_seeds_are_drawn_by_images_alone():
