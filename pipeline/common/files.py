@@ -3,6 +3,9 @@
 import hashlib
 import json
 import os
+import re
+import secrets
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
@@ -30,15 +33,17 @@ def source_digest(names: tuple[str, ...]) -> str:
 def atomic(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; rename it to `path` when the block ends without an error.
 
+    Its content is on the disk before it gets the name, so that a power loss leaves the old file or the whole new one.
     Raise UserError where `path` cannot be written. An OSError of the block that names another file passes through.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary = path.with_name(f".{path.name}.{_writer()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:  # names a parent
         raise _unwritable(path, error) from error
     try:
         yield temporary
+        _sync(temporary)
         os.replace(temporary, path)
     except OSError as error:
         if _is_about(temporary, error):
@@ -47,6 +52,23 @@ def atomic(path: Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
+    with suppress(OSError):  # some filesystems cannot; the file is whole all the same
+        _sync(path.parent)
+
+
+def _writer() -> str:
+    """Return a name, without a dot, that no other writer has: containers on one volume may share host and PID."""
+    host = re.sub(r"[^A-Za-z0-9-]", "-", socket.gethostname())[:20]
+    return f"{host}-{os.getpid()}-{secrets.token_hex(4)}"
+
+
+def _sync(path: Path) -> None:
+    """Wait until the content of a file, or the names in a folder, are on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _is_about(path: Path, error: OSError) -> bool:

@@ -31,8 +31,8 @@ class Entry:
 class Store:
     """Files `*.npy` of one folder, at most `limit` bytes of them (None: as many as the disk holds).
 
-    A file is written under a temporary name (`records.atomic`) by the process that has claimed it, so a temporary
-    file that nobody claims was left by a process that died. Eviction unlinks; what others have mapped stays valid.
+    A file is written under a temporary name (`files.atomic`) by the process that has claimed it, so a temporary file
+    that nobody claims was left by a process that died. Eviction unlinks; what others have mapped stays valid.
     """
 
     def __init__(self, folder: Path, limit: int | None = None) -> None:

@@ -1,4 +1,7 @@
+import errno
+import os
 import shutil
+import stat
 from pathlib import Path
 
 import pandas as pd
@@ -43,6 +46,53 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path):
         divmod(temporary.write_text("new"), 0)
     assert file.read_text() == "old"
     assert list(file.parent.iterdir()) == [file]
+
+
+def test_two_writers_of_one_file_do_not_meet_whatever_their_host_and_pid(tmp_path):
+    file = tmp_path / "value.txt"
+    with atomic(file) as first, atomic(file) as second:
+        first.write_text("first")
+        second.write_text("second")
+    assert file.read_text() == "first"  # the last to end
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_what_a_file_holds_is_on_the_disk_before_it_has_its_name_and_the_name_after(tmp_path, monkeypatch):
+    file, done = tmp_path / "value.json", []
+
+    def note(what, call):
+        def noting(*args):
+            done.append(what(*args))
+            return call(*args)
+
+        return noting
+
+    monkeypatch.setattr(os, "fsync", note(lambda descriptor: os.fstat(descriptor).st_ino, os.fsync))
+    monkeypatch.setattr(os, "replace", note(lambda *paths: "replace", os.replace))
+    write_json(file, 1)
+    assert done == [file.stat().st_ino, "replace", tmp_path.stat().st_ino]
+
+
+def test_a_folder_that_cannot_be_synced_does_not_matter(tmp_path, monkeypatch):
+    def refuse(descriptor):
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+
+    monkeypatch.setattr(os, "fsync", refuse)
+    write_text(tmp_path / "value", "text")
+    assert (tmp_path / "value").read_text() == "text"
+
+
+def test_a_disk_that_fails_when_it_has_to_keep_its_word_is_explained(tmp_path, monkeypatch):
+    def fail(descriptor):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    write_text(tmp_path / "value", "old")
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(UserError, match="value: cannot be written: Input/output error"):
+        write_text(tmp_path / "value", "new")
+    assert (tmp_path / "value").read_text() == "old"
+    assert [path.name for path in tmp_path.iterdir()] == ["value"]
 
 
 def test_a_value_that_cannot_be_written_leaves_nothing(tmp_path):

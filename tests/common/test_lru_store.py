@@ -155,6 +155,18 @@ def test_a_killed_process_leaves_no_lock_and_its_file_is_swept(tmp_path, holder)
     assert names(store) == ["held"]
 
 
+def test_a_name_with_dots_is_swept_too_and_a_writer_is_known_by_its_last_part(tmp_path):
+    store, path = Store(tmp_path), tmp_path / "stem.cut3.identity.00fc.npy"
+    writing = atomic(path)
+    with store.claim([path]):
+        left = writing.__enter__()
+        left.write_bytes(bytes(20))
+        store.sweep()
+        assert [entry.path for entry in store.unfinished()] == [left], "a file that is being written was swept"
+    store.sweep()
+    assert store.unfinished() == []
+
+
 def test_what_a_dead_process_left_is_removed_by_who_writes_the_file_next(tmp_path, holder):
     child, _ = holder
     child.kill()
