@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import yaml
 
-from pipeline.config.params import Prepare
+from pipeline.config.params import Features, Prepare
 from pipeline.config.recipe import Recipe
 from pipeline.config.strategies import Search
 from tests.support.imports import PACKAGE, ROOT, closure, imported_files, imported_names, is_marker, relative
@@ -290,13 +290,13 @@ def covers(declared: str, read: str) -> bool:
 
 
 # Not declared: no result depends on it, so that another machine may have another number.
-FREE = {"search.workers", "prepare.workers"}
+FREE = {"search.workers", "prepare.workers", "features.cache_gb"}
 
 
 def settings_read(code: ast.AST) -> set[str]:
     """Return the keys that code reads; those of a section with a free key one by one."""
     read = chains(code)
-    for name, section in (("search", Search), ("prepare", Prepare)):
+    for name, section in (("search", Search), ("prepare", Prepare), ("features", Features)):
         if name in read:
             read = read - {name} | {f"{name}.{field}" for field in section.model_fields}
     return read - FREE
@@ -307,6 +307,7 @@ def test_a_stage_declares_every_setting_it_reads_and_reads_every_one_it_declares
     declared, read = stage_of(dvc, name).get("params", []), settings_read(parsed(STAGES[name]))
     assert [key for key in read if not any(covers(d, key) for d in declared)] == []
     assert [d for d in declared if not any(covers(d, key) for key in read)] == []
+    assert [key for key in FREE if any(covers(d, key) for d in declared)] == []
 
 
 def test_settings_are_read_off_the_code_as_dvc_names_them():
