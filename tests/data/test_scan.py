@@ -196,19 +196,19 @@ def test_pixels_are_decoded_though_facts_are_remembered(folder, tmp_path, counte
 SLOW = """
 import sys, time
 from pathlib import Path
-from pipeline import reading
-from pipeline.common.entry_point import guarded
+from pipeline.common.entry_point import handle_user_errors
+from pipeline.data import scan
 
 def slow(job, reader, report):
     print("reading", flush=True)
     time.sleep(600)
 
-@guarded
+@handle_user_errors
 def main(argv=None):
-    reading._read_some = slow
-    plan = reading.Plan(Path(sys.argv[1]), 8, 10**6, Path(sys.argv[2]))
-    with reading.Squares(plan):
-        list(reading.read(plan, [f"{n}.png" for n in range(130)], lambda count: None, 2))
+    scan._read_some = slow
+    plan = scan.Plan(Path(sys.argv[1]), 8, 10**6, Path(sys.argv[2]))
+    with scan.Squares(plan):
+        list(scan.read(plan, [f"{n}.png" for n in range(130)], lambda count: None, 2))
 
 if __name__ == "__main__":
     sys.exit(main())
@@ -233,7 +233,7 @@ def test_an_end_that_comes_early_leaves_no_process(folder, tmp_path, sent, code)
 
 
 def test_the_processes_that_read_load_nothing_heavy():
-    code = "import sys, pipeline.reading; print({'torch', 'pandas', 'sklearn', 'pydantic'} & set(sys.modules))"
+    code = "import sys, pipeline.data.scan; print({'torch', 'pandas', 'sklearn', 'pydantic'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
     assert done.stdout == "set()\n"
 

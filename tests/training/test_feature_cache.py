@@ -190,22 +190,23 @@ def test_a_batch_takes_each_row_from_the_view_asked_for(data):
 
 # What a feature's code imports and what cannot change a value: the key holds what these decide.
 DECIDED_ELSEWHERE = {
-    "catalog": "a name and options, of which weights and structure come",
-    "data": "the images, which have a digest",
-    "decoding": "the images, which have a digest",
-    "errors": "text",
-    "features": "which files, and when",
-    "recipe": "settings, of which weights and structure come",
-    "grouping": "which images are trained on",
-    "records": "hashes and names of files",
-    "seeding": "which images are trained on",
-    "settings": "the form of settings",
-    "store": "which files stay",
+    "common/errors": "text",
+    "common/files": "how files are written",
+    "common/hashes": "names of files",
+    "common/lru_store": "which files stay",
+    "common/seeding": "which images are trained on",
+    "config/backbone_table": "a name and options, of which weights and structure come",
+    "config/recipe": "settings, of which weights and structure come",
+    "config/settings": "the form of settings",
+    "data/group_split": "which images are trained on",
+    "data/image_set": "the images, which have a digest",
+    "inference/decoding": "the images, which have a digest",
+    "training/feature_cache": "which files, and when",
 }
 
 
 def test_all_code_that_can_change_a_feature_is_in_its_key():
-    seen = closure(PACKAGE / "features.py") | closure(PACKAGE / "network.py")
+    seen = closure(PACKAGE / "training" / "feature_cache.py") | closure(PACKAGE / "network" / "cut.py")
     modules = {file.relative_to(PACKAGE).with_suffix("").as_posix() for file in seen}
     assert modules == {*CODE} | DECIDED_ELSEWHERE.keys()
     assert not {*CODE} & DECIDED_ELSEWHERE.keys()
@@ -213,7 +214,7 @@ def test_all_code_that_can_change_a_feature_is_in_its_key():
 
 def test_the_key_follows_the_code_it_names(network, image_set, monkeypatch):
     before = names_of(network, image_set)
-    monkeypatch.setattr("pipeline.training.feature_cache.CODE", ("stem",))
+    monkeypatch.setattr("pipeline.training.feature_cache.CODE", ("training/feature_pass",))
     assert names_of(network, image_set) != before
 
 

@@ -154,7 +154,7 @@ def test_the_test_split_is_scored_when_it_is_given_and_then_alone(kind, setting,
 
 
 @every_kind
-@pytest.mark.parametrize("average", [True, False])
+@pytest.mark.parametrize("tta", [True, False])
 def test_what_is_served_is_what_was_scored(kind, tta, image_set, test_set, tmp_path):
     setting = make_setting(image_set, tmp_path, tta)
     outcome = unit(recipe(kind), setting, 1, test=test_set)
