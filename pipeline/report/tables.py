@@ -75,8 +75,6 @@ def wall_clock_rows(comparison: Comparison, timings: dict[str, Any]) -> tuple[li
         rows.append((title, {name: None if v is None else write(v) for name, v in cells.items()}))
         partly += [f"{title} of {name}" for name, value in cells.items() if value is None]
     reasons = [f"Not in the timings: {', '.join(missing)}."] if missing and rows else []
-    if "energy" in missing and rows:
-        reasons.append("Energy needs a counter that the machine lets programs read.")
     if partly:
         reasons.append(f"A dash: not measured ({'; '.join(partly)}).")
     if not rows:
@@ -98,7 +96,6 @@ _FELT: list[tuple[str, tuple[str, ...], Any]] = [
     ("latency, 32 images: p50", ("latency_ms", "32", "p50"), _milliseconds),
     ("latency, 32 images: p95", ("latency_ms", "32", "p95"), _milliseconds),
     ("peak memory", ("peak_memory_bytes",), megabytes),
-    ("energy", ("energy_joules",), lambda v: f"{quantity(v)}J"),
 ]  # fmt: skip
 
 

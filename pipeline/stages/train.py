@@ -5,7 +5,7 @@ from functools import partial
 
 from pipeline.common.entry_point import arguments, exit_now, handle_user_errors
 from pipeline.common.progress import TrialProgress, one_thread_pool, quiet
-from pipeline.common.timing import Energy, Stopwatch
+from pipeline.common.timing import Stopwatch
 from pipeline.config import params as parameters
 from pipeline.config.recipe import Recipe
 
@@ -46,7 +46,6 @@ def main(argv: Sequence[str] | None = None) -> None:
     with alone(args.work / f"train-{args.strategy}.lock"):
         tracker = runs.MlflowTracker(args.params.resolve().parent, params.tracking.experiment, dataset)
         with (
-            Energy(gpu=setting.device.type == "cuda") as energy,
             tracker.stage(f"train-{args.strategy}-{key}", f"train {args.strategy}", tags) as parent,
             Executor(params.search.workers, make_context, jobs.run, context) as executor,
             TrialProgress(f"train {args.strategy}", len(planned), len(planned), "training") as bar,
@@ -66,7 +65,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     wall_clock = latency.measure(args.model, images.images, params.runtime.threads)
     write_json(
         args.timings,
-        {**watch.read(), **energy.read(), "train": retraining.wall_clock(planned, trained, setting), **wall_clock},
+        {**watch.read(), "train": retraining.wall_clock(planned, trained, setting), **wall_clock},
     )
 
 
