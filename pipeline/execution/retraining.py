@@ -86,7 +86,7 @@ def separation(recipe: Recipe, setting: RunContext, seed: int) -> dict[str, floa
         return None
     images = setting.dev
     rows = np.unique(np.linspace(0, len(images) - 1, MOST_SEPARATED).astype(np.int64))
-    network = build(recipe, images, seed, setting.weight_store)
+    network = build(recipe, images, seed, setting.weight_store.find(recipe.backbone))
     features = first_view(CostedNetwork(network, recipe, setting, lambda count: None).inputs("head"), rows)
     pixels = transferability.thumbnails(np.asarray(images.images[rows]))
     return transferability.measure(features.cpu().numpy(), images.labels[rows], pixels)

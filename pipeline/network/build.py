@@ -14,24 +14,25 @@ from pipeline.config.recipe import Recipe
 from pipeline.data.image_set import ImageSet
 from pipeline.inference.classifier import Network, make_head
 from pipeline.network.cut import check, describe
-from pipeline.network.pretrained import PACKAGED, WeightStore
+from pipeline.network.pretrained import PACKAGED, LocalBackbone
 
 
-def build(recipe: Recipe, images: ImageSet, seed: int, weight_store: WeightStore = PACKAGED) -> Network:
+def build(recipe: Recipe, images: ImageSet, seed: int, backbone: LocalBackbone | None = None) -> Network:
     """Make a recipe's network: random weights from the seed, then the pretrained ones where the recipe says so.
 
-    Raise UserError where the architecture cannot take images of the recipe's size, or its weights were not brought.
+    `backbone` is the recipe's, as it was found; by default one for which nothing need be brought. Raise UserError where
+    the architecture cannot take images of the recipe's size, or its weights were not brought.
     """
-    backbone = weight_store.backbone(recipe.backbone)
-    spec = describe(recipe, backbone, images.classes, images.size, images.channels, ("identity",))
-    if backbone.stages is None:
+    backbone = backbone or PACKAGED.find(recipe.backbone)
+    spec = describe(recipe, backbone.row, images.classes, images.size, images.channels, ("identity",))
+    if backbone.row.stages is None:
         check(spec)
     torch.manual_seed(derive("init", seed))
     network = Network(spec)
     network.head = new_head(recipe, images, seed, network.features)
     if recipe.weights == "pretrained":
-        weight_store.load(recipe.backbone, network.backbone)
-    return network.to(memory_format=torch.channels_last) if backbone.channels_last else network
+        backbone.load(network.backbone)
+    return network.to(memory_format=torch.channels_last) if backbone.row.channels_last else network
 
 
 def new_head(recipe: Recipe, images: ImageSet, seed: int, features: int) -> nn.Sequential:

@@ -2,8 +2,9 @@
 
 import sys
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import asdict, dataclass
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -12,13 +13,46 @@ from torch import nn
 
 from pipeline.common.errors import UserError
 from pipeline.common.files import read_json
-from pipeline.common.hashes import digest
+from pipeline.common.hashes import digest, file_digest
 from pipeline.config.backbone_table import BACKBONES, Backbone, folder_of, resolve
-from pipeline.config.recipe import Recipe
 from pipeline.inference.classifier import load_tensors
 from pipeline.network.checkpoints import Tensors, read
 
 AGAIN = "bring it again: uv run dvc repro -f weights"
+
+
+@dataclass(frozen=True)
+class LocalBackbone:
+    """A backbone as it was found on this machine: its row, and where its pretrained weights are."""
+
+    row: Backbone
+    folder: Path | None = None  # that stage `weights` has filled; None: weights are in the row's package, if anywhere
+    sha256: str | None = None  # of the weights in the folder; None where it holds none
+
+    def identity(self, weights: str) -> list[str | None]:
+        """Return what tells it apart from any other: hashes of its row and, unless `weights` is random, of those."""
+        return [_described(self.row), self._fingerprint() if weights == "pretrained" else None]
+
+    def load(self, module: nn.Module) -> None:
+        """Load the pretrained weights into the backbone's module, in place; raise UserError where they do not fit."""
+        if self.row.package:
+            return load_pretrained(module, self.row)
+        if self.folder is None:
+            raise UserError(f"weights of {self.row.architecture} were not brought; run: uv run dvc repro weights")
+        path = self.folder / "model.safetensors"
+        own, tensors = module.state_dict(), read(path, AGAIN)
+        if any(key in tensors and tensors[key].shape != tensor.shape for key, tensor in own.items()):
+            tensors = _resized(tensors, module, self.row)
+        for key, tensor in own.items():
+            if key not in tensors or tensors[key].shape != tensor.shape:
+                shape = tuple(tensors[key].shape) if key in tensors else "missing"
+                raise UserError(
+                    f"{path}: {key} is {shape}, {self.row.architecture} needs {tuple(tensor.shape)}; {AGAIN}"
+                )
+        load_tensors(module, {key: tensors[key] for key in own})
+
+    def _fingerprint(self) -> str | None:
+        return _hashed(_weights_file(self.row)) if self.row.package else self.sha256
 
 
 @dataclass(frozen=True)
@@ -30,54 +64,28 @@ class WeightStore:
 
     folder: Path | None = None
 
-    def backbone(self, name: str) -> Backbone:
-        """Return a backbone as the stage found it; raise UserError where it has brought none of that name."""
+    def find(self, name: str) -> LocalBackbone:
+        """Look a backbone up, once for each unit; raise UserError where none of that name was brought."""
         if name in BACKBONES or self.folder is None:
-            return resolve(name)
-        return backbone_from(self._about(name)["backbone"])
-
-    def load(self, name: str, module: nn.Module) -> None:
-        """Load a backbone's pretrained weights into its module, in place; raise UserError where they do not fit."""
-        backbone = self.backbone(name)
-        if backbone.package:
-            return load_pretrained(module, backbone)
-        path = self._folder(name) / "model.safetensors"
-        own, tensors = module.state_dict(), read(path, AGAIN)
-        if any(key in tensors and tensors[key].shape != tensor.shape for key, tensor in own.items()):
-            tensors = _resized(tensors, module, backbone)
-        for key, tensor in own.items():
-            if key not in tensors or tensors[key].shape != tensor.shape:
-                shape = tuple(tensors[key].shape) if key in tensors else "missing"
-                raise UserError(
-                    f"{path}: {key} is {shape}, {backbone.architecture} needs {tuple(tensor.shape)}; {AGAIN}"
-                )
-        load_tensors(module, {key: tensors[key] for key in own})
-
-    def identity(self, recipe: Recipe) -> dict[str, Any]:
-        """Return what tells a recipe's backbone apart from another of that name; nothing of those in BACKBONES."""
-        if recipe.backbone in BACKBONES or self.folder is None:
-            return {}
-        about = self._about(recipe.backbone)
-        return {
-            "backbone": [_described(about["backbone"]), about["sha256"] if recipe.weights == "pretrained" else None]
-        }
-
-    def digests(self, names: Iterable[str]) -> dict[str, Any]:
-        """Return the same for backbones of which weights may be random or pretrained."""
-        found = {name: self._about(name) for name in names if name not in BACKBONES and self.folder}
-        told = {name: [_described(about["backbone"]), about["sha256"]] for name, about in found.items()}
-        return {"backbones": told} if told else {}
-
-    def _about(self, name: str) -> dict[str, Any]:
-        return read_json(self._folder(name) / "about.json")
-
-    def _folder(self, name: str) -> Path:
-        if self.folder is None or not (self.folder / folder_of(name) / "about.json").exists():
+            return LocalBackbone(resolve(name))
+        folder = self.folder / folder_of(name)
+        if not (folder / "about.json").exists():
             raise UserError(f"backbone {name!r} was not brought to {self.folder}; run: uv run dvc repro weights")
-        return self.folder / folder_of(name)
+        known = read_json(folder / "about.json")
+        return LocalBackbone(backbone_from(known["backbone"]), folder, known["sha256"])
+
+    def identities(self, names: Iterable[str], weights: Collection[str]) -> dict[str, list[str | None]]:
+        """Return the identities of backbones by name; `weights` holds the initial weights that may be asked for."""
+        return {name: self.find(name).identity("pretrained" if "pretrained" in weights else "random") for name in names}
 
 
 PACKAGED = WeightStore()  # for those who use the packaged backbones alone
+
+
+@cache
+def _hashed(file: Path) -> str:
+    """Return the hash of a package's file, which stays as it is while this process runs."""
+    return file_digest(file)
 
 
 def backbone_from(raw: dict[str, Any]) -> Backbone:
@@ -85,9 +93,9 @@ def backbone_from(raw: dict[str, Any]) -> Backbone:
     return Backbone(**{**raw, "mean": tuple(raw["mean"]), "std": tuple(raw["std"])})
 
 
-def _described(raw: dict[str, Any]) -> str:
-    """Return a hash of what changes a result; where weights came from does not."""
-    return digest({key: value for key, value in raw.items() if key not in ("origin", "package", "licence")})
+def _described(row: Backbone) -> str:
+    """Return a hash of what changes a result; where weights came from does not, as they have a hash of their own."""
+    return digest({key: value for key, value in asdict(row).items() if key not in ("origin", "package", "licence")})
 
 
 def _resized(tensors: Tensors, module: Any, backbone: Backbone) -> Tensors:
@@ -126,7 +134,7 @@ def load_pretrained(module: nn.Module, backbone: Backbone) -> None:
 
 
 def about(backbone: Backbone, **more: Any) -> dict[str, Any]:
-    """Return what is kept beside weights, as `Shelf` reads it."""
+    """Return what is kept beside weights, as `WeightStore` reads it."""
     return {"backbone": asdict(backbone), **more}
 
 

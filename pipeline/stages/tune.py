@@ -33,8 +33,8 @@ def main(argv: Sequence[str] | None = None) -> None:
                            params.features, params.runtime, row.cuts(), args.weights)  # fmt: skip
     context = make_context()
     setting = context.setting
-    brought = setting.weight_store.digests(row.values("backbone"))
-    key = study_key(row, params.search, {**setting.identity(), **brought})
+    backbones = setting.weight_store.identities(row.values("backbone"), row.values("weights"))
+    key = study_key(row, params.search, {**setting.identity(), "backbones": backbones})
     dataset = runs.Dataset(params.data.name, setting.dev.digest, str(args.dev))
     tags = {"stage": "tune", "strategy": args.strategy, "seed": str(params.search.seed)}
     tags["backbone"] = str(row.recipe.get("backbone", "searched"))

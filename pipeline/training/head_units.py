@@ -13,6 +13,7 @@ from pipeline.common.outcome import Cost, Epoch, Outcome
 from pipeline.config.recipe import Recipe
 from pipeline.data.image_set import train_valid
 from pipeline.network.build import build, new_head
+from pipeline.network.pretrained import LocalBackbone
 from pipeline.training.batched_heads import SHAPE, HeadStack
 from pipeline.training.loop import Inputs, first_view
 from pipeline.training.metrics import score_many
@@ -35,10 +36,11 @@ def heads(
 
     `cohort` names the whole group of trials that these belong to, in which the same heads always meet.
     """
-    folders = [unit_folder(recipe, setting, seed, cohort) for recipe in recipes]
+    backbone = setting.weight_store.find(recipes[0].backbone)
+    folders = [unit_folder(recipe, setting, seed, cohort, backbone=backbone) for recipe in recipes]
     paths = [folder / f"epoch-{until}.json" for folder in folders]
     if not all(path.exists() for path in paths):
-        stack = _Stack(recipes, setting, seed, folders)
+        stack = _Stack(recipes, backbone, setting, seed, folders)
         for path, outcome in zip(paths, stack.run(until, on_epoch, on_images), strict=True):
             write_json(path, asdict(outcome))
     return [Outcome.from_dict(read_json(path)) for path in paths]
@@ -62,29 +64,22 @@ class _Asked:
 
     identity: str
     recipe: Recipe = field(compare=False)
+    backbone: LocalBackbone = field(compare=False)
     setting: RunContext = field(compare=False)
     seed: int = field(compare=False)
     on_images: OnImages = field(compare=False)
 
 
-def _identity(recipe: Recipe, setting: RunContext, seed: int) -> str:
-    shape = {name: getattr(recipe, name) for name in SHAPE}
-    return digest(
-        {
-            "shape": shape,
-            "seed": seed,
-            "work": str(setting.work),
-            **setting.identity(),
-            **setting.weight_store.identity(recipe),
-        }
-    )
+def _identity(recipe: Recipe, backbone: LocalBackbone, setting: RunContext, seed: int) -> str:
+    shape, found = {name: getattr(recipe, name) for name in SHAPE}, backbone.identity(recipe.weights)
+    return digest({"shape": shape, "backbone": found, "seed": seed, "work": str(setting.work), **setting.identity()})
 
 
 @lru_cache(maxsize=4)  # building the network and counting its operations takes as long as training some heads
 def _trunk(asked: _Asked) -> _Trunk:
     recipe, setting = asked.recipe, asked.setting
     train, valid = train_valid(setting.dev, setting.valid_fraction, asked.seed)
-    network = build(recipe, setting.dev, asked.seed, setting.weight_store)
+    network = build(recipe, setting.dev, asked.seed, asked.backbone)
     bench = CostedNetwork(network, recipe, setting, asked.on_images)
     inputs = bench.inputs("head")
     example = first_view(inputs, train[:1]).to(setting.device)
@@ -95,13 +90,16 @@ def _trunk(asked: _Asked) -> _Trunk:
 class _Stack:
     """The parts of one training of many heads."""
 
-    def __init__(self, recipes: Sequence[Recipe], setting: RunContext, seed: int, folders: list[Path]) -> None:
-        self.recipes, self.setting, self.seed, self.folders = recipes, setting, seed, folders
+    def __init__(
+        self, recipes: Sequence[Recipe], backbone: LocalBackbone, setting: RunContext, seed: int, folders: list[Path]
+    ) -> None:
+        self.recipes, self.backbone, self.setting, self.seed = recipes, backbone, setting, seed
+        self.folders = folders
 
     def run(self, until: int, on_epoch: OnHeadEpoch, on_images: OnImages) -> list[Outcome]:
-        setting = self.setting
-        identity = _identity(self.recipes[0], setting, self.seed)
-        trunk = _trunk(_Asked(identity, self.recipes[0], setting, self.seed, on_images))
+        setting, first = self.setting, self.recipes[0]
+        identity = _identity(first, self.backbone, setting, self.seed)
+        trunk = _trunk(_Asked(identity, first, self.backbone, setting, self.seed, on_images))
         inputs, train, valid = trunk.inputs, trunk.train, trunk.valid
         new = [new_head(each, setting.dev, self.seed, trunk.features) for each in self.recipes]
         stack = HeadStack(new, self.recipes, self.seed, setting.device)

@@ -21,9 +21,9 @@ from pipeline.config.recipe import SHARES, Recipe
 from pipeline.data.image_set import ImageSet
 from pipeline.inference.classifier import Network
 from pipeline.network import flops
-from pipeline.network.cut import describe, place, stages
+from pipeline.network.cut import place, stages
 from pipeline.network.devices import Precision, keep_memory
-from pipeline.network.pretrained import PACKAGED, WeightStore
+from pipeline.network.pretrained import PACKAGED, LocalBackbone, WeightStore
 from pipeline.training.feature_cache import cached
 from pipeline.training.feature_pass import Pixels
 from pipeline.training.loop import Inputs, Samples, first_view, resident
@@ -139,14 +139,23 @@ def settle(
     )
 
 
-def unit_folder(recipe: Recipe, setting: RunContext, seed: int, cohort: str = "", fraction: float = 1.0) -> Path:
+def unit_folder(
+    recipe: Recipe,
+    setting: RunContext,
+    seed: int,
+    cohort: str = "",
+    fraction: float = 1.0,
+    backbone: LocalBackbone | None = None,
+) -> Path:
     """Return where a unit's results are: a name made of all that determines them.
 
     Heads trained side by side belong to a cohort: sums over several heads are not those over one, to the last bit.
+    `backbone` is the recipe's, where the caller has looked it up.
     """
+    found = backbone or setting.weight_store.find(recipe.backbone)
+    described = {"recipe": recipe, "backbone": found.identity(recipe.weights), "seed": seed, **setting.identity()}
     group = {"cohort": cohort} if cohort else {"fraction": fraction}
-    described = {"recipe": recipe, "seed": seed, **setting.identity(), **setting.weight_store.identity(recipe), **group}
-    return setting.work / "units" / digest(described)
+    return setting.work / "units" / digest(described | group)
 
 
 def drop_states(recipe: Recipe, setting: RunContext, seed: int, cohort: str = "") -> None:
@@ -228,8 +237,7 @@ class CostedNetwork:
 
     def spec(self) -> dict[str, Any]:
         """Return what the network is rebuilt from where it is served."""
-        images, backbone = self.setting.dev, self.setting.weight_store.backbone(self.recipe.backbone)
-        return describe(self.recipe, backbone, images.classes, images.size, images.channels, self.setting.scored)
+        return {**self.network.spec, "views": list(self.setting.scored)}
 
     def _pixel(self) -> Any:
         return first_view(Pixels(self.setting.dev.images, ("identity",)), np.arange(1)).to(self.setting.device)

@@ -17,6 +17,7 @@ from pipeline.data.image_set import ImageSet, nested_subset, train_valid
 from pipeline.network import flops
 from pipeline.network.build import build, save_model
 from pipeline.network.cut import split
+from pipeline.network.pretrained import LocalBackbone
 from pipeline.training.augment import jitter
 from pipeline.training.loop import DivergedError, Fit, Inputs, Transform, first_view, predict
 from pipeline.training.metrics import score
@@ -50,9 +51,10 @@ def unit(
     point of a learning curve: then the test images alone are scored and no network is kept.
     """
     until = until or recipe.epochs
-    folder = unit_folder(recipe, setting, seed, fraction=fraction)
+    backbone = setting.weight_store.find(recipe.backbone)
+    folder = unit_folder(recipe, setting, seed, fraction=fraction, backbone=backbone)
     name = f"epoch-{until}-{test.digest}.json" if test else f"epoch-{until}.json"
-    work = _Unit(recipe, setting, seed, folder, fraction)
+    work = _Unit(recipe, backbone, setting, seed, folder, fraction)
 
     def train() -> dict[str, Any]:
         start = time.perf_counter(), time.process_time()
@@ -67,9 +69,11 @@ def unit(
 class _Unit:
     """The parts of one training."""
 
-    def __init__(self, recipe: Recipe, setting: RunContext, seed: int, folder: Path, fraction: float) -> None:
-        self.recipe, self.setting, self.seed, self.folder = recipe, setting, seed, folder
-        self.fraction = fraction
+    def __init__(
+        self, recipe: Recipe, backbone: LocalBackbone, setting: RunContext, seed: int, folder: Path, fraction: float
+    ) -> None:
+        self.recipe, self.backbone, self.setting, self.seed = recipe, backbone, setting, seed
+        self.folder, self.fraction = folder, fraction
         self.probe_flops = 0
 
     def run(self, until: int, test: ImageSet | None, on_epoch: OnEpoch, on_images: OnImages) -> Outcome:
@@ -77,7 +81,7 @@ class _Unit:
         train, valid = train_valid(setting.dev, setting.valid_fraction, self.seed)
         if self.fraction < 1:
             train = nested_subset(train, setting.dev.labels, self.fraction, self.seed)
-        network = build(recipe, setting.dev, self.seed, setting.weight_store)
+        network = build(recipe, setting.dev, self.seed, self.backbone)
         stem, body = split(network, recipe.cut)
         bench = CostedNetwork(network, recipe, setting, on_images, len(train) + len(valid))
         inputs = bench.inputs(recipe.cut)

@@ -44,15 +44,15 @@ def registered(tracking_uri, tmp_path, monkeypatch):
 @pytest.mark.parametrize("name", ["models:/source@champion", "models:/source/1"])
 def test_a_registered_model_is_brought_with_its_architecture(registered, tmp_path, name):
     bring(Ask(name, True, {"frozen": ("head",)}), {}, tmp_path, tmp_path / "weights")
-    weight_store = WeightStore(tmp_path / "weights")
-    found = weight_store.backbone(name)
+    backbone = WeightStore(tmp_path / "weights").find(name)
+    found = backbone.row
     assert (found.architecture, found.stages, found.mean, found.origin) == (
         "resnet10t", 4, (0.1, 0.2, 0.3), "models:/source/1"
     )  # fmt: skip
     spec = describe(Recipe(backbone=name, weights="pretrained", cut="head", **RECIPE), found, ("x", "y", "z"), 32, 3,
                     ("identity",))  # fmt: skip
     network = Network(spec)
-    weight_store.load(name, network.backbone)
+    backbone.load(network.backbone)
     for key, tensor in registered.backbone.state_dict().items():
         assert torch.equal(network.backbone.state_dict()[key], tensor), key
 
@@ -105,8 +105,9 @@ def test_networks_of_torchvision_go_through_the_whole_pipeline(tmp_path, monkeyp
     weight_store = WeightStore(clone.root / "data" / "weights")
     for name, key in (("r50", "resnet50"), ("torchvision/vgg16", "vgg16")):
         recipe = Recipe(backbone=name, weights="pretrained", cut="head", **RECIPE)
-        network = Network(describe(recipe, weight_store.backbone(name), ("a", "b"), 32, 1, ("identity",)))
-        weight_store.load(name, network.backbone)
+        backbone = weight_store.find(name)
+        network = Network(describe(recipe, backbone.row, ("a", "b"), 32, 1, ("identity",)))
+        backbone.load(network.backbone)
         assert all(torch.equal(tensor, states[key][part]) for part, tensor in network.backbone.state_dict().items())
     assert clone.repro()[0] == []
 
@@ -135,7 +136,7 @@ def test_what_one_task_learned_is_the_backbone_of_the_next(tmp_path):
     clone.edit(target)
     clone.repro()
     brought = WeightStore(clone.root / "data" / "weights")
-    assert brought.backbone("cells").origin == "models:/cells/1"
+    assert brought.find("cells").row.origin == "models:/cells/1"
     (tmp_path / "source.safetensors").write_bytes(learned)
 
     theirs = load_file(tmp_path / "source.safetensors")

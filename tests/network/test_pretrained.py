@@ -1,7 +1,9 @@
 import io
+import shutil
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import timm
@@ -10,7 +12,7 @@ from torch import nn
 
 from pipeline.common.errors import UserError
 from pipeline.config.backbone_table import BACKBONES, Backbone
-from pipeline.network.pretrained import load_pretrained
+from pipeline.network.pretrained import PACKAGED, LocalBackbone, load_pretrained
 
 LITE = BACKBONES["efficientnet_lite0"]
 with_weights = pytest.mark.parametrize("name", [name for name, row in BACKBONES.items() if row.package])
@@ -62,6 +64,36 @@ def test_a_refused_file_leaves_the_network_as_it_was(package):
     with pytest.raises(UserError):
         load_pretrained(module, replace(LITE, package="some_weights"))
     assert all(torch.equal(tensor, before[key]) for key, tensor in module.state_dict().items())
+
+
+def test_a_backbone_is_told_by_its_row_and_by_what_its_weights_hold(package, tmp_path):
+    def identity(weights: str, **wanted: Any) -> list[str | None]:
+        return LocalBackbone(replace(LITE, **{"package": "some_weights", **wanted})).identity(weights)
+
+    state = model(LITE).state_dict()
+    torch.save(state, package / "a.pth")
+    first = identity("pretrained")
+    assert identity("random") == [first[0], None]
+    assert identity("pretrained", mean=(0.1, 0.2, 0.3))[0] != first[0]
+    for name, tensors in (("same_weights", state), ("more_weights", {k: v + 1 for k, v in state.items()})):
+        shutil.copytree(package, tmp_path / name)
+        torch.save(tensors, tmp_path / name / "a.pth")
+    assert identity("pretrained", package="same_weights") == first
+    assert identity("pretrained", package="more_weights")[0] == first[0]
+    assert identity("pretrained", package="more_weights")[1] not in (None, first[1])
+
+
+def test_weights_of_a_missing_package_are_missed_where_they_are_asked_for_alone():
+    gone = LocalBackbone(replace(LITE, package="no_such_weights"))
+    assert gone.identity("random")[1] is None
+    with pytest.raises(UserError, match=r"no-such-weights: uv sync --group weights"):
+        gone.identity("pretrained")
+
+
+def test_weights_that_were_not_brought_are_named():
+    for name in ("timm/resnet10t", "torchvision/resnet18"):
+        with pytest.raises(UserError, match=r"weights of resnet\w+ were not brought; run: uv run dvc repro weights"):
+            PACKAGED.find(name).load(nn.Linear(1, 1))
 
 
 def saved(value: object, **options: bool) -> bytes:

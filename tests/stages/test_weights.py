@@ -57,7 +57,7 @@ def test_a_file_of_the_users_own_is_brought_and_loaded(run, mine, tmp_path, caps
     )  # fmt: skip
     assert about["source"] == "mine.pt"
     assert about["bytes"] == (folder / "model.safetensors").stat().st_size
-    network = build(Recipe(backbone="mine", **RECIPE), image_set, 1, WeightStore(tmp_path / "weights"))
+    network = build(Recipe(backbone="mine", **RECIPE), image_set, 1, WeightStore(tmp_path / "weights").find("mine"))
     theirs = mine.state_dict()
     assert load_file(folder / "model.safetensors").keys() == network.backbone.state_dict().keys()
     for name, tensor in network.backbone.state_dict().items():

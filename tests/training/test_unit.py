@@ -1,5 +1,5 @@
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from pipeline.common.errors import UserError
+from pipeline.config.backbone_table import BACKBONES, Backbone, resolve
 from pipeline.config.params import Features, Runtime
 from pipeline.config.recipe import Recipe
 from pipeline.data.image_set import ImageSet, load, train_valid
@@ -136,6 +137,47 @@ def test_what_does_not_change_a_result_does_not_change_its_folder(setting):
     assert unit_folder(recipe(), other, 1) == unit_folder(recipe(), setting, 1)
     moved = replace(setting, work=Path("elsewhere"))
     assert unit_folder(recipe(), moved, 1).name == unit_folder(recipe(), setting, 1).name
+
+
+OTHER: dict[str, Any] = {
+    "architecture": "resnet18",
+    "stages": 5,
+    "library": "torchvision",
+    "options": {"channels": (16, 32, 64, 128), "stem_width": 8},
+    "mean": (0.5, 0.5, 0.4),
+    "std": (0.5, 0.5, 0.4),
+    "size": 24,
+    "interpolation": "bicubic",
+    "channels_last": False,
+}
+ELSEWHERE = {"package": "some_weights", "origin": "timm", "licence": "MIT"}
+
+
+def test_each_backbone_s_units_follow_its_own_row_but_for_where_weights_come_from(setting, monkeypatch):
+    row, before = BACKBONES["compact"], unit_folder(recipe(), setting, 1)
+    assert {field.name for field in fields(Backbone)} == {*OTHER, *ELSEWHERE}
+    for name, value in {**OTHER, **ELSEWHERE}.items():
+        assert getattr(row, name) != value
+        monkeypatch.setitem(BACKBONES, "compact", replace(row, **{name: value}))
+        assert (unit_folder(recipe(), setting, 1) == before) == (name in ELSEWHERE), name
+    monkeypatch.setitem(BACKBONES, "compact", row)
+    monkeypatch.setitem(BACKBONES, "another", replace(row, size=64))
+    monkeypatch.setitem(BACKBONES, "efficientnet_lite0", replace(BACKBONES["efficientnet_lite0"], size=64))
+    assert unit_folder(recipe(), setting, 1) == before
+
+
+@every_kind
+def test_a_backbone_is_looked_up_once_for_a_unit_and_before_its_training(kind, setting, monkeypatch):
+    looked: list[str] = []
+
+    def note(name: str, *args: Any) -> Backbone:
+        looked.append(name)
+        return resolve(name, *args)
+
+    monkeypatch.setattr("pipeline.network.pretrained.resolve", note)
+    unit(recipe(kind), setting, 1, on_images=lambda count: looked.append("images"), on_epoch=looked.append)
+    assert [found for found in looked if isinstance(found, str) and found != "images"] == ["compact"]
+    assert looked[0] == "compact"
 
 
 def test_cuts_asked_for_elsewhere_change_no_outcome(setting, image_set, tmp_path):
