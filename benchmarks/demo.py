@@ -11,6 +11,7 @@ import numpy as np
 
 from benchmarks.plain import Files
 from pipeline.common.outcome import Outcome
+from pipeline.common.process_pool import Executor
 from pipeline.common.progress import TrialProgress
 from pipeline.common.timing import cpu_seconds
 from pipeline.config.params import Params
@@ -18,7 +19,6 @@ from pipeline.config.recipe import Recipe
 from pipeline.config.strategies import Strategy
 from pipeline.data import image_set
 from pipeline.execution import jobs
-from pipeline.execution.process_pool import Executor
 from pipeline.search.trials import Rung
 from pipeline.training.run_context import RunContext
 from pipeline.training.unit import unit

@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.demo import Demo, clock
+from pipeline.common.process_pool import Executor
 from pipeline.common.progress import Progress, TrialProgress
 from pipeline.config.recipe import Recipe
 from pipeline.execution import jobs
-from pipeline.execution.process_pool import Executor
 from pipeline.network.build import build
 from pipeline.search.study import open_study, planned, tune
 from pipeline.search.trials import Rung, best, total_flops

@@ -17,10 +17,10 @@ from PIL import Image
 
 from pipeline.common.errors import UserError
 from pipeline.common.files import source_digest
+from pipeline.common.process_pool import Executor
 from pipeline.data.checked import Checked, Stamp, stamp
 from pipeline.data.contents import LARGEST, Contents
 from pipeline.data.facts import Facts, examine
-from pipeline.execution.process_pool import Executor
 
 Progress = Callable[[int], object]
 Put = Callable[[int, np.ndarray], None]

@@ -8,12 +8,12 @@ import torch
 
 from pipeline.common.errors import UserError
 from pipeline.common.outcome import Epoch, Outcome
+from pipeline.common.process_pool import Executor, Report
 from pipeline.common.progress import TrialProgress, quiet
 from pipeline.config.params import Features, Runtime
 from pipeline.config.recipe import Recipe
 from pipeline.data import image_set
 from pipeline.data.image_set import ImageSet
-from pipeline.execution.process_pool import Executor, Report
 from pipeline.network.pretrained import WeightStore
 from pipeline.search.trials import FinishedTrial, Rung, value_of
 from pipeline.tracking.runs import Unit

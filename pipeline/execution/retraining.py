@@ -8,11 +8,11 @@ import numpy as np
 
 from pipeline.common.files import read_json
 from pipeline.common.outcome import Outcome
+from pipeline.common.process_pool import Executor
 from pipeline.common.progress import TrialProgress
 from pipeline.config.params import Train
 from pipeline.config.recipe import Recipe
 from pipeline.execution.jobs import Job
-from pipeline.execution.process_pool import Executor
 from pipeline.network.build import build
 from pipeline.tracking.runs import Unit
 from pipeline.training import transferability, unit

@@ -24,8 +24,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     one_thread_pool(params.runtime.threads)
     from pipeline.common.files import read_json, write_csv, write_json
     from pipeline.common.hashes import digest
+    from pipeline.common.process_pool import Executor, alone
     from pipeline.execution import jobs, retraining
-    from pipeline.execution.process_pool import Executor, alone
     from pipeline.network import build, latency
     from pipeline.tracking import runs
     from pipeline.training import results

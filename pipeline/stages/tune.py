@@ -22,8 +22,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     quiet()
     one_thread_pool(params.runtime.threads)
     from pipeline.common.files import write_csv, write_json
+    from pipeline.common.process_pool import Executor, alone
     from pipeline.execution import jobs
-    from pipeline.execution.process_pool import Executor, alone
     from pipeline.search import trials
     from pipeline.search.study import open_study, planned, study_key, tune
     from pipeline.tracking import runs

@@ -19,7 +19,7 @@ from pipeline.data import scan
 from pipeline.data.checked import Checked
 from pipeline.data.facts import Facts, examine
 from pipeline.data.scan import Plan, Squares, read
-from tests.execution.test_process_pool import running
+from tests.common.test_process_pool import running
 from tests.support.imports import ROOT
 from tests.support.pictures import die, saved, smooth
 

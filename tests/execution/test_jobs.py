@@ -4,12 +4,12 @@ from functools import partial
 import pytest
 
 from pipeline.common.errors import UserError
+from pipeline.common.process_pool import Executor
 from pipeline.common.progress import TrialProgress
 from pipeline.config.params import Features, Runtime
 from pipeline.config.recipe import Recipe
 from pipeline.data.image_set import load
 from pipeline.execution.jobs import TrialRunner, open_context, plan, run
-from pipeline.execution.process_pool import Executor
 from pipeline.search.trials import Rung
 
 FEATURES, RUNTIME = Features(views=("identity", "hflip"), tta=True), Runtime(threads=1, device="cpu")

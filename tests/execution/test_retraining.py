@@ -3,11 +3,11 @@ from functools import partial
 import numpy as np
 import pytest
 
+from pipeline.common.process_pool import Executor
 from pipeline.common.progress import TrialProgress
 from pipeline.config.params import Train
 from pipeline.execution import retraining
 from pipeline.execution.jobs import open_context, run
-from pipeline.execution.process_pool import Executor
 from tests.execution.test_jobs import FEATURES, RUNTIME, recipe
 
 

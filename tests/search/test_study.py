@@ -15,9 +15,9 @@ from sqlalchemy.engine import Engine
 
 from pipeline.common.errors import UserError
 from pipeline.common.outcome import Cost, Epoch, Outcome
+from pipeline.common.process_pool import Executor
 from pipeline.config.recipe import Recipe
 from pipeline.config.strategies import Search, Strategy
-from pipeline.execution.process_pool import Executor
 from pipeline.search import study as searching
 from pipeline.search.study import open_study, planned, study_key
 from pipeline.search.trials import FinishedTrial, Rung, best, table, total_flops

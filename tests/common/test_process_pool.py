@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.common.errors import UserError
-from pipeline.execution.process_pool import Executor, alone
+from pipeline.common.process_pool import Executor, alone
 from tests.support.imports import ROOT
 from tests.support.sites import hear_ctrl_c
 
@@ -99,8 +99,8 @@ def test_a_worker_that_dies_is_named_and_takes_the_others_with_it():
 ORPHANS = """
 import sys
 from functools import partial
-from tests.execution.test_process_pool import context, misbehave
-from pipeline.execution.process_pool import Executor
+from tests.common.test_process_pool import context, misbehave
+from pipeline.common.process_pool import Executor
 if __name__ == "__main__":
     with Executor(2, partial(context, 0), misbehave) as executor:
         executor.map(["fine", "fine"])
