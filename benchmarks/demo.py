@@ -11,7 +11,6 @@ import numpy as np
 
 from benchmarks.plain import Files
 from pipeline.common.outcome import Outcome
-from pipeline.common.process_pool import Executor
 from pipeline.common.progress import TrialProgress
 from pipeline.common.timing import cpu_seconds
 from pipeline.config.params import Params
@@ -19,6 +18,7 @@ from pipeline.config.recipe import Recipe
 from pipeline.config.strategies import Strategy
 from pipeline.data import image_set
 from pipeline.execution import jobs
+from pipeline.search.trial_runner import TrialRunner
 from pipeline.search.trials import Rung
 from pipeline.training.run_context import RunContext
 from pipeline.training.unit import unit
@@ -74,9 +74,9 @@ class Demo:
         p = self.params
         make = partial(jobs.open_context, self.dev, None, work or self.work, p.prepare.valid_fraction, p.features,
                        p.runtime, tuple({recipe.cut for recipe in recipes.values()}))  # fmt: skip
-        with Executor(1, make, jobs.run) as executor, TrialProgress(title, len(recipes), len(recipes)) as bar:
+        with jobs.executor(1, make) as executor, TrialProgress(title, len(recipes), len(recipes)) as bar:
             until = {number: recipe.epochs for number, recipe in recipes.items()}
-            return jobs.TrialRunner(executor, bar, p.search.seed).train(Rung(title, recipes, until))
+            return TrialRunner(executor, bar, p.search.seed).train(Rung(title, recipes, until))
 
     def standard_error(self, recipe: Recipe) -> float:
         """Return the standard error of a recipe's mean log loss on its validation images."""

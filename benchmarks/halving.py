@@ -14,7 +14,7 @@ from pipeline.common.files import read_json, write_json
 from pipeline.common.outcome import Cost, Epoch, Outcome
 from pipeline.config.recipe import Recipe
 from pipeline.config.strategies import Search, Strategy
-from pipeline.search.study import halve
+from pipeline.search.halving import halve
 from pipeline.search.trials import Rung
 
 GRID = Path(__file__).parent / "results" / "grid.json"
@@ -63,8 +63,8 @@ def _train(demo: Demo, name: str, fixed: dict[str, Any]) -> dict[str, Any]:
 
 
 def _replay(row: Strategy, search: Search, grid: dict[str, Any]) -> dict[str, Any]:
-    """Halve generations of the grid's points in random orders."""
-    losses, size = grid["log_loss"], row.size(search)
+    """Halve rounds of the grid's points in random orders."""
+    losses, size = grid["log_loss"], row.round_size(search)
     epochs = len(losses[0])
     best = min(each[-1] for each in losses)
     regrets, spent = [], []
@@ -82,7 +82,7 @@ def _replay(row: Strategy, search: Search, grid: dict[str, Any]) -> dict[str, An
     return {
         "configurations": len(losses),
         "epochs": epochs,
-        "generation": size,
+        "trials_per_round": size,
         "rungs": list(row.rungs),
         "share_of_epochs": max(spent) / (epochs * len(losses)),
         "best_log_loss": best,

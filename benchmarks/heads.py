@@ -5,14 +5,16 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.demo import Demo, clock
-from pipeline.common.process_pool import Executor
 from pipeline.common.progress import Progress, TrialProgress
 from pipeline.config.recipe import Recipe
 from pipeline.execution import jobs
 from pipeline.network.build import build
-from pipeline.search.study import open_study, planned, tune
-from pipeline.search.trials import Rung, best, total_flops
+from pipeline.search.halving import whole_trainings
+from pipeline.search.study import open_study, tune
+from pipeline.search.trial_runner import TrialRunner
+from pipeline.search.trials import FinishedTrial, Rung, best, total_flops
 from pipeline.tracking import runs
+from pipeline.tracking.trial_records import trial_record
 from pipeline.training.run_context import CostedNetwork
 
 HEADS = 1000
@@ -31,25 +33,25 @@ def measure(demo: Demo) -> dict[str, Any]:
         study = open_study(Path(folder) / "optuna.db", "heads")
         spent = {"training": 0.0, "MLflow": 0.0}
         with (
-            Executor(1, lambda: jobs.Context(setting), jobs.run) as executor,
-            TrialProgress(f"{HEADS} heads", HEADS, planned(row, demo.params.search)) as trials,
+            jobs.executor(1, lambda: jobs.Context(setting)) as executor,
+            TrialProgress(f"{HEADS} heads", HEADS, whole_trainings(row, demo.params.search)) as trials,
         ):
-            crew = jobs.TrialRunner(executor, trials, demo.params.search.seed)
+            runner = TrialRunner(executor, trials, demo.params.search.seed)
+            tried: list[FinishedTrial] = []
 
             def train(rung: Rung) -> Any:
                 with clock() as used:
-                    outcomes = crew.train(rung)
+                    outcomes = runner.train(rung)
                 spent["training"] += used.seconds
                 return outcomes
 
-            def log(done: Any) -> None:
-                with clock() as used:
-                    crew.forget(setting)
-                    tracker.children(parent, [jobs.tracked(t, "frozen", {}) for t in done])
-                spent["MLflow"] += used.seconds
-
             with clock() as whole:
-                tried = tune(row, demo.params.search, study, train, log)
+                for finished in tune(row, demo.params.search, study, train):
+                    with clock() as used:
+                        runner.forget(setting)
+                        tracker.children(parent, [trial_record(t, "frozen", {}) for t in finished])
+                    spent["MLflow"] += used.seconds
+                    tried += finished
     fits = sum(t.outcome.cost.fit_flops for t in tried)
     return {
         "heads_1000_over_feature_pass": (whole.seconds - spent["MLflow"]) / one_pass.seconds,

@@ -84,7 +84,8 @@ def measured(
     recipes: Sequence[Recipe], params: parameters.Params, dev: Path, work: Path, weight_store: Path
 ) -> dict[str, dict[str, float]]:
     """Return what is known of each backbone's features, by name; no image of test is read."""
-    from pipeline.execution import jobs, retraining
+    from pipeline.execution import jobs
+    from pipeline.training import transferability
 
     context = jobs.open_context(
         dev, None, work, params.prepare.valid_fraction, params.features, params.runtime, (), weight_store
@@ -93,7 +94,7 @@ def measured(
     found = {}
     with Progress("ranking", len(recipes), "backbone") as bar:
         for each in recipes:
-            known = retraining.separation(each, setting, params.search.seed)
+            known = transferability.separation(each, setting, params.search.seed)
             assert known is not None
             found[each.backbone] = known
             bar.step()

@@ -1,25 +1,19 @@
-"""Where units run: in this process, or in worker processes of its own that end when it ends."""
+"""Do jobs in this process, or in worker processes of its own that end when it ends."""
 
 import math
 import os
 import signal
-import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 from multiprocessing import get_context, parent_process
 from multiprocessing.connection import Connection, wait
-from pathlib import Path
 from types import TracebackType
 from typing import Any
-
-from filelock import FileLock, Timeout
 
 from pipeline.common.errors import UserError
 
 Report = Callable[..., object]  # told of what happens inside a job: arguments that can be pickled
-ADVICE = "What is finished is kept: lower search.workers if memory is short, then run dvc repro again."
 Work = Callable[[Any, Any, Report], Any]  # job, context, report -> result
 
 
@@ -37,7 +31,7 @@ class Executor:
         make_context: Callable[[], Any],
         work: Work,
         context: Any = None,
-        advise: Callable[[Any], str] = lambda job: ADVICE,
+        advise: Callable[[Any], str] = lambda job: "",
     ) -> None:
         self._workers, self._make_context, self._work, self._context = workers, make_context, work, context
         self._advise = advise
@@ -121,24 +115,8 @@ class Executor:
             process.join()
             raise UserError(
                 f"a worker process died (exit code {process.exitcode}; -9 is what running out of memory looks like). "
-                f"{self._advise(self._last[pipe])}"
+                f"{self._advise(self._last[pipe])}".rstrip()
             ) from None
-
-
-@contextmanager
-def alone(lock: Path) -> Iterator[None]:
-    """Wait until no other process is in here: a stage that outlived its `dvc repro` is let finish."""
-    lock.parent.mkdir(parents=True, exist_ok=True)
-    held = FileLock(lock)
-    try:
-        held.acquire(timeout=0)
-    except Timeout:
-        print(f"another process is running this stage (it holds {lock}); waiting for its end", file=sys.stderr)
-        held.acquire()
-    try:
-        yield
-    finally:
-        held.release()
 
 
 def _start(make_context: Callable[[], Any], work: Work) -> tuple[Connection, Any]:

@@ -76,7 +76,7 @@ class Train(Section):
 
     seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field(min_length=1)
     fractions: tuple[Annotated[float, Field(gt=0, le=1)], ...] = (1.0,)  # of the training images
-    epoch_scaling: float = Field(0.5, ge=0, le=1)  # epochs grow by fraction ** -stretch: 0 keeps epochs, 1 keeps steps
+    epoch_scaling: float = Field(0.5, ge=0, le=1)  # 0: the same epochs for fewer images, 1: the same steps
 
     @model_validator(mode="after")
     def _distinct(self) -> "Train":

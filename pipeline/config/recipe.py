@@ -53,7 +53,7 @@ class Recipe(Section):
     # Strength of the random shift, contrast and brightness of pixel inputs. Cached stems have views alone.
     jitter: float = Field(0.0, ge=0, le=1)
 
-    def stretched(self, fraction: float, epoch_scaling: float) -> "Recipe":
+    def with_scaled_epochs(self, fraction: float, epoch_scaling: float) -> "Recipe":
         """Return the recipe for a share of the images: epochs grow as images shrink, by a power of the share."""
         longer = fraction**-epoch_scaling
         probe = {"probe_epochs": math.ceil(self.probe_epochs * longer)}

@@ -38,8 +38,8 @@ class Search(Section):
     """Say how trials are spent."""
 
     seed: int = Field(ge=0)  # of the sampler, the split and the initialisation: shared by all trials
-    trials_per_round: int = Field(ge=1)  # trials asked for together, before any of them is told
-    promote_fraction: Fraction  # of a generation, promoted from each rung to the next
+    trials_per_round: int = Field(ge=1)  # asked for together, before the result of any is known
+    promote_fraction: Fraction  # of a round, promoted from each rung to the next
     budget: float | None = Field(None, gt=0)  # FLOPs that each strategy's search may cost; `trials` caps it too
     workers: int = Field(1, ge=1)  # processes that train units; results do not depend on it
 
@@ -54,11 +54,11 @@ class Strategy(Section):
     recipe: dict[str, Any]
     space: dict[str, Dimension]
 
-    def size(self, search: Search) -> int:
+    def round_size(self, search: Search) -> int:
         """Return how many trials are asked for together."""
         return self.trials_per_round or search.trials_per_round
 
-    def spend(self, search: Search) -> float | None:
+    def budget_flops(self, search: Search) -> float | None:
         """Return the FLOPs that the search may cost; None for no limit."""
         return self.budget or search.budget
 

@@ -1,14 +1,12 @@
-"""Spend a strategy's budget: Optuna proposes and records, synchronous successive halving decides who goes on.
+"""Spend a strategy's budget: Optuna proposes trials and records them, halving decides which are trained to the end.
 
-A generation of trials is asked for together, trained to the first rung, and the best share is promoted to the
-next (Jamieson and Talwalkar 2016). Each trial is asked of a sampler that is seeded by the trial's number and knows
-the generations before alone; a generation is written down when it is done, in order of number. So the study depends
-neither on who ran the trials nor on interruptions, and no trial in it is ever unfinished.
+A round of trials is asked for together. Each is asked of a sampler that is seeded by the trial's number and knows the
+rounds before alone; a round is written down when it is done, in order of number. So the study depends neither on who
+trained the trials nor on interruptions, and no trial in it is ever unfinished.
 """
 
-import math
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -20,54 +18,45 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from pipeline.common.errors import UserError
 from pipeline.common.hashes import digest
-from pipeline.common.outcome import Outcome
 from pipeline.common.seeding import derive
 from pipeline.config.recipe import Recipe
 from pipeline.config.strategies import Dimension, Search, Strategy
-from pipeline.search.trials import OBJECTIVE, FinishedTrial, Rung, total_flops, value_of
+from pipeline.search.halving import Evaluate, halve
+from pipeline.search.trials import OBJECTIVE, FinishedTrial, total_flops
 
-Evaluate = Callable[[Rung], dict[int, Outcome]]
 
+def tune(row: Strategy, search: Search, study: optuna.Study, evaluate: Evaluate) -> Iterator[list[FinishedTrial]]:
+    """Run a strategy's trials to the end of its budget, going on from what the study holds; yield round by round.
 
-def tune(
-    row: Strategy,
-    search: Search,
-    study: optuna.Study,
-    evaluate: Evaluate,
-    on_tried: Callable[[list[FinishedTrial]], object] = lambda tried: None,
-) -> list[FinishedTrial]:
-    """Run a strategy's trials to the end of its budget, going on from what the study holds; return all, by number.
-
-    `on_tried` hears of each generation when it is done, of those done earlier too. Raise UserError where no trial
-    reached its last epoch, or where the study cannot be read or written.
+    Trials come in order of number, those of rounds done earlier too. Raise UserError where no trial reached its last
+    epoch, or where the study cannot be read or written.
     """
     tried: list[FinishedTrial] = []
     while len(tried) < row.trials and _affordable(tried, row, search):
-        count = min(row.size(search), row.trials - len(tried))
-        trials = _generation(study, search, row, len(tried), count)
-        done = _try(trials, row, search, evaluate)
-        _record(study, trials, done)
-        tried += done
-        on_tried(done)
+        count = min(row.round_size(search), row.trials - len(tried))
+        trials = _propose_round(study, search, row, len(tried), count)
+        finished = _train_round(trials, row, search, evaluate)
+        _record_round(study, trials, finished)
+        tried += finished
+        yield finished
     if not any(t.state == "COMPLETE" for t in tried):
         reasons = sorted({t.outcome.failed for t in tried if t.outcome.failed})
         raise UserError(
             f"none of {len(tried)} trials could be trained to the end: {'; '.join(reasons)}. "
             "Lower the upper end of learning_rate in this strategy's space."
         )
-    return tried
 
 
 def _affordable(tried: list[FinishedTrial], row: Strategy, search: Search) -> bool:
-    """Say whether another generation fits into the budget, if it costs no more than the dearest one so far.
+    """Say whether another round fits into the budget, if it costs no more than the dearest one so far.
 
     The first is always run: without it there is no winner.
     """
-    budget, size = row.spend(search), row.size(search)
+    budget, size = row.budget_flops(search), row.round_size(search)
     if budget is None or not tried:
         return True
-    generations = [tried[first : first + size] for first in range(0, len(tried), size)]
-    dearest = max(sum(t.outcome.cost.fit_flops for t in generation) for generation in generations)
+    rounds = [tried[first : first + size] for first in range(0, len(tried), size)]
+    dearest = max(sum(t.outcome.cost.fit_flops for t in trials) for trials in rounds)
     return total_flops(tried) + dearest <= budget
 
 
@@ -79,7 +68,7 @@ def study_key(row: Strategy, search: Search, setting: dict[str, Any]) -> str:
 def open_study(path: Path, name: str) -> optuna.Study:
     """Open a study in an SQLite file, made where there is none; raise UserError where it cannot be."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    with _explained(), FileLock(_folder(path) / f"{path.name}.lock"):  # two that make the tables at once collide
+    with _as_user_error(), FileLock(_folder(path) / f"{path.name}.lock"):  # two that make the tables at once collide
         storage = optuna.storages.RDBStorage(f"sqlite:///{path}", engine_kwargs={"connect_args": {"timeout": 60}})
         return optuna.create_study(storage=storage, study_name=name, load_if_exists=True)
 
@@ -90,7 +79,7 @@ def _folder(path: Path) -> Path:
 
 
 @contextmanager
-def _explained() -> Iterator[None]:
+def _as_user_error() -> Iterator[None]:
     """Say in a sentence what is wrong with the study's database."""
     try:
         yield
@@ -102,12 +91,12 @@ def _explained() -> Iterator[None]:
         ) from error
 
 
-def _generation(study: optuna.Study, search: Search, row: Strategy, first: int, count: int) -> list[FrozenTrial]:
+def _propose_round(study: optuna.Study, search: Search, row: Strategy, first: int, count: int) -> list[FrozenTrial]:
     """Return trials `first` to `first + count`: those in the study, and new ones from what came before `first`.
 
     They are asked of a copy in memory, so that the study never holds a trial that is not finished.
     """
-    with _explained():
+    with _as_user_error():
         known = study.get_trials(deepcopy=False)
     found = known[first : first + count]
     if len(found) == count:
@@ -118,7 +107,7 @@ def _generation(study: optuna.Study, search: Search, row: Strategy, first: int, 
         copy.add_trials(known[:first])
         for number in range(first, first + count):
             seed = derive("trial", search.seed, number)
-            copy.sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=row.size(search))
+            copy.sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=row.round_size(search))
             trial = copy.ask()
             for key in sorted(row.space):  # not as written: DVC takes another order for the same settings
                 _suggest(trial, key, row.space[key])
@@ -136,42 +125,23 @@ def _suggest(trial: Trial, key: str, axis: Dimension) -> None:
             trial.suggest_float(key, low, high, log=axis.log)
 
 
-def _try(trials: list[FrozenTrial], row: Strategy, search: Search, evaluate: Evaluate) -> list[FinishedTrial]:
+def _train_round(trials: list[FrozenTrial], row: Strategy, search: Search, evaluate: Evaluate) -> list[FinishedTrial]:
     recipes = {t.number: Recipe(**{**row.recipe, **t.params}) for t in trials}
     outcomes, alive = halve(recipes, row, search, evaluate)
     states = {number: "COMPLETE" if number in alive else "PRUNED" for number in recipes}
     return [FinishedTrial(n, states[n], recipes[n], t.params, outcomes[n]) for t in trials for n in [t.number]]
 
 
-def halve(
-    recipes: dict[int, Recipe], row: Strategy, search: Search, evaluate: Evaluate
-) -> tuple[dict[int, Outcome], list[int]]:
-    """Train a generation rung by rung; return what came of each, by number, and who was trained to the end."""
-    cohort = digest([list(recipes.values()), row.rungs, search.promote_fraction])
-    outcomes: dict[int, Outcome] = {}
-    alive = list(recipes)
-    for rung in (*row.rungs, None):  # None: all epochs
-        until = {number: _until(rung, recipes[number].epochs) for number in alive}
-        outcomes |= evaluate(Rung(cohort, {number: recipes[number] for number in alive}, until))
-        alive = [number for number in alive if not outcomes[number].failed]
-        if rung:
-            ranked = sorted(alive, key=lambda number: (value_of(outcomes[number]), number))
-            alive = sorted(ranked[: _promoted(len(ranked), search)])
-        if not alive:
-            break
-    return outcomes, alive
-
-
-def _record(study: optuna.Study, trials: list[FrozenTrial], tried: list[FinishedTrial]) -> None:
-    """Add a generation's trials to the study, but for those that a killed process had added."""
-    with _explained():
+def _record_round(study: optuna.Study, trials: list[FrozenTrial], finished: list[FinishedTrial]) -> None:
+    """Add a round's trials to the study, but for those that a killed process had added."""
+    with _as_user_error():
         known = len(study.get_trials(deepcopy=False))
-        for trial, result in zip(trials, tried, strict=True):
+        for trial, result in zip(trials, finished, strict=True):
             if trial.number >= known:
-                study.add_trial(_finished(trial, result))
+                study.add_trial(_to_record(trial, result))
 
 
-def _finished(trial: FrozenTrial, result: FinishedTrial) -> FrozenTrial:
+def _to_record(trial: FrozenTrial, result: FinishedTrial) -> FrozenTrial:
     values = {epoch.number: epoch.valid[OBJECTIVE] for epoch in result.outcome.epochs}
     complete = result.state == "COMPLETE"
     return create_trial(
@@ -182,23 +152,3 @@ def _finished(trial: FrozenTrial, result: FinishedTrial) -> FrozenTrial:
         intermediate_values=values,
         user_attrs={"failed": result.outcome.failed} if result.outcome.failed else {},
     )
-
-
-def planned(row: Strategy, search: Search) -> float:
-    """Return how many whole trainings the trials amount to, if none fails and all recipes have as many epochs."""
-    epochs = int(row.recipe["epochs"]) if "epochs" in row.recipe else max(map(int, row.space["epochs"].ends()))
-    trained = 0
-    for first in range(0, row.trials, row.size(search)):
-        alive, before = min(row.size(search), row.trials - first), 0
-        for rung in (*row.rungs, None):
-            trained += alive * (_until(rung, epochs) - before)
-            alive, before = _promoted(alive, search), _until(rung, epochs)
-    return trained / epochs
-
-
-def _until(rung: int | None, epochs: int) -> int:
-    return min(rung or epochs, epochs)
-
-
-def _promoted(count: int, search: Search) -> int:
-    return max(1, math.ceil(search.promote_fraction * count))

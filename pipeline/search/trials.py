@@ -16,14 +16,14 @@ OBJECTIVE = "log_loss"  # on validation images; it tells more of few images than
 class Rung:
     """Trials to be trained up to one epoch together."""
 
-    cohort: str  # a hash of the whole generation these trials come from, and of how it is thinned out
+    cohort: str  # a hash of the whole round these trials come from, and of how it is thinned out
     recipes: dict[int, Recipe]  # by trial number
     until: dict[int, int]  # the epoch to train to
 
 
 @dataclass(frozen=True)
 class FinishedTrial:
-    """A finished trial."""
+    """A trial that is over, trained to the end or not."""
 
     number: int
     state: str  # COMPLETE (trained to the end) or PRUNED

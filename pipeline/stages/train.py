@@ -24,11 +24,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     one_thread_pool(params.runtime.threads)
     from pipeline.common.files import read_json, write_csv, write_json
     from pipeline.common.hashes import digest
-    from pipeline.common.process_pool import Executor, alone
-    from pipeline.execution import jobs, retraining
-    from pipeline.network import build, latency
+    from pipeline.common.lock import one_process
+    from pipeline.execution import jobs
+    from pipeline.execution.retraining import retrain, retraining_jobs
+    from pipeline.network import latency
+    from pipeline.network.build import export_model
     from pipeline.tracking import runs
-    from pipeline.training import results
+    from pipeline.tracking.retraining_records import retraining_records
+    from pipeline.training import results, transferability
     from pipeline.training.run_context import unit_folder
 
     watch = Stopwatch()
@@ -43,31 +46,28 @@ def main(argv: Sequence[str] | None = None) -> None:
     key = digest({"recipe": recipe, "train": params.train, "test": test.digest, **identity})
     dataset = runs.Dataset(params.data.name, images.digest, str(args.dev))
     tags = {"stage": "train", "strategy": args.strategy, "backbone": recipe.backbone}
-    planned = retraining.plan(recipe, params.train)
-    with alone(args.work / f"train-{args.strategy}.lock"):
+    retrainings = retraining_jobs(recipe, params.train)
+    with one_process(args.work / f"train-{args.strategy}.lock"):
         tracker = runs.MlflowTracker(args.params.resolve().parent, params.tracking.experiment, dataset)
         with (
             tracker.stage(f"train-{args.strategy}-{key}", f"train {args.strategy}", tags) as parent,
-            Executor(params.search.workers, make_context, jobs.run, context) as executor,
-            TrialProgress(f"train {args.strategy}", len(planned), len(planned), "training") as bar,
+            jobs.executor(params.search.workers, make_context, context) as executor,
+            TrialProgress(f"train {args.strategy}", len(retrainings), len(retrainings), "training") as bar,
         ):
-            trained = retraining.run(planned, executor, bar)
+            trained = retrain(retrainings, executor, bar)
             results.check(trained)
-            result = results.summarise(trained[1.0], images, test)
-            points = results.curve(trained, images, test)
-            tracker.children(parent, retraining.tracked(planned, trained, points, tags))
-            build.export_model(unit_folder(recipe, setting, results.best_seed(result)), args.model)
-            size = latency.model_bytes(args.model)
-            known = retraining.separation(recipe, setting, params.train.seeds[0])
+            scores = results.summarise(trained[1.0], images, test)
+            curve = results.curve(trained, images, test)
+            tracker.children(parent, retraining_records(retrainings, trained, curve, tags))
+            export_model(unit_folder(recipe, setting, results.best_seed(scores)), args.model)
+            separation = transferability.separation(recipe, setting, params.train.seeds[0])
+            result = results.document(scores, trained, curve, tuned, latency.model_bytes(args.model), separation)
             write_csv(args.out / f"{args.strategy}.csv", results.predictions(trained, images, test))
-            write_json(args.out / f"{args.strategy}.json",
-                       results.document(result, trained, points, tuned, size, known))  # fmt: skip
-            tracker.finish(parent, results.means(result), [])
-    wall_clock = latency.measure(args.model, images.images, params.runtime.threads)
-    write_json(
-        args.timings,
-        {**watch.read(), "train": retraining.wall_clock(planned, trained, setting), **wall_clock},
-    )
+            write_json(args.out / f"{args.strategy}.json", result)
+            tracker.finish(parent, results.means(scores), [])
+    taken = results.wall_clock(trained, recipe, params.train, setting)
+    speed = latency.measure(args.model, images.images, params.runtime.threads)
+    write_json(args.timings, {**watch.read(), "train": taken, **speed})
 
 
 if __name__ == "__main__":

@@ -22,11 +22,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     quiet()
     one_thread_pool(params.runtime.threads)
     from pipeline.common.files import write_csv, write_json
-    from pipeline.common.process_pool import Executor, alone
+    from pipeline.common.lock import one_process
     from pipeline.execution import jobs
     from pipeline.search import trials
-    from pipeline.search.study import open_study, planned, study_key, tune
+    from pipeline.search.halving import whole_trainings
+    from pipeline.search.study import open_study, study_key, tune
+    from pipeline.search.trial_runner import TrialRunner
     from pipeline.tracking import runs
+    from pipeline.tracking.trial_records import trial_record
 
     watch = Stopwatch()
     make_context = partial(jobs.open_context, args.dev, None, args.work, params.prepare.valid_fraction,
@@ -38,22 +41,21 @@ def main(argv: Sequence[str] | None = None) -> None:
     dataset = runs.Dataset(params.data.name, setting.dev.digest, str(args.dev))
     tags = {"stage": "tune", "strategy": args.strategy, "seed": str(params.search.seed)}
     tags["backbone"] = str(row.recipe.get("backbone", "searched"))
-    with alone(args.work / f"tune-{args.strategy}.lock"):
+    with one_process(args.work / f"tune-{args.strategy}.lock"):
         tracker = runs.MlflowTracker(args.params.resolve().parent, params.tracking.experiment, dataset)
         study = open_study(args.work / "optuna.db", f"{args.strategy}-{key}")
         with (
             tracker.stage(f"tune-{args.strategy}-{key}", f"tune {args.strategy}", tags) as parent,
-            Executor(params.search.workers, make_context, jobs.run, context) as executor,
-            TrialProgress(f"tune {args.strategy}", row.trials, planned(row, params.search)) as bar,
+            jobs.executor(params.search.workers, make_context, context) as executor,
+            TrialProgress(f"tune {args.strategy}", row.trials, whole_trainings(row, params.search)) as bar,
         ):
-            crew = jobs.TrialRunner(executor, bar, params.search.seed)
-
-            def log(done: list[trials.FinishedTrial]) -> None:
-                crew.forget(setting)
-                tracker.children(parent, [jobs.tracked(t, args.strategy, tags) for t in done])
-
-            tried = tune(row, params.search, study, crew.train, log)
-            result = trials.document(tried, args.strategy, row.trials, row.spend(params.search))
+            runner = TrialRunner(executor, bar, params.search.seed)
+            tried: list[trials.FinishedTrial] = []
+            for finished in tune(row, params.search, study, runner.train):
+                runner.forget(setting)
+                tracker.children(parent, [trial_record(t, args.strategy, tags) for t in finished])
+                tried += finished
+            result = trials.document(tried, args.strategy, row.trials, row.budget_flops(params.search))
             csv = args.out / f"{args.strategy}.csv"
             write_csv(csv, trials.table(tried))
             write_json(args.out / f"{args.strategy}.json", result)

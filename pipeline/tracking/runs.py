@@ -1,4 +1,4 @@
-"""Mirror what is on disk into MLflow: a run for each stage, and one below it for each of its units.
+"""Mirror what is on disk into MLflow: a run for each stage, and one below it for each trial or retraining.
 
 Every run carries a `headstart.key` made of all that determines it. A run whose key is there is not logged again,
 so a rerun adds nothing, and what a killed process left RUNNING is completed or closed by the next one.
@@ -34,10 +34,10 @@ class Dataset:
 
 
 @dataclass(frozen=True)
-class Unit:
-    """Hold what is shown of a finished unit of a stage."""
+class RunRecord:
+    """Hold what is shown of a finished trial or retraining, in a run below that of its stage."""
 
-    key: str  # no other unit of the stage has it
+    key: str  # no other record of the stage has it
     name: str
     params: dict[str, Any]
     epochs: Sequence[Epoch]
@@ -54,7 +54,7 @@ class MlflowTracker:
         self._dataset = dataset
         self._experiment = _experiment(self._client, root, experiment)
         self._common = {**_provenance(root), "data": dataset.digest, OWNER: _owner()}
-        self._logged: dict[str, set[str]] = {}  # the keys of the units that are there, by parent
+        self._logged: dict[str, set[str]] = {}  # the keys of the runs that are there, by parent
         self._close_orphans()
 
     @contextmanager
@@ -85,15 +85,15 @@ class MlflowTracker:
         return str(info.run_id)
 
     @as_user_error
-    def children(self, parent: str, units: Iterable[Unit]) -> None:
-        """Log finished units under their stage, but for those that are there."""
+    def children(self, parent: str, records: Iterable[RunRecord]) -> None:
+        """Log records under their stage, but for those that are there."""
         logged = self._logged.pop(parent, None)  # forgotten where this is interrupted: the next call looks again
         if logged is None:
             logged = self._whole(parent)
-        for unit in units:
-            key = digest([parent, unit.key])
+        for record in records:
+            key = digest([parent, record.key])
             if key not in logged:
-                self._log(key, parent, unit)
+                self._log(key, parent, record)
                 logged.add(key)
         self._logged[parent] = logged
 
@@ -110,24 +110,24 @@ class MlflowTracker:
         self._client.set_terminated(run, "FINISHED")
 
     def _whole(self, parent: str) -> set[str]:
-        """Return the keys of the units that are there; delete those that were half logged by a killed process."""
+        """Return the keys of the runs below one; delete those that were half logged by a killed process."""
         found = [run for run in self._search(f"tags.`{PARENT}` = '{parent}'") if KEY in run.data.tags]
         for run in found:
             if run.info.status != "FINISHED":
                 self._client.delete_run(run.info.run_id)
         return {run.data.tags[KEY] for run in found if run.info.status == "FINISHED"}
 
-    def _log(self, key: str, parent: str, unit: Unit) -> None:
-        """Log a unit; it is FINISHED last, so that one that is not is known to be half logged."""
+    def _log(self, key: str, parent: str, record: RunRecord) -> None:
+        """Log a record; its run is FINISHED last, so that one that is not is known to be half logged."""
         from mlflow.entities import Param
 
-        run = self._create(key, unit.name, {**unit.tags, PARENT: parent})
+        run = self._create(key, record.name, {**record.tags, PARENT: parent})
         now = int(time.time() * 1000)
-        points = _points(unit.metrics, now)
-        for epoch in unit.epochs:
+        points = _points(record.metrics, now)
+        for epoch in record.epochs:
             valid = {f"valid_{name}": value for name, value in epoch.valid.items()}
             points += _points({"train_log_loss": epoch.train_loss, **valid}, now, epoch.number)
-        self._client.log_batch(run, points, [Param(name, str(value)) for name, value in unit.params.items()])
+        self._client.log_batch(run, points, [Param(name, str(value)) for name, value in record.params.items()])
         self._client.set_terminated(run, "FINISHED")
 
     def _create(self, key: str, name: str, tags: dict[str, str]) -> str:

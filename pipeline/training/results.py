@@ -9,8 +9,12 @@ import pandas as pd
 from pipeline.common.errors import UserError
 from pipeline.common.outcome import Outcome
 from pipeline.config.metric_names import METRICS
+from pipeline.config.params import Train
+from pipeline.config.recipe import Recipe
 from pipeline.data.image_set import ImageSet
+from pipeline.training import unit
 from pipeline.training.metrics import score
+from pipeline.training.run_context import RunContext
 
 Scores = dict[str, dict[int, dict[str, float]]]  # by split, seed and metric
 Trained = Mapping[float, Mapping[int, Outcome]]  # by share of the training images, then by seed
@@ -107,4 +111,20 @@ def document(
         "curve": points,
         "transfer": transfer,
         **{split: list(by_seed.values()) for split, by_seed in scores.items()},
+    }
+
+
+def wall_clock(trained: Trained, recipe: Recipe, wanted: Train, setting: RunContext) -> dict[str, float]:
+    """Return what the trainings took, whichever process did them: CPU-seconds of all, and of one on all images."""
+    recipes = {fraction: recipe.with_scaled_epochs(fraction, wanted.epoch_scaling) for fraction in trained}
+    taken = {
+        fraction: [unit.timing(recipes[fraction], setting, seed, fraction) for seed in by_seed]
+        for fraction, by_seed in trained.items()
+    }
+    whole = [each["seconds"] for each in taken[1.0]]
+    seen = [outcome.images * len(outcome.epochs) for outcome in trained[1.0].values()]
+    return {
+        "cpu_seconds": sum(each["cpu_seconds"] for by_seed in taken.values() for each in by_seed),
+        "seconds_per_training": sum(whole) / len(whole),  # its scoring included
+        "images_per_second": sum(seen) / sum(whole),
     }

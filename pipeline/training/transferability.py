@@ -6,6 +6,12 @@ from typing import NamedTuple
 import numpy as np
 from scipy.optimize import minimize_scalar
 
+from pipeline.config.recipe import Recipe
+from pipeline.network.build import build
+from pipeline.training.loop import first_view
+from pipeline.training.run_context import CostedNetwork, RunContext
+
+MOST_IMAGES = 10_000  # by which features are judged: enough for a fraction of a point
 PENALTIES = np.logspace(-6, 3, 19)  # of the ridge classifier, in units of the mean variance along a direction
 SIDE = 32  # of the thumbnails that stand for raw pixels
 _BATCH = 256  # images
@@ -16,6 +22,18 @@ class Spectrum(NamedTuple):
 
     values: np.ndarray  # (r,), all above 0: r directions, at most N and D
     vectors: np.ndarray  # U, (N, r), columns orthonormal
+
+
+def separation(recipe: Recipe, setting: RunContext, seed: int) -> dict[str, float] | None:
+    """Return how far a pretrained backbone's features, as they are, separate the classes; None of random weights."""
+    if recipe.weights == "random":
+        return None
+    images = setting.dev
+    rows = np.unique(np.linspace(0, len(images) - 1, MOST_IMAGES).astype(np.int64))
+    network = build(recipe, images, seed, setting.weight_store.find(recipe.backbone))
+    features = first_view(CostedNetwork(network, recipe, setting, lambda count: None).inputs("head"), rows)
+    pixels = thumbnails(np.asarray(images.images[rows]))
+    return measure(features.cpu().numpy(), images.labels[rows], pixels)
 
 
 def measure(features: np.ndarray, labels: np.ndarray, pixels: np.ndarray) -> dict[str, float]:

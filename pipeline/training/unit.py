@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from pipeline.common.files import once, write_json
+from pipeline.common.files import once, read_json, write_json
 from pipeline.common.outcome import Epoch, Outcome
 from pipeline.common.seeding import derive
 from pipeline.config.recipe import Recipe
@@ -64,6 +64,11 @@ def unit(
         return asdict(outcome)
 
     return Outcome.from_dict(once(folder / name, train))
+
+
+def timing(recipe: Recipe, setting: RunContext, seed: int, fraction: float = 1.0) -> dict[str, float]:
+    """Return what a unit that is done took when it was trained last: `seconds` and `cpu_seconds`, scoring included."""
+    return read_json(unit_folder(recipe, setting, seed, fraction=fraction) / TIMING)
 
 
 class _Unit:

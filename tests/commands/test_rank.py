@@ -6,8 +6,8 @@ import pytest
 
 from pipeline.commands import rank
 from pipeline.config.params import load
-from pipeline.execution import retraining
 from pipeline.execution.jobs import open_context
+from pipeline.training import transferability
 from tests.execution.test_jobs import FEATURES, RUNTIME
 from tests.support.imports import ROOT
 
@@ -37,7 +37,7 @@ def test_a_backbone_is_ranked_with_raw_pixels_beside_it_and_its_pass_is_kept(ran
     title, row, pixels, *_ = said.splitlines()
     assert title.split() == ["backbone", "leave-one-out", "accuracy", "LogME", "H-score", "above", "chance"]
     context = open_context(prepared.dev, None, tmp_path / "other", 0.2, FEATURES, RUNTIME)
-    known = retraining.separation(rank.recipe("efficientnet_lite0", 32, {}), context.setting, 0)
+    known = transferability.separation(rank.recipe("efficientnet_lite0", 32, {}), context.setting, 0)
     expected = [f"{known[key]:.3f}".replace("-", "\N{MINUS SIGN}") for key in ("ridge_accuracy", "log_me")]
     assert row.split()[:3] == ["efficientnet_lite0", *expected]
     assert pixels.startswith("raw pixels ")

@@ -324,8 +324,8 @@ def test_every_point_of_a_shipped_space_is_a_recipe(data, row):
 def test_epochs_grow_as_images_shrink():
     recipe = Recipe(backbone="compact", weights="random", cut=2, epochs=6, probe_epochs=3, learning_rate=0.01)
     for epoch_scaling, epochs, probe_epochs in ((0, 6, 3), (0.5, 12, 6), (1, 24, 12)):
-        longer = recipe.stretched(0.25, epoch_scaling)
+        longer = recipe.with_scaled_epochs(0.25, epoch_scaling)
         assert (longer.epochs, longer.probe_epochs) == (epochs, probe_epochs)
         assert longer.model_copy(update={"epochs": 6, "probe_epochs": 3}) == recipe
-    assert recipe.stretched(1.0, 1) == recipe
-    assert recipe.stretched(0.3, 0.5).epochs == 11  # 10.95: rounded up
+    assert recipe.with_scaled_epochs(1.0, 1) == recipe
+    assert recipe.with_scaled_epochs(0.3, 0.5).epochs == 11  # 10.95: rounded up

@@ -19,13 +19,14 @@ from pipeline.common.process_pool import Executor
 from pipeline.config.recipe import Recipe
 from pipeline.config.strategies import Search, Strategy
 from pipeline.search import study as searching
-from pipeline.search.study import open_study, planned, study_key
+from pipeline.search.halving import whole_trainings
+from pipeline.search.study import open_study, study_key
 from pipeline.search.trials import FinishedTrial, Rung, best, table, total_flops
 from tests.support import tiny
 
 SEARCH = Search(seed=0, trials_per_round=3, promote_fraction=0.5)
 ROW = Strategy(
-    trials=5,  # the last generation is not a whole one
+    trials=5,  # the last round is not a whole one
     rungs=(2,),
     recipe={"backbone": "compact", "weights": "random", "cut": "input", "epochs": 6},
     space={
@@ -47,14 +48,23 @@ def evaluate(number: int, recipe: Recipe, until: int) -> Outcome:
 
 
 def tune(
-    row: Strategy, search: Search, study: optuna.Study, evaluate: Evaluate, on_tried=lambda done: None
+    row: Strategy, search: Search, study: optuna.Study, evaluate: Evaluate, on_round=lambda finished: None
 ) -> list[FinishedTrial]:
     """Spend a budget on trials that are evaluated one by one."""
 
     def together(rung: Rung) -> dict[int, Outcome]:
         return {number: evaluate(number, recipe, rung.until[number]) for number, recipe in rung.recipes.items()}
 
-    return searching.tune(row, search, study, together, on_tried)
+    return spent(row, search, study, together, on_round)
+
+
+def spent(row, search, study, together, on_round=lambda finished: None) -> list[FinishedTrial]:
+    """Run a search to its end."""
+    tried = []
+    for finished in searching.tune(row, search, study, together):
+        on_round(finished)
+        tried += finished
+    return tried
 
 
 def diverge_if(condition: Callable[[Recipe], bool], after: int = 1) -> Evaluate:
@@ -149,7 +159,7 @@ def test_another_seed_gives_other_trials(fresh, uninterrupted):
     assert [t.space for t in other] != [t.space for t in uninterrupted[0]]
 
 
-def test_later_generations_learn_from_earlier_ones(fresh):
+def test_later_rounds_learn_from_earlier_ones(fresh):
     def upside_down(number, recipe, until):
         epochs = [Epoch(n, 0.0, {"log_loss": -e.valid["log_loss"]}) for n, e in
                   enumerate(evaluate(number, recipe, until).epochs, 1)]  # fmt: skip
@@ -242,10 +252,10 @@ def test_each_rung_promotes_its_best_share_rounded_up(promote_fraction, fresh):
 
 
 @pytest.mark.parametrize("rungs", [(), (1, 3), (2, 9)])
-def test_the_plan_is_what_is_trained_when_nothing_fails(rungs, fresh):
+def test_the_trainings_expected_are_those_done_when_nothing_fails(rungs, fresh):
     row = ROW.model_copy(update={"rungs": rungs, "trials": 5})
     tried = tune(row, SEARCH, fresh(), evaluate)
-    assert planned(row, SEARCH) == pytest.approx(sum(len(t.outcome.epochs) for t in tried) / 6)
+    assert whole_trainings(row, SEARCH) == pytest.approx(sum(len(t.outcome.epochs) for t in tried) / 6)
 
 
 def test_the_best_trial_has_the_lowest_loss_of_those_trained_to_the_end(
@@ -342,14 +352,14 @@ def test_no_trial_is_ever_unfinished_in_the_database(fresh):
     assert set(seen) == {"COMPLETE", "PRUNED"}
 
 
-def test_a_row_s_own_generation_and_budget_stand_in_for_the_search_s():
+def test_a_row_s_own_round_and_budget_stand_in_for_the_search_s():
     row = ROW.model_copy(update={"trials_per_round": 7, "budget": 5.0})
-    assert (row.size(SEARCH), row.spend(SEARCH)) == (7, 5.0)
-    assert (ROW.size(SEARCH), ROW.spend(SEARCH.model_copy(update={"budget": 3.0}))) == (3, 3.0)
+    assert (row.round_size(SEARCH), row.budget_flops(SEARCH)) == (7, 5.0)
+    assert (ROW.round_size(SEARCH), ROW.budget_flops(SEARCH.model_copy(update={"budget": 3.0}))) == (3, 3.0)
 
 
 @pytest.mark.parametrize("budget", [1, 1500, 2200, 2300, 2400, 1e9])
-def test_a_budget_is_never_exceeded_but_by_the_first_generation(budget, fresh):
+def test_a_budget_is_never_exceeded_but_by_the_first_round(budget, fresh):
     search = SEARCH.model_copy(update={"budget": budget})
     row = ROW.model_copy(update={"trials": 30})
     tried = tune(row, search, fresh(), evaluate)
@@ -361,7 +371,7 @@ def test_a_budget_is_never_exceeded_but_by_the_first_generation(budget, fresh):
     assert len(tried) == 30 or total_flops(tried) + dearest > budget
 
 
-def test_a_generation_killed_while_it_was_recorded_is_recorded_once(fresh, uninterrupted):
+def test_a_round_killed_while_it_was_recorded_is_recorded_once(fresh, uninterrupted):
     study = fresh()
     with pytest.raises(KeyboardInterrupt), killed_after(20):
         tune(ROW, SEARCH, study, evaluate)
@@ -378,7 +388,7 @@ def test_the_trials_of_a_cohort_are_those_that_started_together(fresh):
         rungs.append(rung)
         return {number: evaluate(number, recipe, rung.until[number]) for number, recipe in rung.recipes.items()}
 
-    searching.tune(ROW, SEARCH, fresh(), listen)
+    spent(ROW, SEARCH, fresh(), listen)
     assert [list(rung.recipes) for rung in rungs[::2]] == [[0, 1, 2], [3, 4]]
     assert rungs[0].cohort == rungs[1].cohort != rungs[2].cohort == rungs[3].cohort
 
@@ -438,7 +448,7 @@ def test_ten_thousand_trials_through_32_workers_meet_no_lock(tmp_path):
         watcher = threading.Thread(target=watch)
         watcher.start()
         try:
-            tried = searching.tune(row, SEARCH, study, train)
+            tried = spent(row, SEARCH, study, train)
         finally:
             stop.set()
             watcher.join()

@@ -146,7 +146,7 @@ def test_any_number_of_workers_gives_the_same_bytes(new_chain, small_params):
     assert made[1] == made[2] == made[4]
 
 
-def test_a_search_ends_where_another_generation_would_exceed_the_budget(new_chain, small_params):
+def test_a_search_ends_where_another_round_would_exceed_the_budget(new_chain, small_params):
     small_params["search"] |= {"trials_per_round": 1, "budget": 1.0}
     other = new_chain()
     assert other.run("tune", "finetune") == 0

@@ -19,7 +19,7 @@ from werkzeug.serving import make_server
 
 from pipeline.common.errors import UserError
 from pipeline.common.outcome import Epoch
-from pipeline.tracking.runs import KEY, OWNER, Dataset, MlflowTracker, Unit
+from pipeline.tracking.runs import KEY, OWNER, Dataset, MlflowTracker, RunRecord
 
 DATA = Dataset("tiny", "0123abcd", 'a "quoted" \\ folder')
 EPOCHS = [Epoch(n, 1 / n, {"accuracy": n / 10, "log_loss": 2 / n}) for n in (1, 2)]
@@ -58,15 +58,16 @@ def runs(client):
     return {run.info.run_name: run for run in found}
 
 
-def unit(name="a", epochs=EPOCHS, params=None):
-    return Unit(name, f"unit {name}", params or {"epochs": 2, "cut": "head"}, epochs, {"flops": 5}, {"seed": "3"})
+def record(name="a", epochs=EPOCHS, params=None):
+    params = params or {"epochs": 2, "cut": "head"}
+    return RunRecord(name, f"record {name}", params, epochs, {"flops": 5}, {"seed": "3"})
 
 
-def log_stage(tracker, tmp_path, units=("a", "b"), key="stage-1"):
+def log_stage(tracker, tmp_path, records=("a", "b"), key="stage-1"):
     file = tmp_path / "trials.csv"
     file.write_text("trial\n")
     with tracker.stage(key, "tune frozen", {"stage": "tune"}) as parent:
-        tracker.children(parent, [unit(name) for name in units])
+        tracker.children(parent, [record(name) for name in records])
         tracker.finish(parent, {"best": 0.25, "worst": math.inf}, [file])
     return parent
 
@@ -81,19 +82,19 @@ def everything(client):
     return {name: (run.info.run_id, run.info.status, run.data.params) for name, run in found.items()}, histories
 
 
-def test_a_stage_and_its_units_are_logged_with_all_that_leads_back_to_them(track, client, tmp_path):
+def test_a_stage_and_its_records_are_logged_with_all_that_leads_back_to_them(track, client, tmp_path):
     parent = log_stage(track(), tmp_path)
     found = runs(client)
-    assert set(found) == {"tune frozen", "unit a", "unit b"}
+    assert set(found) == {"tune frozen", "record a", "record b"}
     assert {run.info.status for run in found.values()} == {"FINISHED"}
-    unit = found["unit a"]
-    assert unit.data.params == {"epochs": "2", "cut": "head"}
-    assert unit.data.metrics == {
+    record = found["record a"]
+    assert record.data.params == {"epochs": "2", "cut": "head"}
+    assert record.data.metrics == {
         "train_log_loss": 0.5, "valid_accuracy": 0.2, "valid_log_loss": 1.0, "flops": 5.0
     }  # fmt: skip
-    history = client.get_metric_history(unit.info.run_id, "valid_accuracy")
+    history = client.get_metric_history(record.info.run_id, "valid_accuracy")
     assert [(m.step, m.value) for m in history] == [(1, 0.1), (2, 0.2)]
-    tags = unit.data.tags
+    tags = record.data.tags
     assert (tags["mlflow.parentRunId"], tags["seed"], tags["data"]) == (parent, "3", "0123abcd")
     assert {"git_commit", "dvc_lock", KEY, OWNER} <= set(tags)
     for run in found.values():
@@ -107,7 +108,7 @@ def test_a_stage_and_its_units_are_logged_with_all_that_leads_back_to_them(track
 def test_a_server_gets_the_same_as_a_database_and_the_terminal_stays_quiet(served, tmp_path, capfd):
     first = log_stage(MlflowTracker(tmp_path, "tiny", DATA), tmp_path)
     before = everything(served)
-    assert [point for point, _ in before[1]["unit b", "valid_accuracy"]] == [1, 2]
+    assert [point for point, _ in before[1]["record b", "valid_accuracy"]] == [1, 2]
     assert {status for _, status, _ in before[0].values()} == {"FINISHED"}
     assert log_stage(MlflowTracker(tmp_path, "tiny", DATA), tmp_path) == first
     assert everything(served) == before
@@ -133,17 +134,17 @@ class Kill:
 
 
 @pytest.mark.parametrize("process", ["same", "next"])
-def test_a_half_logged_unit_is_replaced(track, client, process):
+def test_a_half_logged_record_is_replaced(track, client, process):
     tracker = track()
     parent = tracker.parent("stage-1", "tune frozen", {})
-    tracker.children(parent, [unit("b")])
+    tracker.children(parent, [record("b")])
     with pytest.raises(KeyboardInterrupt):
-        tracker.children(parent, [unit(params={"epochs": Kill()})])
-    half = runs(client)["unit a"].info
+        tracker.children(parent, [record(params={"epochs": Kill()})])
+    half = runs(client)["record a"].info
     assert half.status == "RUNNING"
     again = tracker if process == "same" else track()
-    again.children(parent, [unit()])
-    whole = runs(client)["unit a"]
+    again.children(parent, [record()])
+    whole = runs(client)["record a"]
     assert (whole.info.status, whole.data.params["epochs"]) == ("FINISHED", "2")
     assert whole.info.run_id != half.run_id
 
@@ -191,7 +192,7 @@ def whole(client, parent):
 
 def test_a_process_killed_between_any_two_calls_leaves_nothing_out_and_nothing_twice(track, client, tmp_path):
     expected = whole(client, log_stage(track(), tmp_path, key="reference"))
-    assert [name for name, *_ in expected] == ["tune frozen", "unit a", "unit b"]
+    assert [name for name, *_ in expected] == ["tune frozen", "record a", "record b"]
     for calls in count():
         tracker = track()
         tracker._client = Mortal(tracker._client, calls)
@@ -206,23 +207,23 @@ def test_a_process_killed_between_any_two_calls_leaves_nothing_out_and_nothing_t
     assert len(stages) == calls + 2 > 14
 
 
-def test_units_take_one_search_for_all_and_four_calls_each(track):
+def test_records_take_one_search_for_all_and_four_calls_each(track):
     tracker = track()
     parent = tracker.parent("stage-1", "tune frozen", {})
     tracker._client = Mortal(tracker._client)
-    tracker.children(parent, [unit("a"), unit("b")])
-    tracker.children(parent, [unit("a"), unit("b"), unit("c")])
+    tracker.children(parent, [record("a"), record("b")])
+    tracker.children(parent, [record("a"), record("b"), record("c")])
     each = dict.fromkeys(["create_run", "log_inputs", "log_batch", "set_terminated"], 3)
     assert tracker._client.calls == {"search_runs": 1, **each}
 
 
-def test_units_beyond_the_first_page_are_found(track, client, monkeypatch):
+def test_records_beyond_the_first_page_are_found(track, client, monkeypatch):
     monkeypatch.setattr("pipeline.tracking.runs.PAGE", 2)
     parent = track().parent("stage-1", "tune frozen", {})
-    units = [unit(str(number)) for number in range(5)]
-    track().children(parent, units)
+    records = [record(str(number)) for number in range(5)]
+    track().children(parent, records)
     before = everything(client)
-    track().children(parent, units)
+    track().children(parent, records)
     assert everything(client) == before
 
 
@@ -231,8 +232,8 @@ def test_runs_that_others_nest_below_a_stage_are_left_alone(track, client):
     parent = tracker.parent("stage-1", "tune frozen", {})
     experiment = client.get_experiment_by_name("tiny").experiment_id
     client.create_run(experiment, run_name="by hand", tags={"mlflow.parentRunId": parent})
-    tracker.children(parent, [unit()])
-    assert set(runs(client)) == {"tune frozen", "by hand", "unit a"}
+    tracker.children(parent, [record()])
+    assert set(runs(client)) == {"tune frozen", "by hand", "record a"}
 
 
 @pytest.mark.parametrize(("error", "status"), [
@@ -284,15 +285,15 @@ def test_runs_of_dead_processes_are_closed_and_those_of_others_are_not(track, cl
 def test_scores_that_are_no_numbers_are_left_out(track, client):
     tracker = track()
     epochs = [Epoch(1, math.inf, {"log_loss": math.nan, "accuracy": 0.5})]
-    tracker.children(tracker.parent("p", "stage", {}), [replace(unit(epochs=epochs), metrics={"flops": -math.inf})])
-    assert runs(client)["unit a"].data.metrics == {"valid_accuracy": 0.5}
+    tracker.children(tracker.parent("p", "stage", {}), [replace(record(epochs=epochs), metrics={"flops": -math.inf})])
+    assert runs(client)["record a"].data.metrics == {"valid_accuracy": 0.5}
 
 
 def test_long_trainings_are_logged_whole(track, client):
     tracker = track()
     epochs = [Epoch(n, 0.5, {"accuracy": 0.5, "log_loss": 1.0}) for n in range(1, 701)]
-    tracker.children(tracker.parent("p", "stage", {}), [unit(epochs=epochs, params={"epochs": 700})])
-    run = runs(client)["unit a"]
+    tracker.children(tracker.parent("p", "stage", {}), [record(epochs=epochs, params={"epochs": 700})])
+    run = runs(client)["record a"]
     assert run.data.params == {"epochs": "700"}
     assert len(client.get_metric_history(run.info.run_id, "valid_accuracy")) == 700
 

@@ -6,15 +6,18 @@ from scipy.stats import multivariate_normal, ortho_group
 from sklearn.covariance import LedoitWolf
 from sklearn.linear_model import Ridge
 
+from pipeline.training.run_context import settle
 from pipeline.training.transferability import (
     PENALTIES,
     h_score,
     log_me,
     measure,
     ridge_accuracy,
+    separation,
     spectrum,
     thumbnails,
 )
+from tests.support.units import FEATURES, RUNTIME, recipe
 
 SCORES = ("h_score", "h_score_if_random", "log_me", "ridge_accuracy")
 
@@ -229,3 +232,11 @@ def test_thumbnails_of_one_grey_are_that_grey_whatever_their_size(height, width,
 def test_thumbnails_of_many_images_are_those_of_each():
     images = np.random.default_rng(0).integers(0, 256, (300, 5, 5, 3), dtype=np.uint8)
     assert np.array_equal(thumbnails(images, 2), np.concatenate([thumbnails(image[None], 2) for image in images]))
+
+
+def test_the_features_of_pretrained_weights_are_held_against_pixels(image_set, tmp_path):
+    setting = settle(image_set, 0.2, FEATURES, tmp_path, RUNTIME)
+    assert separation(recipe(), setting, 1) is None
+    known = separation(recipe(backbone="efficientnet_lite0", weights="pretrained"), setting, 1)
+    assert {"h_score", "log_me", "ridge_accuracy", "pixels_ridge_accuracy", "majority"} <= set(known)
+    assert known["majority"] == pytest.approx(np.bincount(image_set.labels).max() / len(image_set))

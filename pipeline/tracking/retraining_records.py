@@ -1,0 +1,26 @@
+"""Retrainings as MLflow shows them."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from pipeline.common.outcome import Outcome
+from pipeline.execution.jobs import Job
+from pipeline.tracking.runs import RunRecord
+
+
+def retraining_records(
+    jobs: Sequence[Job],
+    trained: Mapping[float, Mapping[int, Outcome]],
+    points: Sequence[dict[str, Any]],
+    tags: dict[str, str],
+) -> Iterator[RunRecord]:
+    """Yield a record of each retraining; `points` holds their scores on test by share and seed."""
+    scores = {point["fraction"]: dict(zip(trained[point["fraction"]], point["test"])) for point in points}
+    for job in jobs:
+        outcome, share = trained[job.fraction][job.seed], f"{100 * job.fraction:g} %"
+        name = f"{tags['strategy']} seed {job.seed}" + (f", {share} of the images" if job.fraction < 1 else "")
+        tested = {f"test_{metric}": value for metric, value in scores[job.fraction][job.seed].items()}
+        measures = tested | outcome.cost.measures() | {"train_images": outcome.images}
+        shown = job.recipes[0].model_dump() | {"strategy": tags["strategy"]}
+        marks = tags | {"seed": str(job.seed), "fraction": f"{job.fraction:g}"}
+        yield RunRecord(f"seed-{job.seed}-{job.fraction:g}", name, shown, outcome.epochs, measures, marks)

@@ -1,0 +1,11 @@
+"""Settings and recipes of units that are small enough to train."""
+
+from pipeline.config.params import Features, Runtime
+from pipeline.config.recipe import Recipe
+
+FEATURES, RUNTIME = Features(views=("identity", "hflip"), tta=True), Runtime(threads=1, device="cpu")
+
+
+def recipe(cut="head", **wanted):
+    plain = {"backbone": "compact", "weights": "random", "image_size": 32, "epochs": 2, "batch_size": 8}
+    return Recipe(**{**plain, "hidden": 8, "learning_rate": 0.003, "cut": cut, **wanted})
