@@ -7,6 +7,7 @@ Each costs one pass over the images of train and valid, which the search then fi
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -75,9 +76,11 @@ def bring(names: Sequence[str], own: Mapping[str, Any], root: Path, weight_store
     asked = [name for name in names if name not in BACKBONES]
     if asked:
         from pipeline.network import fetching
+        from pipeline.tracking import registry
 
+        registered = partial(registry.fetch, root)
         for name in asked:
-            fetching.bring(fetching.Ask(name, True, {"rank": ("head",)}), own, root, weight_store)
+            fetching.fetch(fetching.Ask(name, True, {"rank": ("head",)}), own, root, weight_store, registered)
 
 
 def measured(

@@ -41,7 +41,7 @@ def described(backbone: Backbone) -> Backbone:
     return _torchvision(backbone) if backbone.library == "torchvision" else _timm(backbone)
 
 
-def bring(backbone: Backbone) -> DownloadedWeights:
+def download(backbone: Backbone) -> DownloadedWeights:
     """Return the weights that a library publishes for a described backbone, downloaded where they are not kept yet."""
     if backbone.library == "torchvision":
         return _from_torchvision(backbone)

@@ -1,7 +1,8 @@
-"""Backbones that no package of this project holds, brought from where their names say they are and written down."""
+"""Fetch backbones that no package of this project holds from where their names say they are, and write them down."""
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,9 @@ from pipeline.network.checkpoints import fit, read
 from pipeline.network.cut import check, describe, place, stages
 from pipeline.network.downloads import DownloadedWeights
 from pipeline.network.pretrained import about
-from pipeline.tracking.registry import fetch
+
+# Opens a registered model by its reference: its version, and a folder of model.json and model.safetensors.
+Registered = Callable[[str], AbstractContextManager[tuple[str, Path]]]
 
 
 @dataclass(frozen=True)
@@ -35,20 +38,20 @@ class Ask:
     cuts: Mapping[str, Sequence[int | str]]  # by strategy
 
 
-def bring(ask: Ask, own: Own, root: Path, out: Path) -> dict[str, str]:
+def fetch(ask: Ask, own: Own, root: Path, out: Path, registered: Registered) -> dict[str, str]:
     """Write `about.json`, and `model.safetensors` where weights are asked for; return the entry of the index.
 
-    Paths of files are relative to `root`. Raise UserError for what the user can mend: an unknown network, a file that
-    does not fit, no network connection, a cut past the end.
+    Paths of files are relative to `root`; `registered` is how models of a registry are opened. Raise UserError for what
+    the user can mend: an unknown network, a file that does not fit, no network connection, a cut past the end.
     """
     try:
-        return _bring(ask, own, root, out)
+        return _fetch(ask, own, root, out, registered)
     except UserError as error:
         raise UserError(f"strategies.{' and '.join(ask.cuts)}: backbone {ask.name}: {error}") from None
 
 
-def _bring(ask: Ask, own: Own, root: Path, out: Path) -> dict[str, str]:
-    backbone, take = _found(resolve(ask.name, own), root)
+def _fetch(ask: Ask, own: Own, root: Path, out: Path, registered: Registered) -> dict[str, str]:
+    backbone, take = _found(resolve(ask.name, own), root, registered)
     network = _network(ask, backbone)
     measured: dict[str, Any] = {"stages": len(stages(network)) - 1, "channels_last": _dense(network.backbone)}
     backbone = replace(backbone, **measured, **told(ask.name, own))
@@ -57,15 +60,15 @@ def _bring(ask: Ask, own: Own, root: Path, out: Path) -> dict[str, str]:
     folder, origin = out / folder_of(ask.name), backbone.origin
     entry = about(backbone, name=ask.name, source=origin, notes=[], sha256=None, bytes=None)
     if ask.pretrained and not backbone.package:
-        brought = take()
+        fetched = take()
         classifier, named = _classifier(backbone, network.backbone), f"{backbone.library}/{backbone.architecture}"
-        fitted = fit(brought.source, brought.tensors, network.backbone.state_dict(), classifier, named)
+        fitted = fit(fetched.source, fetched.tensors, network.backbone.state_dict(), classifier, named)
         path = folder / "model.safetensors"
         with atomic(path) as temporary:
             temporary.write_bytes(save({name: tensor.contiguous() for name, tensor in fitted.tensors.items()}))
         left = f"left out, as the source's own classifier: {', '.join(fitted.dropped[:10])}" if fitted.dropped else ""
         left = left if (origin or "").startswith("file:") else ""
-        entry |= {"source": brought.source, "notes": [note for note in (brought.note, left) if note]}
+        entry |= {"source": fetched.source, "notes": [note for note in (fetched.note, left) if note]}
         entry |= {"sha256": hashlib.sha256(path.read_bytes()).hexdigest(), "bytes": path.stat().st_size}
     for note in entry["notes"]:
         print(f"{ask.name}: {note}")
@@ -73,15 +76,15 @@ def _bring(ask: Ask, own: Own, root: Path, out: Path) -> dict[str, str]:
     return {"folder": folder.name, "digest": digest(entry)}
 
 
-def _found(backbone: Backbone, root: Path) -> tuple[Backbone, Callable[[], DownloadedWeights]]:
+def _found(backbone: Backbone, root: Path, registered: Registered) -> tuple[Backbone, Callable[[], DownloadedWeights]]:
     """Return a backbone with all that its origin tells of it, and how to get its tensors."""
     kind, _, rest = (backbone.origin or "").partition(":")
     if kind == "models":
-        return _registered(root, backbone)
+        return _from_registry(backbone, registered)
     if backbone.package or backbone.origin is None:
         return backbone, lambda: DownloadedWeights({}, "")
     backbone = downloads.described(backbone)
-    return backbone, (lambda: _from_file(root, rest)) if kind == "file" else lambda: downloads.bring(backbone)
+    return backbone, (lambda: _from_file(root, rest)) if kind == "file" else lambda: downloads.download(backbone)
 
 
 def _from_file(root: Path, file: str) -> DownloadedWeights:
@@ -91,9 +94,9 @@ def _from_file(root: Path, file: str) -> DownloadedWeights:
     return DownloadedWeights(read(path, "name another file in `backbone_aliases`"), file, note)
 
 
-def _registered(root: Path, backbone: Backbone) -> tuple[Backbone, Callable[[], DownloadedWeights]]:
+def _from_registry(backbone: Backbone, registered: Registered) -> tuple[Backbone, Callable[[], DownloadedWeights]]:
     """Return what a registered model of ours was made from, and its tensors."""
-    with fetch(root, backbone.origin or "") as (version, folder):
+    with registered(backbone.origin or "") as (version, folder):
         spec = read_json(folder / "model.json")
         tensors = read(folder / "model.safetensors", "register the model again")
     ours = {"architecture", "options", "mean", "std", "image_size"}

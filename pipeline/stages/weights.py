@@ -1,6 +1,7 @@
-"""Bring the weights of backbones that no package holds: downloads, the user's files, registered models."""
+"""Fetch the weights of backbones that no package holds: downloads, the user's files, registered models."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 from pipeline.common.entry_point import arguments, exit_now, handle_user_errors
 from pipeline.common.progress import quiet
@@ -21,11 +22,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     asked = wanted({name: params.strategy(name) for name in params.arms})
     if asked:
         from pipeline.network import fetching  # which takes seconds, and most need not wait for it
+        from pipeline.tracking import registry
 
         root = args.params.resolve().parent
         for name, (pretrained, cuts) in sorted(asked.items()):
             ask = fetching.Ask(name, pretrained, cuts)
-            index[name] = fetching.bring(ask, params.own, root, args.out)
+            index[name] = fetching.fetch(ask, params.own, root, args.out, partial(registry.fetch, root))
     write_json(args.out / "index.json", index)
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -16,9 +17,9 @@ from pipeline.config.recipe import Recipe
 from pipeline.inference.classifier import Network
 from pipeline.network.build import save_model
 from pipeline.network.cut import describe
-from pipeline.network.fetching import Ask, bring
+from pipeline.network.fetching import Ask, fetch
 from pipeline.network.pretrained import WeightStore
-from pipeline.tracking.registry import Registry
+from pipeline.tracking import registry
 from tests.conftest import lay_out_images
 from tests.test_pipeline import Clone
 
@@ -37,13 +38,18 @@ def registered(tracking_uri, tmp_path, monkeypatch):
     save_model(network, {**spec, "mean": [0.1, 0.2, 0.3]}, tmp_path / "model")
     client = MlflowClient(tracking_uri, tracking_uri)
     run = client.create_run(client.create_experiment("source", (tmp_path / "artifacts").as_uri())).info.run_id
-    Registry(tmp_path, "source").add(run, tmp_path / "model", ["champion"], {"headstart.key": "k"})
+    registry.Registry(tmp_path, "source").add(run, tmp_path / "model", ["champion"], {"headstart.key": "k"})
     return network
 
 
+def ask_registry(name, folder):
+    ask = Ask(name, True, {"frozen": ("head",)})
+    fetch(ask, {}, folder, folder / "weights", partial(registry.fetch, folder))
+
+
 @pytest.mark.parametrize("name", ["models:/source@champion", "models:/source/1"])
-def test_a_registered_model_is_brought_with_its_architecture(registered, tmp_path, name):
-    bring(Ask(name, True, {"frozen": ("head",)}), {}, tmp_path, tmp_path / "weights")
+def test_a_registered_model_is_fetched_with_its_architecture(registered, tmp_path, name):
+    ask_registry(name, tmp_path)
     backbone = WeightStore(tmp_path / "weights").find(name)
     found = backbone.row
     assert (found.architecture, found.stages, found.mean, found.origin) == (
@@ -60,7 +66,7 @@ def test_a_registered_model_is_brought_with_its_architecture(registered, tmp_pat
 @pytest.mark.parametrize("name", ["models:/source@best", "models:/source/9", "models:/other@champion"])
 def test_a_model_that_is_not_registered_is_named_with_those_that_are(registered, tmp_path, name):
     with pytest.raises(UserError, match=rf"strategies.frozen: .* has no {name} \(its models: source\)"):
-        bring(Ask(name, True, {"frozen": ("head",)}), {}, tmp_path, tmp_path / "weights")
+        ask_registry(name, tmp_path)
     assert not (tmp_path / "weights").exists()
 
 
