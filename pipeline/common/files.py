@@ -1,6 +1,5 @@
 """What is written to disk: JSON that is the same to the byte for the same values, never half a file."""
 
-import hashlib
 import json
 import os
 import re
@@ -8,7 +7,6 @@ import secrets
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,16 +15,6 @@ from pipeline.common.hashes import jsonable
 
 if TYPE_CHECKING:
     import pandas as pd
-
-
-@cache
-def source_digest(names: tuple[str, ...]) -> str:
-    """Return a hash of the code of these modules of the package, so that no result outlives the code that made it.
-
-    Read once a process: files edited while it runs are not the code that it runs.
-    """
-    files = sorted(Path(__file__).parents[1] / f"{name}.py" for name in names)
-    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:16]
 
 
 @contextmanager

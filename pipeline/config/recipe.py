@@ -8,20 +8,6 @@ from pydantic import Field, field_validator, model_validator
 from pipeline.config.backbone_table import BACKBONES, FORMS, Backbone, is_well_formed
 from pipeline.config.settings import Section
 
-SHARES = {"early": 0.25, "middle": 0.5, "late": 0.75}  # of a backbone's stages that stay as they are
-
-
-def position(cut: int | str, stages: int) -> int:
-    """Return how many of a backbone's stages come before a cut; an int past the end is returned as it is.
-
-    `early`, `middle` and `late` leave at least one stage before them, and one behind them where there are two.
-    """
-    if isinstance(cut, int):
-        return cut
-    if cut in SHARES:
-        return max(1, min(stages - 1, int(stages * SHARES[cut] + 0.5)))
-    return {"input": 0, "head": stages}[cut]
-
 
 class Recipe(Section):
     """Say everything that training one network needs, beside the data and the seed."""

@@ -15,8 +15,8 @@ import numpy as np
 import PIL
 from PIL import Image
 
+from pipeline.common.code_digest import code_digest
 from pipeline.common.errors import UserError
-from pipeline.common.files import source_digest
 from pipeline.common.process_pool import Executor
 from pipeline.data.checked import Checked, Stamp, stamp
 from pipeline.data.contents import LARGEST, Contents
@@ -45,7 +45,7 @@ class Plan:
     @property
     def meaning(self) -> str:
         """Return all that facts depend on beside the content of files."""
-        code = source_digest(("data/contents", "data/facts", "data/rows", "inference/decoding"))
+        code = code_digest("facts")
         return f"{code} Pillow {PIL.__version__} {self.size} {self.max_pixels}"
 
 

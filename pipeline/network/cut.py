@@ -10,12 +10,14 @@ from torch import nn
 
 from pipeline.common.errors import UserError
 from pipeline.config.backbone_table import Backbone
-from pipeline.config.recipe import Recipe, position
+from pipeline.config.recipe import Recipe
 from pipeline.inference.classifier import Network
 from pipeline.network.architectures import blueprint, fitted, nominal, unfitted
 from pipeline.network.fx_steps import Segment, Stage
 from pipeline.network.fx_tracing import UntraceableError
 from pipeline.network.stage_boundaries import begins, plan
+
+SHARES = {"early": 0.25, "middle": 0.5, "late": 0.75}  # of a backbone's stages that stay as they are
 
 
 def describe(
@@ -83,6 +85,18 @@ def split(network: Network, cut: int | str) -> tuple[nn.Sequential, nn.Sequentia
     """
     modules, at = stages(network), place(network, cut)
     return nn.Sequential(*modules[:at]), nn.Sequential(*modules[at:])
+
+
+def position(cut: int | str, stages: int) -> int:
+    """Return how many of a backbone's stages come before a cut; an int past the end is returned as it is.
+
+    `early`, `middle` and `late` leave at least one stage before them, and one behind them where there are two.
+    """
+    if isinstance(cut, int):
+        return cut
+    if cut in SHARES:
+        return max(1, min(stages - 1, int(stages * SHARES[cut] + 0.5)))
+    return {"input": 0, "head": stages}[cut]
 
 
 def place(network: Network, cut: int | str) -> int:

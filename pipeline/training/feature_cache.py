@@ -13,25 +13,13 @@ import timm
 import torch
 from torch import nn
 
+from pipeline.common.code_digest import code_digest
 from pipeline.common.errors import UserError
-from pipeline.common.files import atomic, source_digest
+from pipeline.common.files import atomic
 from pipeline.common.hashes import digest
 from pipeline.common.lru_store import Store, reserve, shown
 from pipeline.data.image_set import ImageSet
 from pipeline.training.feature_pass import HalfOverflowError, Pixels, Progress, fill, shapes, storage, weights_digest
-
-# The modules that can change a feature's value.
-CODE = (
-    "inference/classifier",
-    "network/architectures",
-    "network/cpu_convolution",
-    "network/cut",
-    "network/devices",
-    "network/fx_steps",
-    "network/fx_tracing",
-    "network/stage_boundaries",
-    "training/feature_pass",
-)
 
 
 class Cached:
@@ -227,6 +215,6 @@ def keys(
         "threads": torch.get_num_threads(),
         "precision": torch.get_float32_matmul_precision(),
         "versions": [torch.__version__, timm.__version__],
-        "code": source_digest(CODE),
+        "code": code_digest("features"),
     }
     return {(view, at): digest({**common, "stem": digests[:at], "view": view}) for view in views for at in cuts}

@@ -11,60 +11,23 @@ import timm
 import torch
 from torch import nn
 
+from pipeline.common.code_digest import code_digest
 from pipeline.common.errors import UserError
-from pipeline.common.files import atomic, source_digest
+from pipeline.common.files import atomic
 from pipeline.common.hashes import digest
 from pipeline.common.outcome import Cost, Epoch
 from pipeline.config.backbone_table import folder_of
 from pipeline.config.params import Features, Runtime
-from pipeline.config.recipe import SHARES, Recipe
+from pipeline.config.recipe import Recipe
 from pipeline.data.image_set import ImageSet
 from pipeline.inference.classifier import Network
 from pipeline.network import flops
-from pipeline.network.cut import place, stages
+from pipeline.network.cut import SHARES, place, stages
 from pipeline.network.devices import Precision, keep_memory
 from pipeline.network.pretrained import PACKAGED, LocalBackbone, WeightStore
 from pipeline.training.feature_cache import cached
 from pipeline.training.feature_pass import Pixels
 from pipeline.training.loop import Inputs, Samples, first_view, resident
-
-# The modules that can change a unit's result: a test compares them with what `bulk` and `experiment` import.
-CODE = (
-    "common/errors",
-    "common/files",
-    "common/lru_store",
-    "common/seeding",
-    "config/backbone_table",
-    "config/constraints",
-    "config/params",
-    "config/recipe",
-    "config/settings",
-    "config/strategies",
-    "data/group_split",
-    "data/image_set",
-    "inference/classifier",
-    "inference/decoding",
-    "network/architectures",
-    "network/build",
-    "network/checkpoints",
-    "network/cpu_convolution",
-    "network/cut",
-    "network/devices",
-    "network/flops",
-    "network/fx_steps",
-    "network/fx_tracing",
-    "network/pretrained",
-    "network/stage_boundaries",
-    "training/augment",
-    "training/batched_heads",
-    "training/feature_cache",
-    "training/feature_pass",
-    "training/head_units",
-    "training/loop",
-    "training/metrics",
-    "training/run_context",
-    "training/unit",
-)
 
 OnEpoch = Callable[[Epoch], object]
 OnImages = Callable[[int], object]
@@ -100,7 +63,7 @@ class RunContext:
             "threads": self.threads,
             "precision": self.precision,
             "versions": [torch.__version__, timm.__version__],
-            "code": source_digest(CODE),
+            "code": code_digest("units"),
         }
 
 

@@ -8,10 +8,10 @@ import torch
 import pipeline.network.cut
 from pipeline.common.errors import UserError
 from pipeline.config.backbone_table import BACKBONES, resolve
-from pipeline.config.recipe import SHARES, Recipe, position
+from pipeline.config.recipe import Recipe
 from pipeline.inference.classifier import Classifier, Network
 from pipeline.network.build import build, save_model
-from pipeline.network.cut import count_stages, describe, place, split, stages
+from pipeline.network.cut import SHARES, count_stages, describe, place, position, split, stages
 from pipeline.network.fx_steps import Segment
 from pipeline.network.fx_tracing import UntraceableError
 from pipeline.training.feature_pass import weights_digest

@@ -3,6 +3,8 @@
 import ast
 from pathlib import Path
 
+from pipeline.common.code_digest import ROOTS, counted, read_sources
+
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "pipeline"
 
@@ -43,6 +45,12 @@ def closure(file: Path) -> set[Path]:
         seen.add(current)
         todo |= imported_files(current) - seen
     return seen
+
+
+def counted_modules(kind: str) -> set[str]:
+    """Return the modules, such as `network/cut`, whose code is part of the keys of results of a kind."""
+    files = [ROOT / path for path in counted(read_sources(PACKAGE), ROOTS[kind])]
+    return {file.relative_to(PACKAGE).with_suffix("").as_posix() for file in files if not is_marker(file)}
 
 
 def relative(paths: set[Path]) -> list[str]:

@@ -1,3 +1,4 @@
+import sys
 from collections.abc import Callable
 from dataclasses import fields, replace
 from pathlib import Path
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from pipeline.common.code_digest import LEFT_OUT
 from pipeline.common.errors import UserError
 from pipeline.config.backbone_table import BACKBONES, Backbone, resolve
 from pipeline.config.params import Features, Runtime
@@ -17,6 +19,7 @@ from pipeline.network.build import export_model
 from pipeline.training.metrics import score
 from pipeline.training.run_context import RunContext, drop_states, settle, unit_folder
 from pipeline.training.unit import unit
+from tests.support.imports import PACKAGE, counted_modules
 
 SCRATCH = {"backbone": "compact", "weights": "random", "cut": "input", "jitter": 0.1, "dropout": 0.2}
 FROZEN = {"backbone": "compact", "weights": "random", "cut": "head", "head": "mlp", "hidden": 8, "dropout": 0.2}
@@ -137,6 +140,20 @@ def test_what_does_not_change_a_result_does_not_change_its_folder(setting):
     assert unit_folder(recipe(), other, 1) == unit_folder(recipe(), setting, 1)
     moved = replace(setting, work=Path("elsewhere"))
     assert unit_folder(recipe(), moved, 1).name == unit_folder(recipe(), setting, 1).name
+
+
+@every_kind
+def test_the_code_that_runs_in_a_unit_is_in_its_key_but_for_what_changes_no_number(kind, setting, test_set):
+    used: set[Path] = set()
+    sys.setprofile(lambda frame, event, arg: used.add(Path(frame.f_code.co_filename)))
+    try:
+        unit(recipe(kind, epochs=1), setting, 1, test=test_set)
+    finally:
+        sys.setprofile(None)
+    ran = {path.relative_to(PACKAGE).with_suffix("").as_posix() for path in used if PACKAGE in path.parents}
+    assert {"training/unit", "training/loop", "network/cut"} <= ran
+    others = {name for name in ran - counted_modules("units") if not f"pipeline/{name}.py".startswith(LEFT_OUT)}
+    assert others <= {"common/syntax"}  # reads the code itself
 
 
 OTHER: dict[str, Any] = {
