@@ -1,4 +1,8 @@
-"""Kinds of sources: a reader turns a folder into a table (path, label, ...). `sets` lays such folders out."""
+"""Kinds of image folders: the first reader that recognises a folder turns it into a table (path, label, ...).
+
+A reader looks at names and tables, never at pixels. What holds for all kinds alike, `split` and `group`, is checked
+here. Read `class_folders.py` first for the simplest, then `READERS` below.
+"""
 
 from collections.abc import Iterator
 from pathlib import Path
