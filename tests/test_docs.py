@@ -24,7 +24,6 @@ from pipeline.data.scan import Plan
 from tests.smoke import main as make_small
 from tests.smoke import shrink
 from tests.support.imports import ROOT
-from tests.test_architecture import FLOORS
 
 DOCUMENTS = ("README.md", "CONTRIBUTING.md", "docs/how-it-works.md", "docs/statistics.md", "docs/your-images.md",
              "docs/backbones.md")  # fmt: skip
@@ -287,11 +286,6 @@ def test_every_path_in_the_tree_exists():
     (tree,) = blocks(read("README.md"), "text")
     for line in tree.splitlines():
         assert (ROOT / line.split()[0]).exists(), line
-
-
-def test_the_floors_are_those_that_are_tested():
-    rows = re.findall(r"^\| (\d+) \|(.*)\|$", read("CONTRIBUTING.md"), re.MULTILINE)
-    assert {int(number): set(re.findall(r"`([^`]+)`", files)) for number, files in rows} == dict(enumerate(FLOORS))
 
 
 # Results
