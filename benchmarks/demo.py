@@ -52,12 +52,12 @@ class Demo:
         """Return a strategy's row, changed."""
         return self.params.strategies[name].model_copy(update=changed)
 
-    def setting(self, work: Path | None = None, cuts: tuple[Any, ...] = ()) -> RunContext:
-        """Return the setting of units in a folder of their own, or in the one that all share."""
+    def context(self, work: Path | None = None, cuts: tuple[Any, ...] = ()) -> RunContext:
+        """Return the context of units in a folder of their own, or in the one that all share."""
         p = self.params
         return jobs.open_context(
             self.dev, None, work or self.work, p.prepare.valid_fraction, p.features, p.runtime, cuts
-        ).setting
+        ).run_context
 
     def files(self) -> Files:
         """Return the images as files that are decoded anew each time."""
@@ -80,7 +80,7 @@ class Demo:
 
     def standard_error(self, recipe: Recipe) -> float:
         """Return the standard error of a recipe's mean log loss on its validation images."""
-        setting = self.setting()
-        scored = unit(recipe, setting, self.params.search.seed, test=setting.dev).valid  # no test image is read
-        named = np.array(scored["probabilities"])[np.arange(len(scored["rows"])), setting.dev.labels[scored["rows"]]]
+        context = self.context()
+        scored = unit(recipe, context, self.params.search.seed, test=context.dev).valid  # no test image is read
+        named = np.array(scored["probabilities"])[np.arange(len(scored["rows"])), context.dev.labels[scored["rows"]]]
         return float((-np.log(named)).std(ddof=1) / np.sqrt(len(named)))

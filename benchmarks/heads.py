@@ -24,16 +24,16 @@ def measure(demo: Demo) -> dict[str, Any]:
     """Search the frozen row's space with 1,000 trials, each recorded in Optuna and in MLflow."""
     row = demo.row("frozen", trials=HEADS, trials_per_round=250, budget=None)
     with tempfile.TemporaryDirectory() as folder:
-        setting = demo.setting(Path(folder))
-        with clock() as one_pass, Progress("feature pass", len(setting.dev) * len(setting.views), "image") as bar:
+        context = demo.context(Path(folder))
+        with clock() as one_pass, Progress("feature pass", len(context.dev) * len(context.views), "image") as bar:
             recipe = Recipe(**row.recipe, learning_rate=0.001)
-            CostedNetwork(build(recipe, setting.dev, 0), recipe, setting, bar.step).inputs("head")
-        tracker = runs.MlflowTracker(Path(folder), "benchmark", runs.Dataset("elpv", setting.dev.digest, "dev"))
+            CostedNetwork(build(recipe, context.dev, 0), recipe, context, bar.step).inputs("head")
+        tracker = runs.MlflowTracker(Path(folder), "benchmark", runs.Dataset("elpv", context.dev.digest, "dev"))
         parent = tracker.parent("heads", "heads", {})
         study = open_study(Path(folder) / "optuna.db", "heads")
         spent = {"training": 0.0, "MLflow": 0.0}
         with (
-            jobs.executor(1, lambda: jobs.Context(setting)) as executor,
+            jobs.executor(1, lambda: jobs.StageContext(context)) as executor,
             TrialProgress(f"{HEADS} heads", HEADS, whole_trainings(row, demo.params.search)) as trials,
         ):
             runner = TrialRunner(executor, trials, demo.params.search.seed)
@@ -48,7 +48,7 @@ def measure(demo: Demo) -> dict[str, Any]:
             with clock() as whole:
                 for finished in tune(row, demo.params.search, study, train):
                     with clock() as used:
-                        runner.forget(setting)
+                        runner.forget(context)
                         tracker.children(parent, [trial_record(t, "frozen", {}) for t in finished])
                     spent["MLflow"] += used.seconds
                     tried += finished

@@ -58,24 +58,24 @@ def measure(demo: Demo) -> dict[str, Any]:
 
 def _time(demo: Demo, cut: int, bar: Progress) -> dict[str, float]:
     """Return the CPU-seconds of an epoch, each way; the least of several."""
-    setting, files = demo.setting(cuts=CUTS), demo.files()
+    context, files = demo.context(cuts=CUTS), demo.files()
     recipe, rows = recipe_of(demo, cut), np.arange(SAMPLE)
     valid = np.arange(SAMPLE, SAMPLE + SAMPLE // 4)
-    network = build(recipe, setting.dev, 0)
-    inputs = CostedNetwork(network, recipe, setting, lambda count: None).inputs(cut)
+    network = build(recipe, context.dev, 0)
+    inputs = CostedNetwork(network, recipe, context, lambda count: None).inputs(cut)
     _, body = split(network, cut)
-    samples = Samples(inputs, setting.dev.labels, rows)
+    samples = Samples(inputs, context.dev.labels, rows)
     ways = {
-        "plain": Plain(recipe, setting.dev, files),
-        "plain, not decoded": Plain(recipe, setting.dev, Pixels(setting.dev.images, setting.views)),
-        "plain, everything": Plain(recipe_of(demo, "input"), setting.dev, files),
+        "plain": Plain(recipe, context.dev, files),
+        "plain, not decoded": Plain(recipe, context.dev, Pixels(context.dev.images, context.views)),
+        "plain, everything": Plain(recipe_of(demo, "input"), context.dev, files),
     }
     times: dict[str, list[float]] = {name: [] for name in (*ways, "cached")}
     for number in range(REPEATS):
-        fit = Fit(body, recipe, number, setting.device)
+        fit = Fit(body, recipe, number, context.device)
         with clock() as used:
             fit.epoch(samples)
-            predict(body, inputs, valid, setting.device)
+            predict(body, inputs, valid, context.device)
         times["cached"].append(used.seconds)
         for name, way in ways.items():
             times[name].append(sum(way.epoch(rows, valid, number)))
@@ -85,23 +85,23 @@ def _time(demo: Demo, cut: int, bar: Progress) -> dict[str, float]:
 
 def _same(demo: Demo, cut: int, bar: Progress) -> dict[str, Any]:
     """Train with and without the cache; return the difference in validation log loss over the seeds."""
-    setting = demo.setting(cuts=CUTS)
+    context = demo.context(cuts=CUTS)
     differences, losses = [], []
     for seed in SEEDS:
         pair = {}
         for way in ("cached", "uncached"):
             recipe = recipe_of(demo, cut)
-            network = build(recipe, setting.dev, seed)
+            network = build(recipe, context.dev, seed)
             stem, body = split(network, cut)
             if way == "cached":
-                inputs = CostedNetwork(network, recipe, setting, lambda count: None).inputs(cut)
+                inputs = CostedNetwork(network, recipe, context, lambda count: None).inputs(cut)
             else:
-                inputs = Uncached(stem, Pixels(setting.dev.images, setting.views))
-            train, valid = train_valid(setting.dev, setting.valid_fraction, seed)
-            fit = Fit(body, recipe, seed, setting.device)
+                inputs = Uncached(stem, Pixels(context.dev.images, context.views))
+            train, valid = train_valid(context.dev, context.valid_fraction, seed)
+            fit = Fit(body, recipe, seed, context.device)
             for _ in range(EPOCHS):
-                fit.epoch(Samples(inputs, setting.dev.labels, train))
-            pair[way] = score(setting.dev.labels[valid], predict(body, inputs, valid, setting.device))["log_loss"]
+                fit.epoch(Samples(inputs, context.dev.labels, train))
+            pair[way] = score(context.dev.labels[valid], predict(body, inputs, valid, context.device))["log_loss"]
         differences.append(pair["cached"] - pair["uncached"])
         losses.append(pair["uncached"])
         bar.step()

@@ -24,11 +24,11 @@ RECIPE = Path(__file__).parents[1] / "docs" / "results" / "comparison.json"
 def measure(demo: Demo, test_folder: Path, strategy: str = "frozen") -> dict[str, Any]:
     """Compare 50 times five seeds of a recipe with five others, each training in one pair alone."""
     recipe = Recipe(**read_json(RECIPE)["strategies"][strategy]["recipe"])
-    setting, test = demo.setting(), image_set.load(test_folder)
+    context, test = demo.context(), image_set.load(test_folder)
     runs = []
     with clock() as used, Progress("trainings", SEEDS, "training") as bar:
         for seed in range(FIRST, FIRST + SEEDS):
-            found = unit(recipe, setting, seed, test=test).test
+            found = unit(recipe, context, seed, test=test).test
             runs.append(np.array(found["probabilities"]))
             bar.step(1)
     every = np.stack(runs)

@@ -73,11 +73,11 @@ def _shape(recipe: Recipe) -> tuple[Any, ...]:
 
 def _plain(demo: Demo, recipes: dict[int, Recipe]) -> dict[str, Any]:
     """Price every configuration the plain way: all epochs, the fit of a first head too, through the whole network."""
-    setting, files = demo.setting(), demo.files()
+    context, files = demo.context(), demo.files()
     kinds = {_shape(recipe): recipe for recipe in recipes.values()}
     heads = {_shape(each): each for each in map(_as_probe, recipes.values()) if each}
-    train, valid = (len(rows) for rows in train_valid(setting.dev, setting.valid_fraction, 0))
-    prices = _prices(kinds | heads, setting.dev, files)
+    train, valid = (len(rows) for rows in train_valid(context.dev, context.valid_fraction, 0))
+    prices = _prices(kinds | heads, context.dev, files)
     seconds, flops = 0.0, 0
     for recipe in recipes.values():
         one = prices[_shape(recipe)]
@@ -111,7 +111,7 @@ def _quality(
 
     Left out are those whose epochs are so dear that training them to the end would take hours; it says how many.
     """
-    train, _ = train_valid(demo.setting().dev, demo.params.prepare.valid_fraction, demo.params.search.seed)
+    train, _ = train_valid(demo.context().dev, demo.params.prepare.valid_fraction, demo.params.search.seed)
     quick = {n: r for n, r in recipes.items() if len(train) * prices[_shape(r)].train_seconds <= MOST_EPOCH_SECONDS
              or r.cut != "input"}  # fmt: skip
     outcomes = demo.train(quick, work, f"{name}, to the end")

@@ -93,7 +93,7 @@ def measured(
     context = jobs.open_context(
         dev, None, work, params.prepare.valid_fraction, params.features, params.runtime, (), weight_store
     )
-    setting = replace(context.setting, views=context.setting.views[:1])
+    setting = replace(context.run_context, views=context.run_context.views[:1])
     found = {}
     with Progress("ranking", len(recipes), "backbone") as bar:
         for each in recipes:

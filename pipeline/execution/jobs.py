@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -16,16 +17,16 @@ from pipeline.data import image_set
 from pipeline.data.image_set import ImageSet
 from pipeline.network.pretrained import WeightStore
 from pipeline.training import head_units, unit
-from pipeline.training.run_context import RunContext, settle
+from pipeline.training.run_context import RunContext, make_run_context
 
 ADVICE = "What is finished is kept: lower search.workers if memory is short, then run dvc repro again."
 
 
 @dataclass(frozen=True)
-class Context:
+class StageContext:
     """What all jobs of a stage share."""
 
-    setting: RunContext
+    run_context: RunContext
     test: ImageSet | None = None  # given to the stage that retrains alone
 
     def tested(self) -> ImageSet:
@@ -55,19 +56,21 @@ def open_context(
     runtime: Runtime,
     cuts: Sequence[int | str] = (),
     weights: Path | None = None,
-) -> Context:
+) -> StageContext:
     """Open a stage's images in this process; tuning has no path to the test split to give."""
     quiet()
-    setting = settle(image_set.load(dev), valid_fraction, features, work, runtime, cuts, WeightStore(weights))
-    return Context(setting, image_set.load(test) if test else None)
+    run_context = make_run_context(
+        image_set.load(dev), valid_fraction, features, work, runtime, cuts, WeightStore(weights)
+    )
+    return StageContext(run_context, image_set.load(test) if test else None)
 
 
-def executor(workers: int, make_context: Callable[[], Context], context: Context | None = None) -> Executor:
+def executor(workers: int, make_context: Callable[[], StageContext], context: StageContext | None = None) -> Executor:
     """Return an executor of jobs in so many processes; `context` is what `make_context` made in this one, if it did."""
     return Executor(workers, make_context, run, context, lambda job: ADVICE)
 
 
-def run(job: Job, context: Context, report: Report) -> list[Outcome]:
+def run(job: Job, context: StageContext, report: Report) -> list[Outcome]:
     """Do a job, or read back what is done; report ("epoch", number, epoch) and ("images", count).
 
     Raise UserError where the memory of the device, or of the machine, does not suffice.
@@ -79,7 +82,7 @@ def run(job: Job, context: Context, report: Report) -> list[Outcome]:
             raise
         recipe = job.recipes[0]
         raise UserError(
-            f"memory of {context.setting.device.type} does not suffice to train {recipe.backbone} with batch_size "
+            f"memory of {context.run_context.device.type} does not suffice to train {recipe.backbone} with batch_size "
             f"{recipe.batch_size} and image_size {recipe.image_size}: lower one of these in its strategy, or "
             "search.workers. What is finished is kept."
         ) from error
@@ -90,7 +93,7 @@ def _is_short_of_memory(error: Exception) -> bool:
     return isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
 
 
-def _run(job: Job, context: Context, report: Report) -> list[Outcome]:
+def _run(job: Job, context: StageContext, report: Report) -> list[Outcome]:
 
     def on_epoch(position: int, epoch: Epoch) -> None:
         report("epoch", job.numbers[position], epoch)
@@ -98,8 +101,11 @@ def _run(job: Job, context: Context, report: Report) -> list[Outcome]:
     def on_images(count: int) -> None:
         report("images", count)
 
-    setting = context.setting
+    run_context = context.run_context
     if job.cohort:
-        return head_units.heads(job.recipes, setting, job.seed, job.until, job.cohort, on_epoch, on_images)
-    return [unit.unit(job.recipes[0], setting, job.seed, job.until, context.test, lambda e: on_epoch(0, e),
-                            on_images, job.fraction)]  # fmt: skip
+        return head_units.heads(job.recipes, run_context, job.seed, job.until, job.cohort, on_epoch, on_images)
+    (recipe,) = job.recipes
+    outcome = unit.unit(
+        recipe, run_context, job.seed, job.until, context.test, partial(on_epoch, 0), on_images, job.fraction
+    )
+    return [outcome]

@@ -60,9 +60,9 @@ def _affordable(tried: list[FinishedTrial], row: Strategy, search: Search) -> bo
     return total_flops(tried) + dearest <= budget
 
 
-def study_key(row: Strategy, search: Search, setting: dict[str, Any]) -> str:
+def study_key(row: Strategy, search: Search, identity: dict[str, Any]) -> str:
     """Return a hash of all that the trials of a study follow from; how many processes train them is not part of it."""
-    return digest({"row": row, "search": search.model_dump(exclude={"workers"}), **setting})
+    return digest({"row": row, "search": search.model_dump(exclude={"workers"}), **identity})
 
 
 def open_study(path: Path, name: str) -> optuna.Study:

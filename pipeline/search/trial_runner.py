@@ -39,9 +39,9 @@ class TrialRunner:
             self._bar.end(number, rung.until[number], value_of(outcome))
         return outcomes
 
-    def forget(self, setting: RunContext) -> None:
+    def forget(self, context: RunContext) -> None:
         """Delete the states from which the jobs so far could go on, once nothing will; results stay."""
         for job in self._jobs:
             for recipe in job.recipes:
-                drop_states(recipe, setting, job.seed, job.cohort)
+                drop_states(recipe, context, job.seed, job.cohort)
         self._jobs = []

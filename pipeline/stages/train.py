@@ -38,11 +38,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     make_context = partial(jobs.open_context, args.dev, args.test, args.work, params.prepare.valid_fraction,
                            params.features, params.runtime, weights=args.weights)  # fmt: skip
     context = make_context()
-    setting, images, test = context.setting, context.setting.dev, context.tested()
+    run_context, images, test = context.run_context, context.run_context.dev, context.tested()
     tuned = read_json(args.tuned)
     recipe = Recipe(**tuned["recipe"])
-    backbone = setting.weight_store.find(recipe.backbone)
-    identity = setting.identity() | {"backbone": backbone.identity(recipe.weights)}
+    backbone = run_context.weight_store.find(recipe.backbone)
+    identity = run_context.identity() | {"backbone": backbone.identity(recipe.weights)}
     key = digest({"recipe": recipe, "train": params.train, "test": test.digest, **identity})
     dataset = runs.Dataset(params.data.name, images.digest, str(args.dev))
     tags = {"stage": "train", "strategy": args.strategy, "backbone": recipe.backbone}
@@ -59,13 +59,13 @@ def main(argv: Sequence[str] | None = None) -> None:
             scores = results.summarise(trained[1.0], images, test)
             curve = results.curve(trained, images, test)
             tracker.children(parent, retraining_records(retrainings, trained, curve, tags))
-            export_model(unit_folder(recipe, setting, results.best_seed(scores)), args.model)
-            separation = transferability.separation(recipe, setting, params.train.seeds[0])
+            export_model(unit_folder(recipe, run_context, results.best_seed(scores)), args.model)
+            separation = transferability.separation(recipe, run_context, params.train.seeds[0])
             result = results.document(scores, trained, curve, tuned, latency.model_bytes(args.model), separation)
             write_csv(args.out / f"{args.strategy}.csv", results.predictions(trained, images, test))
             write_json(args.out / f"{args.strategy}.json", result)
             tracker.finish(parent, results.means(scores), [])
-    taken = results.wall_clock(trained, recipe, params.train, setting)
+    taken = results.wall_clock(trained, recipe, params.train, run_context)
     speed = latency.measure(args.model, images.images, params.runtime.threads)
     write_json(args.timings, {**watch.read(), "train": taken, **speed})
 

@@ -35,10 +35,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     make_context = partial(jobs.open_context, args.dev, None, args.work, params.prepare.valid_fraction,
                            params.features, params.runtime, row.cuts(), args.weights)  # fmt: skip
     context = make_context()
-    setting = context.setting
-    backbones = setting.weight_store.identities(row.values("backbone"), row.values("weights"))
-    key = study_key(row, params.search, {**setting.identity(), "backbones": backbones})
-    dataset = runs.Dataset(params.data.name, setting.dev.digest, str(args.dev))
+    run_context = context.run_context
+    backbones = run_context.weight_store.identities(row.values("backbone"), row.values("weights"))
+    key = study_key(row, params.search, {**run_context.identity(), "backbones": backbones})
+    dataset = runs.Dataset(params.data.name, run_context.dev.digest, str(args.dev))
     tags = {"stage": "tune", "strategy": args.strategy, "seed": str(params.search.seed)}
     tags["backbone"] = str(row.recipe.get("backbone", "searched"))
     with one_process(args.work / f"tune-{args.strategy}.lock"):
@@ -52,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             runner = TrialRunner(executor, bar, params.search.seed)
             tried: list[trials.FinishedTrial] = []
             for finished in tune(row, params.search, study, runner.train):
-                runner.forget(setting)
+                runner.forget(run_context)
                 tracker.children(parent, [trial_record(t, args.strategy, tags) for t in finished])
                 tried += finished
             result = trials.document(tried, args.strategy, row.trials, row.budget_flops(params.search))

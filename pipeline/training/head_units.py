@@ -25,7 +25,7 @@ OnHeadEpoch = Callable[[int, Epoch], object]  # position of the head, and its ep
 
 def heads(
     recipes: Sequence[Recipe],
-    setting: RunContext,
+    context: RunContext,
     seed: int,
     until: int,
     cohort: str,
@@ -36,11 +36,11 @@ def heads(
 
     `cohort` names the whole group of trials that these belong to, in which the same heads always meet.
     """
-    backbone = setting.weight_store.find(recipes[0].backbone)
-    folders = [unit_folder(recipe, setting, seed, cohort, backbone=backbone) for recipe in recipes]
+    backbone = context.weight_store.find(recipes[0].backbone)
+    folders = [unit_folder(recipe, context, seed, cohort, backbone=backbone) for recipe in recipes]
     paths = [folder / f"epoch-{until}.json" for folder in folders]
     if not all(path.exists() for path in paths):
-        stack = _Stack(recipes, backbone, setting, seed, folders)
+        stack = _Stack(recipes, backbone, context, seed, folders)
         for path, outcome in zip(paths, stack.run(until, on_epoch, on_images), strict=True):
             write_json(path, asdict(outcome))
     return [Outcome.from_dict(read_json(path)) for path in paths]
@@ -65,49 +65,49 @@ class _Asked:
     identity: str
     recipe: Recipe = field(compare=False)
     backbone: LocalBackbone = field(compare=False)
-    setting: RunContext = field(compare=False)
+    context: RunContext = field(compare=False)
     seed: int = field(compare=False)
     on_images: OnImages = field(compare=False)
 
 
-def _identity(recipe: Recipe, backbone: LocalBackbone, setting: RunContext, seed: int) -> str:
+def _identity(recipe: Recipe, backbone: LocalBackbone, context: RunContext, seed: int) -> str:
     shape, found = {name: getattr(recipe, name) for name in SHAPE}, backbone.identity(recipe.weights)
-    return digest({"shape": shape, "backbone": found, "seed": seed, "work": str(setting.work), **setting.identity()})
+    return digest({"shape": shape, "backbone": found, "seed": seed, "work": str(context.work), **context.identity()})
 
 
 @lru_cache(maxsize=4)  # building the network and counting its operations takes as long as training some heads
 def _trunk(asked: _Asked) -> _Trunk:
-    recipe, setting = asked.recipe, asked.setting
-    train, valid = train_valid(setting.dev, setting.valid_fraction, asked.seed)
-    network = build(recipe, setting.dev, asked.seed, asked.backbone)
-    bench = CostedNetwork(network, recipe, setting, asked.on_images)
-    inputs = bench.inputs("head")
-    example = first_view(inputs, train[:1]).to(setting.device)
+    recipe, context = asked.recipe, asked.context
+    train, valid = train_valid(context.dev, context.valid_fraction, asked.seed)
+    network = build(recipe, context.dev, asked.seed, asked.backbone)
+    costed = CostedNetwork(network, recipe, context, asked.on_images)
+    inputs = costed.inputs("head")
+    example = first_view(inputs, train[:1]).to(context.device)
     flops = epochs_flops(network.head, example, 1, len(train), len(valid))
-    return _Trunk(inputs, network.features, train, valid, bench.price(network.head, 0), flops)
+    return _Trunk(inputs, network.features, train, valid, costed.price(network.head, 0), flops)
 
 
 class _Stack:
     """The parts of one training of many heads."""
 
     def __init__(
-        self, recipes: Sequence[Recipe], backbone: LocalBackbone, setting: RunContext, seed: int, folders: list[Path]
+        self, recipes: Sequence[Recipe], backbone: LocalBackbone, context: RunContext, seed: int, folders: list[Path]
     ) -> None:
-        self.recipes, self.backbone, self.setting, self.seed = recipes, backbone, setting, seed
+        self.recipes, self.backbone, self.context, self.seed = recipes, backbone, context, seed
         self.folders = folders
 
     def run(self, until: int, on_epoch: OnHeadEpoch, on_images: OnImages) -> list[Outcome]:
-        setting, first = self.setting, self.recipes[0]
-        identity = _identity(first, self.backbone, setting, self.seed)
-        trunk = _trunk(_Asked(identity, first, self.backbone, setting, self.seed, on_images))
+        context, first = self.context, self.recipes[0]
+        identity = _identity(first, self.backbone, context, self.seed)
+        trunk = _trunk(_Asked(identity, first, self.backbone, context, self.seed, on_images))
         inputs, train, valid = trunk.inputs, trunk.train, trunk.valid
-        new = [new_head(each, setting.dev, self.seed, trunk.features) for each in self.recipes]
-        stack = HeadStack(new, self.recipes, self.seed, setting.device)
+        new = [new_head(each, context.dev, self.seed, trunk.features) for each in self.recipes]
+        stack = HeadStack(new, self.recipes, self.seed, context.device)
         epochs = self._restore(stack, until)
         if stack.done == 0:
-            stack.standardize.measure(first_view(inputs, train).to(setting.device))
-        samples = setting.samples(inputs, train)
-        labels = setting.dev.labels[valid]
+            stack.standardize.measure(first_view(inputs, train).to(context.device))
+        samples = context.samples(inputs, train)
+        labels = context.dev.labels[valid]
         failed = [""] * len(self.recipes)
         while stack.done < until:
             losses = stack.epoch(samples)
@@ -129,7 +129,7 @@ class _Stack:
         common = {epoch for epoch in common if all(epoch in states for states in found)}
         if not common:
             return [[] for _ in self.recipes]
-        states, epochs = zip(*(load_state(each[max(common)], self.setting.device) for each in found))
+        states, epochs = zip(*(load_state(each[max(common)], self.context.device) for each in found))
         stack.restore(states)
         return list(epochs)
 

@@ -114,11 +114,11 @@ def document(
     }
 
 
-def wall_clock(trained: Trained, recipe: Recipe, wanted: Train, setting: RunContext) -> dict[str, float]:
+def wall_clock(trained: Trained, recipe: Recipe, wanted: Train, context: RunContext) -> dict[str, float]:
     """Return what the trainings took, whichever process did them: CPU-seconds of all, and of one on all images."""
     recipes = {fraction: recipe.with_scaled_epochs(fraction, wanted.epoch_scaling) for fraction in trained}
     taken = {
-        fraction: [unit.timing(recipes[fraction], setting, seed, fraction) for seed in by_seed]
+        fraction: [unit.timing(recipes[fraction], context, seed, fraction) for seed in by_seed]
         for fraction, by_seed in trained.items()
     }
     whole = [each["seconds"] for each in taken[1.0]]

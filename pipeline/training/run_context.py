@@ -67,7 +67,7 @@ class RunContext:
         }
 
 
-def settle(
+def make_run_context(
     dev: ImageSet,
     valid_fraction: float,
     features: Features,
@@ -76,7 +76,7 @@ def settle(
     cuts: Sequence[int | str] = (),
     weight_store: WeightStore = PACKAGED,
 ) -> RunContext:
-    """Return a Setting on this machine: so many threads, on the device asked for; raise UserError without one."""
+    """Return a context on this machine: so many threads, on the device asked for; raise UserError without one."""
     keep_memory()
     torch.set_num_threads(runtime.threads)
     torch.use_deterministic_algorithms(True, warn_only=True)
@@ -104,7 +104,7 @@ def settle(
 
 def unit_folder(
     recipe: Recipe,
-    setting: RunContext,
+    context: RunContext,
     seed: int,
     cohort: str = "",
     fraction: float = 1.0,
@@ -115,15 +115,15 @@ def unit_folder(
     Heads trained side by side belong to a cohort: sums over several heads are not those over one, to the last bit.
     `backbone` is the recipe's, where the caller has looked it up.
     """
-    found = backbone or setting.weight_store.find(recipe.backbone)
-    described = {"recipe": recipe, "backbone": found.identity(recipe.weights), "seed": seed, **setting.identity()}
+    found = backbone or context.weight_store.find(recipe.backbone)
+    described = {"recipe": recipe, "backbone": found.identity(recipe.weights), "seed": seed, **context.identity()}
     group = {"cohort": cohort} if cohort else {"fraction": fraction}
-    return setting.work / "units" / digest(described | group)
+    return context.work / "units" / digest(described | group)
 
 
-def drop_states(recipe: Recipe, setting: RunContext, seed: int, cohort: str = "") -> None:
+def drop_states(recipe: Recipe, context: RunContext, seed: int, cohort: str = "") -> None:
     """Delete the states from which a unit could go on; its results stay."""
-    for state in unit_folder(recipe, setting, seed, cohort).glob("state*.pt"):
+    for state in unit_folder(recipe, context, seed, cohort).glob("state*.pt"):
         state.unlink(missing_ok=True)
 
 
@@ -143,48 +143,48 @@ def load_state(path: Path, device: torch.device) -> tuple[dict[str, Any], list[E
 
 
 class CostedNetwork:
-    """One network in a setting: what its parts are fed, and what that costs."""
+    """One network in a context: what its parts are fed, and what that costs."""
 
     def __init__(
-        self, network: Network, recipe: Recipe, setting: RunContext, on_images: OnImages, seen: int | None = None
+        self, network: Network, recipe: Recipe, context: RunContext, on_images: OnImages, seen: int | None = None
     ) -> None:
         """Take `seen` as the number of images of train and valid that a feature pass is charged for; default: all."""
-        self.network, self.recipe, self.setting, self.on_images = network, recipe, setting, on_images
-        self.seen = len(setting.dev) if seen is None else seen
+        self.network, self.recipe, self.context, self.on_images = network, recipe, context, on_images
+        self.seen = len(context.dev) if seen is None else seen
         self.passes: dict[str, int] = {}  # feature passes: what was run -> FLOPs
 
     def inputs(self, cut: int | str) -> Inputs:
         """Return what a body that begins at a cut is trained on, in all views; a feature pass is charged."""
-        images, views = self.setting.dev, self.setting.views
+        images, views = self.context.dev, self.context.views
         modules, at = stages(self.network), place(self.network, cut)
         if at:
             named = at if cut in SHARES else cut  # one pass has one name
             name = f"{self.recipe.backbone}/{self.recipe.weights}/{self.recipe.image_size}/{named}"
-            stem = nn.Sequential(*modules[:at]).to(self.setting.device)
+            stem = nn.Sequential(*modules[:at]).to(self.context.device)
             self.passes[name] = flops.forward_flops(stem, self._pixel()) * self.seen * len(views)
-        return resident(self._read(cut, images, views), len(images), self.setting.device)
+        return resident(self._read(cut, images, views), len(images), self.context.device)
 
     def test_inputs(self, test: ImageSet) -> Inputs:
         """Return what the body is scored on; it is no cost of training."""
-        return self._read(self.recipe.cut, test, self.setting.scored)
+        return self._read(self.recipe.cut, test, self.context.scored)
 
     def _read(self, cut: int | str, images: ImageSet, views: tuple[str, ...]) -> Inputs:
         """Return pixels where the stem is empty, otherwise the stem's cached activations."""
         modules, at = stages(self.network), place(self.network, cut)
         if at == 0:
             return Pixels(images.images, views)
-        recipe, setting = self.recipe, self.setting
+        recipe, context = self.recipe, self.context
         label = f"{folder_of(recipe.backbone)}-{recipe.weights}-{recipe.image_size}"
         return cached(
             modules,
             at,
             images,
             views,
-            setting.work / "features",
-            setting.device,
+            context.work / "features",
+            context.device,
             self.on_images,
-            [place(self.network, other) for other in setting.cuts],
-            limit=setting.cache_bytes,
+            [place(self.network, other) for other in context.cuts],
+            limit=context.cache_bytes,
             label=label,
         )
 
@@ -193,14 +193,14 @@ class CostedNetwork:
         return Cost(
             passes=dict(self.passes),
             fit_flops=fit_flops,
-            predict_flops=flops.forward_flops(self.network, self._pixel()) * len(self.setting.scored),
+            predict_flops=flops.forward_flops(self.network, self._pixel()) * len(self.context.scored),
             parameters=flops.count_parameters(self.network),
             trainable_parameters=flops.count_parameters(body),
         )
 
     def spec(self) -> dict[str, Any]:
         """Return what the network is rebuilt from where it is served."""
-        return {**self.network.spec, "views": list(self.setting.scored)}
+        return {**self.network.spec, "views": list(self.context.scored)}
 
     def _pixel(self) -> Any:
-        return first_view(Pixels(self.setting.dev.images, ("identity",)), np.arange(1)).to(self.setting.device)
+        return first_view(Pixels(self.context.dev.images, ("identity",)), np.arange(1)).to(self.context.device)

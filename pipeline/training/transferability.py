@@ -24,14 +24,14 @@ class Spectrum(NamedTuple):
     vectors: np.ndarray  # U, (N, r), columns orthonormal
 
 
-def separation(recipe: Recipe, setting: RunContext, seed: int) -> dict[str, float] | None:
+def separation(recipe: Recipe, context: RunContext, seed: int) -> dict[str, float] | None:
     """Return how far a pretrained backbone's features, as they are, separate the classes; None of random weights."""
     if recipe.weights == "random":
         return None
-    images = setting.dev
+    images = context.dev
     rows = np.unique(np.linspace(0, len(images) - 1, MOST_IMAGES).astype(np.int64))
-    network = build(recipe, images, seed, setting.weight_store.find(recipe.backbone))
-    features = first_view(CostedNetwork(network, recipe, setting, lambda count: None).inputs("head"), rows)
+    network = build(recipe, images, seed, context.weight_store.find(recipe.backbone))
+    features = first_view(CostedNetwork(network, recipe, context, lambda count: None).inputs("head"), rows)
     pixels = thumbnails(np.asarray(images.images[rows]))
     return measure(features.cpu().numpy(), images.labels[rows], pixels)
 

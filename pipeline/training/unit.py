@@ -36,7 +36,7 @@ STATE, TIMING = "state.pt", "timing.json"
 
 def unit(
     recipe: Recipe,
-    setting: RunContext,
+    context: RunContext,
     seed: int,
     until: int | None = None,
     test: ImageSet | None = None,
@@ -51,10 +51,10 @@ def unit(
     point of a learning curve: then the test images alone are scored and no network is kept.
     """
     until = until or recipe.epochs
-    backbone = setting.weight_store.find(recipe.backbone)
-    folder = unit_folder(recipe, setting, seed, fraction=fraction, backbone=backbone)
+    backbone = context.weight_store.find(recipe.backbone)
+    folder = unit_folder(recipe, context, seed, fraction=fraction, backbone=backbone)
     name = f"epoch-{until}-{test.digest}.json" if test else f"epoch-{until}.json"
-    work = _Unit(recipe, backbone, setting, seed, folder, fraction)
+    work = _Unit(recipe, backbone, context, seed, folder, fraction)
 
     def train() -> dict[str, Any]:
         start = time.perf_counter(), time.process_time()
@@ -66,60 +66,60 @@ def unit(
     return Outcome.from_dict(once(folder / name, train))
 
 
-def timing(recipe: Recipe, setting: RunContext, seed: int, fraction: float = 1.0) -> dict[str, float]:
+def timing(recipe: Recipe, context: RunContext, seed: int, fraction: float = 1.0) -> dict[str, float]:
     """Return what a unit that is done took when it was trained last: `seconds` and `cpu_seconds`, scoring included."""
-    return read_json(unit_folder(recipe, setting, seed, fraction=fraction) / TIMING)
+    return read_json(unit_folder(recipe, context, seed, fraction=fraction) / TIMING)
 
 
 class _Unit:
     """The parts of one training."""
 
     def __init__(
-        self, recipe: Recipe, backbone: LocalBackbone, setting: RunContext, seed: int, folder: Path, fraction: float
+        self, recipe: Recipe, backbone: LocalBackbone, context: RunContext, seed: int, folder: Path, fraction: float
     ) -> None:
-        self.recipe, self.backbone, self.setting, self.seed = recipe, backbone, setting, seed
+        self.recipe, self.backbone, self.context, self.seed = recipe, backbone, context, seed
         self.folder, self.fraction = folder, fraction
         self.probe_flops = 0
 
     def run(self, until: int, test: ImageSet | None, on_epoch: OnEpoch, on_images: OnImages) -> Outcome:
-        setting, recipe = self.setting, self.recipe
-        train, valid = train_valid(setting.dev, setting.valid_fraction, self.seed)
+        context, recipe = self.context, self.recipe
+        train, valid = train_valid(context.dev, context.valid_fraction, self.seed)
         if self.fraction < 1:
-            train = nested_subset(train, setting.dev.labels, self.fraction, self.seed)
-        network = build(recipe, setting.dev, self.seed, self.backbone)
+            train = nested_subset(train, context.dev.labels, self.fraction, self.seed)
+        network = build(recipe, context.dev, self.seed, self.backbone)
         stem, body = split(network, recipe.cut)
-        bench = CostedNetwork(network, recipe, setting, on_images, len(train) + len(valid))
-        inputs = bench.inputs(recipe.cut)
-        samples = setting.samples(inputs, train)
-        fit = Fit(body, recipe, self.seed, setting.device, setting.precision)
-        epochs = self._restore(fit, bench, until)
+        costed = CostedNetwork(network, recipe, context, on_images, len(train) + len(valid))
+        inputs = costed.inputs(recipe.cut)
+        samples = context.samples(inputs, train)
+        fit = Fit(body, recipe, self.seed, context.device, context.precision)
+        epochs = self._restore(fit, costed, until)
         failed = ""
         try:
             if not epochs:
-                self._start_head(bench, train, is_head=len(body) == 1)
+                self._start_head(costed, train, is_head=len(body) == 1)
             while fit.done < until:
                 loss = fit.epoch(samples, _transform(recipe, len(stem) == 0))
-                scores = score(setting.dev.labels[valid], self._predict(body, inputs, valid))
+                scores = score(context.dev.labels[valid], self._predict(body, inputs, valid))
                 epochs.append(Epoch(fit.done, loss, scores))
                 on_epoch(epochs[-1])
         except DivergedError as error:
             failed = str(error)
-        self._save(fit, bench, epochs)
-        example = first_view(inputs, train[:1]).to(setting.device)
-        price = bench.price(body, self.probe_flops + epochs_flops(body, example, len(epochs), len(train), len(valid)))
+        self._save(fit, costed, epochs)
+        example = first_view(inputs, train[:1]).to(context.device)
+        price = costed.price(body, self.probe_flops + epochs_flops(body, example, len(epochs), len(train), len(valid)))
         outcome = Outcome(epochs, price, failed, images=len(train))
         if test is None or failed:
             return outcome
-        outcome = replace(outcome, test=self._open_test(bench, body, test))
+        outcome = replace(outcome, test=self._open_test(costed, body, test))
         if self.fraction < 1:
             return outcome
-        save_model(network, bench.spec(), self.folder)
-        return replace(outcome, valid=_predictions(valid, self._predict(body, inputs, valid, len(setting.scored))))
+        save_model(network, costed.spec(), self.folder)
+        return replace(outcome, valid=_predictions(valid, self._predict(body, inputs, valid, len(context.scored))))
 
     def _predict(self, body: nn.Module, inputs: Inputs, rows: np.ndarray, views: int = 1) -> np.ndarray:
-        return predict(body, inputs, rows, self.setting.device, views, self.setting.precision)
+        return predict(body, inputs, rows, self.context.device, views, self.context.precision)
 
-    def _start_head(self, bench: CostedNetwork, train: np.ndarray, is_head: bool) -> None:
+    def _start_head(self, costed: CostedNetwork, train: np.ndarray, is_head: bool) -> None:
         """Standardise the head's inputs and, where the recipe says so, fit it on cached features first.
 
         Linear probing, then fine-tuning: Kumar et al. 2022, arXiv 2202.10054.
@@ -127,45 +127,45 @@ class _Unit:
         recipe = self.recipe
         if not (is_head or recipe.probe_epochs):
             return
-        features = bench.inputs("head")
-        head = bench.network.head
-        head[0].measure(first_view(features, train).to(self.setting.device))
+        features = costed.inputs("head")
+        head = costed.network.head
+        head[0].measure(first_view(features, train).to(self.context.device))
         if is_head:
             return
         probe = recipe.model_copy(
             update={"epochs": recipe.probe_epochs, "learning_rate": recipe.probe_learning_rate, "layer_decay": 1.0}
         )
-        fit = Fit(nn.Sequential(head), probe, derive("probe", self.seed), self.setting.device)
-        samples = self.setting.samples(features, train)
+        fit = Fit(nn.Sequential(head), probe, derive("probe", self.seed), self.context.device)
+        samples = self.context.samples(features, train)
         for _ in range(probe.epochs):
             fit.epoch(samples)
-        example = first_view(features, train[:1]).to(self.setting.device)
+        example = first_view(features, train[:1]).to(self.context.device)
         self.probe_flops = flops.training_flops(head, example) * len(train) * probe.epochs
 
-    def _restore(self, fit: Fit, bench: CostedNetwork, until: int) -> list[Epoch]:
+    def _restore(self, fit: Fit, costed: CostedNetwork, until: int) -> list[Epoch]:
         path = self.folder / STATE
         if not path.exists():
             return []
-        state, epochs = load_state(path, self.setting.device)
+        state, epochs = load_state(path, self.context.device)
         if state["fit"]["done"] > until:
             return []
         fit.restore(state["fit"])
-        self.probe_flops, bench.passes = state["probe_flops"], {**bench.passes, **state["passes"]}
+        self.probe_flops, costed.passes = state["probe_flops"], {**costed.passes, **state["passes"]}
         return epochs
 
-    def _save(self, fit: Fit, bench: CostedNetwork, epochs: list[Epoch]) -> None:
+    def _save(self, fit: Fit, costed: CostedNetwork, epochs: list[Epoch]) -> None:
         """Keep the state for the next rung; after the last epoch nothing goes on from it."""
         path = self.folder / STATE
         if fit.done == self.recipe.epochs:
             path.unlink(missing_ok=True)
             return
-        state = {"fit": fit.state(), "probe_flops": self.probe_flops, "passes": bench.passes}
+        state = {"fit": fit.state(), "probe_flops": self.probe_flops, "passes": costed.passes}
         save_state(path, state, epochs)
 
-    def _open_test(self, bench: CostedNetwork, body: nn.Module, test: ImageSet) -> dict[str, Any]:
+    def _open_test(self, costed: CostedNetwork, body: nn.Module, test: ImageSet) -> dict[str, Any]:
         """Score the test split, once, at the end."""
         rows = np.arange(len(test))
-        probabilities = self._predict(body, bench.test_inputs(test), rows, len(self.setting.scored))
+        probabilities = self._predict(body, costed.test_inputs(test), rows, len(self.context.scored))
         return _predictions(rows, probabilities)
 
 

@@ -37,11 +37,11 @@ def test_a_backbone_is_ranked_with_raw_pixels_beside_it_and_its_pass_is_kept(ran
     title, row, pixels, *_ = said.splitlines()
     assert title.split() == ["backbone", "leave-one-out", "accuracy", "LogME", "H-score", "above", "chance"]
     context = open_context(prepared.dev, None, tmp_path / "other", 0.2, FEATURES, RUNTIME)
-    known = transferability.separation(rank.recipe("efficientnet_lite0", 32, {}), context.setting, 0)
+    known = transferability.separation(rank.recipe("efficientnet_lite0", 32, {}), context.run_context, 0)
     expected = [f"{known[key]:.3f}".replace("-", "\N{MINUS SIGN}") for key in ("ridge_accuracy", "log_me")]
     assert row.split()[:3] == ["efficientnet_lite0", *expected]
     assert pixels.startswith("raw pixels ")
-    assert f"{100 * np.bincount(context.setting.dev.labels).max() / len(context.setting.dev):.1f} %" in said
+    assert f"{100 * np.bincount(context.run_context.dev.labels).max() / len(context.run_context.dev):.1f} %" in said
     (kept,) = (tmp_path / "work" / "features").glob("*.npy")
     assert ".identity." in kept.name
 

@@ -26,7 +26,7 @@ from pipeline.network.pretrained import load_pretrained
 from pipeline.training.feature_cache import cached
 from pipeline.training.feature_pass import Live, Pixels
 from pipeline.training.loop import Fit, Inputs, Samples, predict
-from pipeline.training.run_context import settle, unit_folder
+from pipeline.training.run_context import make_run_context, unit_folder
 from pipeline.training.unit import unit
 from tests.support.imports import ROOT
 
@@ -71,9 +71,9 @@ def trained(image_set, prepared, tmp_path_factory):
 
     @functools.cache
     def train(recipe, seed=1, attempt=1):
-        setting = settle(image_set, 0.2, FEATURES, tmp_path_factory.mktemp("work"), RUNTIME)
-        outcome = unit(recipe, setting, seed, test=test)
-        return outcome, load_file(unit_folder(recipe, setting, seed) / "model.safetensors")
+        context = make_run_context(image_set, 0.2, FEATURES, tmp_path_factory.mktemp("work"), RUNTIME)
+        outcome = unit(recipe, context, seed, test=test)
+        return outcome, load_file(unit_folder(recipe, context, seed) / "model.safetensors")
 
     return train
 
@@ -178,7 +178,7 @@ def test_it_learns_sixteen_images_by_heart(recipe, image_set, tmp_path):
     copied = {name: np.tile(getattr(image_set, name)[:16], 3) for name in ("labels", "strata")}
     images = np.concatenate([image_set.images[:16]] * 3)
     thrice = replace(image_set, images=images, ids=np.arange(48).astype(str), digest="sixteen", **copied)
-    outcome = unit(recipe.model_copy(update=eager), settle(thrice, 1 / 3, FEATURES, tmp_path, RUNTIME), 1)
+    outcome = unit(recipe.model_copy(update=eager), make_run_context(thrice, 1 / 3, FEATURES, tmp_path, RUNTIME), 1)
     assert outcome.epochs[-1].valid["accuracy"] == 1  # a third of the copies are its validation split
 
 

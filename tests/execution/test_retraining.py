@@ -22,7 +22,7 @@ def test_there_is_a_job_for_each_seed_and_share_the_longest_first(prepared, tmp_
     whole, quarter = (trained[share][1] for share in (1.0, 0.25))
     assert quarter.images == round(whole.images / 4)
     assert [len(outcome.epochs) for outcome in (whole, quarter)] == [2, 4]
-    taken = results.wall_clock(trained, recipe("input"), wanted, make_context().setting)
+    taken = results.wall_clock(trained, recipe("input"), wanted, make_context().run_context)
     assert 0 < taken["cpu_seconds"] < 60
     assert 0 < taken["seconds_per_training"] < 600
     assert taken["images_per_second"] == pytest.approx(2 * whole.images / taken["seconds_per_training"])

@@ -32,8 +32,8 @@ def test_any_number_of_workers_trains_the_same_and_every_epoch_is_shown(make_con
         with executor(workers, context) as pool, TrialProgress("tune", 5, 5) as bar:
             runner = TrialRunner(pool, bar, 1)
             found[workers] = runner.train(RUNG)
-            assert list((context().setting.work / "units").glob("*/*.pt")) == []
-            runner.forget(context().setting)
+            assert list((context().run_context.work / "units").glob("*/*.pt")) == []
+            runner.forget(context().run_context)
         assert "tune: 100%" in capsys.readouterr().err
     assert found[1] == found[2]
     assert sorted(found[1]) == sorted(RUNG.recipes)
@@ -44,8 +44,8 @@ def test_states_are_kept_until_they_are_forgotten(make_context):
     with executor(1, context) as pool, TrialProgress("tune", 5, 5) as bar:
         runner = TrialRunner(pool, bar, 1)
         runner.train(Rung("a", {0: recipe(), 1: recipe(3)}, {0: 1, 1: 1}))
-        units = context().setting.work / "units"
+        units = context().run_context.work / "units"
         assert len(list(units.glob("*/state*.pt"))) == 2
-        runner.forget(context().setting)
+        runner.forget(context().run_context)
         assert list(units.glob("*/state*.pt")) == []
         assert len(list(units.glob("*/epoch-1.json"))) == 2

@@ -10,7 +10,7 @@ from pipeline.config.recipe import Recipe
 from pipeline.network.build import build
 from pipeline.network.pretrained import WeightStore
 from pipeline.stages.weights import main
-from pipeline.training.run_context import settle, unit_folder
+from pipeline.training.run_context import make_run_context, unit_folder
 from tests.config.test_strategies import FEATURES, RUNTIME
 
 
@@ -67,8 +67,10 @@ def test_a_file_of_the_users_own_is_brought_and_loaded(run, mine, tmp_path, caps
 
 def test_a_unit_is_told_apart_by_the_weights_it_starts_from(run, mine, tmp_path, image_set):
     def unit(**wanted):
-        setting = settle(image_set, 0.2, FEATURES, tmp_path, RUNTIME, weight_store=WeightStore(tmp_path / "weights"))
-        return unit_folder(Recipe(**{"backbone": "mine", **RECIPE, **wanted}), setting, 1)
+        context = make_run_context(
+            image_set, 0.2, FEATURES, tmp_path, RUNTIME, weight_store=WeightStore(tmp_path / "weights")
+        )
+        return unit_folder(Recipe(**{"backbone": "mine", **RECIPE, **wanted}), context, 1)
 
     run("mine", MINE)
     first, random = unit(), unit(weights="random")

@@ -6,7 +6,7 @@ from scipy.stats import multivariate_normal, ortho_group
 from sklearn.covariance import LedoitWolf
 from sklearn.linear_model import Ridge
 
-from pipeline.training.run_context import settle
+from pipeline.training.run_context import make_run_context
 from pipeline.training.transferability import (
     PENALTIES,
     h_score,
@@ -235,8 +235,8 @@ def test_thumbnails_of_many_images_are_those_of_each():
 
 
 def test_the_features_of_pretrained_weights_are_held_against_pixels(image_set, tmp_path):
-    setting = settle(image_set, 0.2, FEATURES, tmp_path, RUNTIME)
-    assert separation(recipe(), setting, 1) is None
-    known = separation(recipe(backbone="efficientnet_lite0", weights="pretrained"), setting, 1)
+    context = make_run_context(image_set, 0.2, FEATURES, tmp_path, RUNTIME)
+    assert separation(recipe(), context, 1) is None
+    known = separation(recipe(backbone="efficientnet_lite0", weights="pretrained"), context, 1)
     assert {"h_score", "log_me", "ridge_accuracy", "pixels_ridge_accuracy", "majority"} <= set(known)
     assert known["majority"] == pytest.approx(np.bincount(image_set.labels).max() / len(image_set))

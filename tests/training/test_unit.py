@@ -17,7 +17,7 @@ from pipeline.data.image_set import ImageSet, load, train_valid
 from pipeline.inference.classifier import Classifier
 from pipeline.network.build import export_model
 from pipeline.training.metrics import score
-from pipeline.training.run_context import RunContext, drop_states, settle, unit_folder
+from pipeline.training.run_context import RunContext, drop_states, make_run_context, unit_folder
 from pipeline.training.unit import unit
 from tests.support.imports import PACKAGE, counted_modules
 
@@ -35,11 +35,11 @@ def recipe(kind: str = "scratch", **wanted: Any) -> Recipe:
 
 def make_setting(images: ImageSet, work: Path, tta: bool = True, **wanted: Any) -> RunContext:
     features = Features(views=("identity", "hflip"), tta=tta)
-    return replace(settle(images, 0.2, features, work, Runtime(threads=1, device="cpu")), **wanted)
+    return replace(make_run_context(images, 0.2, features, work, Runtime(threads=1, device="cpu")), **wanted)
 
 
 @pytest.fixture
-def setting(image_set, tmp_path):
+def context(image_set, tmp_path):
     return make_setting(image_set, tmp_path / "work")
 
 
@@ -53,16 +53,16 @@ def fail_if_trained(epoch: object) -> None:
 
 
 @every_kind
-def test_a_finished_unit_is_read_back(kind, setting, test_set):
-    first = unit(recipe(kind), setting, 1, test=test_set)
-    assert unit(recipe(kind), setting, 1, test=test_set, on_epoch=fail_if_trained, on_images=fail_if_trained) == first
+def test_a_finished_unit_is_read_back(kind, context, test_set):
+    first = unit(recipe(kind), context, 1, test=test_set)
+    assert unit(recipe(kind), context, 1, test=test_set, on_epoch=fail_if_trained, on_images=fail_if_trained) == first
 
 
 @every_kind
-def test_a_unit_taken_further_is_the_one_trained_at_a_stretch(kind, setting, image_set, tmp_path):
+def test_a_unit_taken_further_is_the_one_trained_at_a_stretch(kind, context, image_set, tmp_path):
     heard: list[int] = []
-    short = unit(recipe(kind), setting, 1, until=1, on_epoch=lambda epoch: heard.append(epoch.number))
-    long = unit(recipe(kind), setting, 1, until=3, on_epoch=lambda epoch: heard.append(epoch.number))
+    short = unit(recipe(kind), context, 1, until=1, on_epoch=lambda epoch: heard.append(epoch.number))
+    long = unit(recipe(kind), context, 1, until=3, on_epoch=lambda epoch: heard.append(epoch.number))
     assert heard == [1, 2, 3]
     assert long.epochs[:1] == short.epochs
     assert long == unit(recipe(kind), make_setting(image_set, tmp_path / "elsewhere"), 1)
@@ -70,29 +70,29 @@ def test_a_unit_taken_further_is_the_one_trained_at_a_stretch(kind, setting, ima
 
 @pytest.mark.parametrize("died_in", [2, 3])
 @pytest.mark.parametrize("kind", ["scratch", "partial"])
-def test_a_unit_that_was_interrupted_gives_the_same_outcome(kind, died_in, setting, image_set, tmp_path):
+def test_a_unit_that_was_interrupted_gives_the_same_outcome(kind, died_in, context, image_set, tmp_path):
     def die(epoch):
         if epoch.number == died_in:
             raise KeyboardInterrupt
 
-    unit(recipe(kind), setting, 1, until=1)
+    unit(recipe(kind), context, 1, until=1)
     with pytest.raises(KeyboardInterrupt):
-        unit(recipe(kind), setting, 1, on_epoch=die)
-    assert unit(recipe(kind), setting, 1) == unit(recipe(kind), make_setting(image_set, tmp_path / "elsewhere"), 1)
+        unit(recipe(kind), context, 1, on_epoch=die)
+    assert unit(recipe(kind), context, 1) == unit(recipe(kind), make_setting(image_set, tmp_path / "elsewhere"), 1)
 
 
-def test_a_unit_without_the_state_to_go_on_from_starts_anew_to_the_same_outcome(setting, image_set, tmp_path):
-    unit(recipe("partial"), setting, 1, until=2)
-    drop_states(recipe("partial"), setting, 1)
+def test_a_unit_without_the_state_to_go_on_from_starts_anew_to_the_same_outcome(context, image_set, tmp_path):
+    unit(recipe("partial"), context, 1, until=2)
+    drop_states(recipe("partial"), context, 1)
     elsewhere = make_setting(image_set, tmp_path / "elsewhere")
-    assert unit(recipe("partial"), setting, 1) == unit(recipe("partial"), elsewhere, 1)
+    assert unit(recipe("partial"), context, 1) == unit(recipe("partial"), elsewhere, 1)
 
 
-def test_a_unit_asked_for_an_earlier_epoch_does_not_lose_or_use_a_later_one(setting):
-    late = unit(recipe(), setting, 1, until=2)
-    early = unit(recipe(), setting, 1, until=1)
+def test_a_unit_asked_for_an_earlier_epoch_does_not_lose_or_use_a_later_one(context):
+    late = unit(recipe(), context, 1, until=2)
+    early = unit(recipe(), context, 1, until=1)
     assert early.epochs == late.epochs[:1]
-    assert unit(recipe(), setting, 1).epochs[:2] == late.epochs
+    assert unit(recipe(), context, 1).epochs[:2] == late.epochs
 
 
 CHANGES: dict[str, Callable[[Recipe, RunContext], tuple[Recipe, RunContext, int]]] = {
@@ -109,17 +109,17 @@ CHANGES: dict[str, Callable[[Recipe, RunContext], tuple[Recipe, RunContext, int]
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_all_that_changes_a_result_changes_its_folder(change, setting):
-    assert unit_folder(*CHANGES[change](recipe(), setting)) != unit_folder(recipe(), setting, 1)
+def test_all_that_changes_a_result_changes_its_folder(change, context):
+    assert unit_folder(*CHANGES[change](recipe(), context)) != unit_folder(recipe(), context, 1)
 
 
 @every_kind
-def test_weights_and_balance_change_what_is_learned_and_not_how_it_is_scored(kind, setting, image_set):
-    plain = unit(recipe(kind, epochs=1), setting, 1)
+def test_weights_and_balance_change_what_is_learned_and_not_how_it_is_scored(kind, context, image_set):
+    plain = unit(recipe(kind, epochs=1), context, 1)
     weights = np.where(image_set.labels == 0, 50.0, 1.0)
     dev = replace(image_set, weights=weights, digest="weighted")
-    heavy = unit(recipe(kind, epochs=1), replace(setting, dev=dev), 1)
-    evened = unit(recipe(kind, epochs=1, class_weight_power=1.0), replace(setting, dev=dev), 1)
+    heavy = unit(recipe(kind, epochs=1), replace(context, dev=dev), 1)
+    evened = unit(recipe(kind, epochs=1, class_weight_power=1.0), replace(context, dev=dev), 1)
     assert heavy.epochs != plain.epochs
     # Balanced to the full, what all images of a class have in common counts no more.
     assert evened.epochs[0].train_loss == pytest.approx(plain.epochs[0].train_loss, rel=1e-3)
@@ -127,27 +127,27 @@ def test_weights_and_balance_change_what_is_learned_and_not_how_it_is_scored(kin
     assert heavy.cost == plain.cost
 
 
-def test_the_head_that_is_fitted_first_is_weighed_too(setting, image_set):
+def test_the_head_that_is_fitted_first_is_weighed_too(context, image_set):
     slow = recipe("partial", learning_rate=1e-30, epochs=1)
     dev = replace(image_set, weights=np.where(image_set.labels == 0, 50.0, 1.0), digest="weighted")
-    assert unit(slow, setting, 1).epochs[0].valid != pytest.approx(
-        unit(slow, replace(setting, dev=dev), 1).epochs[0].valid, rel=1e-3
+    assert unit(slow, context, 1).epochs[0].valid != pytest.approx(
+        unit(slow, replace(context, dev=dev), 1).epochs[0].valid, rel=1e-3
     )
 
 
-def test_what_does_not_change_a_result_does_not_change_its_folder(setting):
-    other = replace(setting, cuts=(1, 2))
-    assert unit_folder(recipe(), other, 1) == unit_folder(recipe(), setting, 1)
-    moved = replace(setting, work=Path("elsewhere"))
-    assert unit_folder(recipe(), moved, 1).name == unit_folder(recipe(), setting, 1).name
+def test_what_does_not_change_a_result_does_not_change_its_folder(context):
+    other = replace(context, cuts=(1, 2))
+    assert unit_folder(recipe(), other, 1) == unit_folder(recipe(), context, 1)
+    moved = replace(context, work=Path("elsewhere"))
+    assert unit_folder(recipe(), moved, 1).name == unit_folder(recipe(), context, 1).name
 
 
 @every_kind
-def test_the_code_that_runs_in_a_unit_is_in_its_key_but_for_what_changes_no_number(kind, setting, test_set):
+def test_the_code_that_runs_in_a_unit_is_in_its_key_but_for_what_changes_no_number(kind, context, test_set):
     used: set[Path] = set()
     sys.setprofile(lambda frame, event, arg: used.add(Path(frame.f_code.co_filename)))
     try:
-        unit(recipe(kind, epochs=1), setting, 1, test=test_set)
+        unit(recipe(kind, epochs=1), context, 1, test=test_set)
     finally:
         sys.setprofile(None)
     ran = {path.relative_to(PACKAGE).with_suffix("").as_posix() for path in used if PACKAGE in path.parents}
@@ -170,21 +170,21 @@ OTHER: dict[str, Any] = {
 ELSEWHERE = {"package": "some_weights", "origin": "timm", "licence": "MIT"}
 
 
-def test_each_backbone_s_units_follow_its_own_row_but_for_where_weights_come_from(setting, monkeypatch):
-    row, before = BACKBONES["compact"], unit_folder(recipe(), setting, 1)
+def test_each_backbone_s_units_follow_its_own_row_but_for_where_weights_come_from(context, monkeypatch):
+    row, before = BACKBONES["compact"], unit_folder(recipe(), context, 1)
     assert {field.name for field in fields(Backbone)} == {*OTHER, *ELSEWHERE}
     for name, value in {**OTHER, **ELSEWHERE}.items():
         assert getattr(row, name) != value
         monkeypatch.setitem(BACKBONES, "compact", replace(row, **{name: value}))
-        assert (unit_folder(recipe(), setting, 1) == before) == (name in ELSEWHERE), name
+        assert (unit_folder(recipe(), context, 1) == before) == (name in ELSEWHERE), name
     monkeypatch.setitem(BACKBONES, "compact", row)
     monkeypatch.setitem(BACKBONES, "another", replace(row, size=64))
     monkeypatch.setitem(BACKBONES, "efficientnet_lite0", replace(BACKBONES["efficientnet_lite0"], size=64))
-    assert unit_folder(recipe(), setting, 1) == before
+    assert unit_folder(recipe(), context, 1) == before
 
 
 @every_kind
-def test_a_backbone_is_looked_up_once_for_a_unit_and_before_its_training(kind, setting, monkeypatch):
+def test_a_backbone_is_looked_up_once_for_a_unit_and_before_its_training(kind, context, monkeypatch):
     looked: list[str] = []
 
     def note(name: str, *args: Any) -> Backbone:
@@ -192,22 +192,22 @@ def test_a_backbone_is_looked_up_once_for_a_unit_and_before_its_training(kind, s
         return resolve(name, *args)
 
     monkeypatch.setattr("pipeline.network.pretrained.resolve", note)
-    unit(recipe(kind), setting, 1, on_images=lambda count: looked.append("images"), on_epoch=looked.append)
+    unit(recipe(kind), context, 1, on_images=lambda count: looked.append("images"), on_epoch=looked.append)
     assert [found for found in looked if isinstance(found, str) and found != "images"] == ["compact"]
     assert looked[0] == "compact"
 
 
-def test_cuts_asked_for_elsewhere_change_no_outcome(setting, image_set, tmp_path):
+def test_cuts_asked_for_elsewhere_change_no_outcome(context, image_set, tmp_path):
     busy = make_setting(image_set, tmp_path / "busy", cuts=(1, 2, 3, "head"))
-    assert unit(recipe("partial"), busy, 1) == unit(recipe("partial"), setting, 1)
+    assert unit(recipe("partial"), busy, 1) == unit(recipe("partial"), context, 1)
 
 
 @every_kind
-def test_the_test_split_is_scored_when_it_is_given_and_then_alone(kind, setting, test_set):
-    closed = unit(recipe(kind), setting, 1)
+def test_the_test_split_is_scored_when_it_is_given_and_then_alone(kind, context, test_set):
+    closed = unit(recipe(kind), context, 1)
     assert closed.test == {}
-    assert not (unit_folder(recipe(kind), setting, 1) / "model.json").exists()
-    opened = unit(recipe(kind), setting, 1, test=test_set)
+    assert not (unit_folder(recipe(kind), context, 1) / "model.json").exists()
+    opened = unit(recipe(kind), context, 1, test=test_set)
     assert opened.test["rows"] == list(range(len(test_set)))
     assert (opened.epochs, opened.cost) == (closed.epochs, closed.cost)
 
@@ -215,26 +215,26 @@ def test_the_test_split_is_scored_when_it_is_given_and_then_alone(kind, setting,
 @every_kind
 @pytest.mark.parametrize("tta", [True, False])
 def test_what_is_served_is_what_was_scored(kind, tta, image_set, test_set, tmp_path):
-    setting = make_setting(image_set, tmp_path, tta)
-    outcome = unit(recipe(kind), setting, 1, test=test_set)
-    export_model(unit_folder(recipe(kind), setting, 1), tmp_path / "model")
+    context = make_setting(image_set, tmp_path, tta)
+    outcome = unit(recipe(kind), context, 1, test=test_set)
+    export_model(unit_folder(recipe(kind), context, 1), tmp_path / "model")
     table = Classifier(tmp_path / "model").predict(np.asarray(test_set.images))
     expected = np.array(outcome.test["probabilities"])
     np.testing.assert_allclose(table[["p_low", "p_top"]], expected, atol=2e-3)
     assert [test_set.classes[i] for i in expected.argmax(1)] == list(table["label"])
 
 
-def test_validation_images_are_those_of_the_seed_s_split(setting, test_set):
-    outcome = unit(recipe(), replace(setting, scored=("identity",)), 1, test=test_set)
-    train, valid = train_valid(setting.dev, 0.2, 1)
+def test_validation_images_are_those_of_the_seed_s_split(context, test_set):
+    outcome = unit(recipe(), replace(context, scored=("identity",)), 1, test=test_set)
+    train, valid = train_valid(context.dev, 0.2, 1)
     assert outcome.valid["rows"] == valid.tolist()
     assert not set(train) & set(valid)
-    scores = score(setting.dev.labels[valid], np.array(outcome.valid["probabilities"]))
+    scores = score(context.dev.labels[valid], np.array(outcome.valid["probabilities"]))
     assert scores == pytest.approx(outcome.epochs[-1].valid)
 
 
-def test_costs_count_what_is_trained_and_what_is_passed_through_the_stem(setting):
-    costs = {kind: unit(recipe(kind, head="linear"), setting, 1).cost for kind in KINDS}
+def test_costs_count_what_is_trained_and_what_is_passed_through_the_stem(context):
+    costs = {kind: unit(recipe(kind, head="linear"), context, 1).cost for kind in KINDS}
     assert costs["scratch"].parameters == costs["scratch"].trainable_parameters
     assert costs["frozen"].trainable_parameters == 2 * 128 + 2
     assert 2 * 128 + 2 < costs["partial"].trainable_parameters < costs["partial"].parameters
@@ -249,12 +249,12 @@ def test_costs_count_what_is_trained_and_what_is_passed_through_the_stem(setting
         assert cost.train_flops == sum(cost.passes.values()) + cost.fit_flops
 
 
-def test_a_linear_head_s_cost_is_what_it_comes_to_by_hand(setting):
-    train, valid = train_valid(setting.dev, 0.2, 1)
-    cost = unit(recipe("frozen", head="linear"), setting, 1).cost
+def test_a_linear_head_s_cost_is_what_it_comes_to_by_hand(context):
+    train, valid = train_valid(context.dev, 0.2, 1)
+    cost = unit(recipe("frozen", head="linear"), context, 1).cost
     assert cost.fit_flops == 3 * (2 * (2 * 128 * 2) * len(train) + 2 * 128 * 2 * len(valid))
     backbone = cost.predict_flops // 2 - 2 * 128 * 2  # two views are averaged
-    assert cost.passes == {"compact/random/32/head": backbone * 2 * len(setting.dev)}
+    assert cost.passes == {"compact/random/32/head": backbone * 2 * len(context.dev)}
 
 
 DIVERGING = {
@@ -266,32 +266,32 @@ DIVERGING = {
 
 
 @pytest.mark.parametrize("when", DIVERGING)
-def test_a_training_that_diverges_is_an_outcome_and_no_error(when, setting, test_set):
-    outcome = unit(DIVERGING[when], setting, 1, test=test_set)
+def test_a_training_that_diverges_is_an_outcome_and_no_error(when, context, test_set):
+    outcome = unit(DIVERGING[when], context, 1, test=test_set)
     assert "became" in outcome.failed
     assert outcome.test == {}
-    assert unit(DIVERGING[when], setting, 1, test=test_set, on_epoch=fail_if_trained) == outcome
+    assert unit(DIVERGING[when], context, 1, test=test_set, on_epoch=fail_if_trained) == outcome
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is one")
 def test_a_missing_gpu_is_named(image_set, tmp_path):
     features = Features(views=("identity",), tta=False)
     with pytest.raises(UserError, match=r"runtime\.device: cuda .* use cpu or auto"):
-        settle(image_set, 0.2, features, tmp_path, Runtime(threads=1, device="cuda"))
-    assert settle(image_set, 0.2, features, tmp_path, Runtime(threads=1, device="auto")).device.type == "cpu"
+        make_run_context(image_set, 0.2, features, tmp_path, Runtime(threads=1, device="cuda"))
+    assert make_run_context(image_set, 0.2, features, tmp_path, Runtime(threads=1, device="auto")).device.type == "cpu"
 
 
 @every_kind
-def test_a_share_of_the_images_is_trained_on_and_test_alone_is_scored(kind, setting, test_set, image_set):
-    whole = unit(recipe(kind), setting, 1, test=test_set)
-    half = unit(recipe(kind), setting, 1, test=test_set, fraction=0.5)
+def test_a_share_of_the_images_is_trained_on_and_test_alone_is_scored(kind, context, test_set, image_set):
+    whole = unit(recipe(kind), context, 1, test=test_set)
+    half = unit(recipe(kind), context, 1, test=test_set, fraction=0.5)
     train, valid = train_valid(image_set, 0.2, 1)
     assert (whole.images, half.images) == (len(train), round(len(train) / 2))
     assert half.test["rows"] == whole.test["rows"]
     assert half.test["probabilities"] != whole.test["probabilities"]
     assert not half.valid
-    assert not list(unit_folder(recipe(kind), setting, 1, fraction=0.5).glob("model*"))
+    assert not list(unit_folder(recipe(kind), context, 1, fraction=0.5).glob("model*"))
     for name, flops in half.cost.passes.items():  # a pass over what is seen alone
         assert flops / whole.cost.passes[name] == pytest.approx((half.images + len(valid)) / len(image_set))
-    again = unit(recipe(kind), setting, 1, test=test_set, fraction=0.5, on_epoch=fail_if_trained)
+    again = unit(recipe(kind), context, 1, test=test_set, fraction=0.5, on_epoch=fail_if_trained)
     assert again == half
