@@ -52,11 +52,13 @@ def commands(text: str) -> list[str]:
 
 
 def merge(params: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
-    """Return params with changes, whose keys may be dotted; raise KeyError for a key that leads nowhere."""
+    """Return params with changes, nested or under dotted keys; raise KeyError for a key that leads nowhere."""
     merged = yaml.safe_load(yaml.safe_dump(params))
     for key, value in changes.items():
         *sections, last = key.split(".")
-        functools.reduce(dict.__getitem__, sections, merged)[last] = value
+        section = functools.reduce(dict.__getitem__, sections, merged)
+        nested = isinstance(value, dict) and isinstance(section.get(last), dict)
+        section[last] = merge(section[last], value) if nested else value
     return merged
 
 
