@@ -11,7 +11,7 @@ import pytest
 from pipeline.common.errors import UserError
 from pipeline.common.process_pool import Executor
 from tests.support.imports import ROOT
-from tests.support.sites import hear_ctrl_c
+from tests.support.processes import hear_ctrl_c
 
 both = pytest.mark.parametrize("workers", [1, 3])
 

@@ -1,6 +1,7 @@
 """Run functions in processes of their own, as another run of the product would."""
 
 import multiprocessing
+import signal
 from collections.abc import Callable
 from typing import Any
 
@@ -31,3 +32,8 @@ class Child:
     def kill(self) -> None:
         self.process.kill()
         self.process.join()
+
+
+def hear_ctrl_c() -> None:
+    """Undo what a shell does to jobs in the background, which would never hear of it."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)

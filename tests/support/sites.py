@@ -19,6 +19,7 @@ from mlflow import MlflowClient
 from tests.conftest import lay_out_images
 from tests.smoke import shrink
 from tests.support.imports import ROOT
+from tests.support.processes import hear_ctrl_c
 
 DVC = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
 Params = dict[str, Any]
@@ -144,11 +145,6 @@ class Site:
         names = {run.info.run_id: run.info.run_name for run in found}
         parents = [names.get(run.data.tags.get("mlflow.parentRunId"), "") for run in found]
         return sorted((parent, run.info.run_name, run.info.status) for parent, run in zip(parents, found))
-
-
-def hear_ctrl_c() -> None:
-    """Undo what a shell does to jobs in the background, which would never hear of it."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @dataclass(frozen=True)
