@@ -1,10 +1,8 @@
 import math
-import shutil
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,114 +12,16 @@ from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
 from pipeline.common.errors import UserError
-from pipeline.common.outcome import Cost, Epoch, Outcome
+from pipeline.common.outcome import Epoch, Outcome
 from pipeline.common.process_pool import Executor
-from pipeline.config.recipe import Recipe
-from pipeline.config.strategies import Search, Strategy
-from pipeline.search import study as searching
-from pipeline.search.halving import whole_trainings
 from pipeline.search.study import open_study, study_key
-from pipeline.search.trials import FinishedTrial, Rung, best, table, total_flops
+from pipeline.search.trials import Rung, best, table, total_flops
 from tests.support import tiny
-
-SEARCH = Search(seed=0, trials_per_round=3, promote_fraction=0.5)
-ROW = Strategy(
-    trials=5,  # the last round is not a whole one
-    rungs=(2,),
-    recipe={"backbone": "compact", "weights": "random", "cut": "input", "epochs": 6},
-    space={
-        "learning_rate": {"low": 1e-4, "high": 1, "log": True},
-        "dropout": {"low": 0, "high": 0.6},
-        "head": {"choices": ["linear", "mlp"]},
-        "batch_size": {"low": 2, "high": 64},
-    },
-)
-Evaluate = Callable[[int, Recipe, int], Outcome]
-
-
-def evaluate(number: int, recipe: Recipe, until: int) -> Outcome:
-    """Return what a training might: the loss falls with the epochs to a depth that the recipe sets."""
-    depth = abs(math.log10(recipe.learning_rate) + 2) + recipe.dropout + 0.1 * (recipe.head == "mlp")
-    epochs = [Epoch(n, depth, {"log_loss": depth + 1 / n + recipe.batch_size / 640}) for n in range(1, until + 1)]
-    passes = {recipe.head: 1000}
-    return Outcome(epochs, Cost(passes, 10 * until, predict_flops=1, parameters=1, trainable_parameters=1))
-
-
-def tune(
-    row: Strategy, search: Search, study: optuna.Study, evaluate: Evaluate, on_round=lambda finished: None
-) -> list[FinishedTrial]:
-    """Spend a budget on trials that are evaluated one by one."""
-
-    def together(rung: Rung) -> dict[int, Outcome]:
-        return {number: evaluate(number, recipe, rung.until[number]) for number, recipe in rung.recipes.items()}
-
-    return spent(row, search, study, together, on_round)
-
-
-def spent(row, search, study, together, on_round=lambda finished: None) -> list[FinishedTrial]:
-    """Run a search to its end."""
-    tried = []
-    for finished in searching.tune(row, search, study, together):
-        on_round(finished)
-        tried += finished
-    return tried
-
-
-def diverge_if(condition: Callable[[Recipe], bool], after: int = 1) -> Evaluate:
-    def some_fail(number: int, recipe: Recipe, until: int) -> Outcome:
-        outcome = evaluate(number, recipe, min(until, after) if condition(recipe) else until)
-        return Outcome(outcome.epochs, outcome.cost, f"the loss of {recipe.head} became nan" * condition(recipe))
-
-    return some_fail
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _databases_do_not_wait_for_the_disk():
-    def hurry(connection, record):
-        connection.execute("PRAGMA synchronous = OFF")
-
-    event.listen(Engine, "connect", hurry)
-    yield
-    event.remove(Engine, "connect", hurry)
-
-
-@pytest.fixture(scope="module")
-def empty(tmp_path_factory):
-    """A study's database with its tables made and no trial in it."""
-    path = tmp_path_factory.mktemp("optuna") / "optuna.db"
-    open_study(path, "a study")
-    return path
-
-
-@pytest.fixture
-def fresh(empty, tmp_path):
-    """A function that opens a study in a new file."""
-    numbers = iter(range(100))
-    return lambda: reopen(Path(shutil.copy(empty, tmp_path / f"{next(numbers)}.db")))
-
-
-@pytest.fixture(scope="module")
-def uninterrupted(empty, tmp_path_factory):
-    """What a study comes to when nothing goes wrong, and how it is recorded."""
-    study = reopen(Path(shutil.copy(empty, tmp_path_factory.mktemp("whole") / "optuna.db")))
-    return tune(ROW, SEARCH, study, evaluate), recorded(study)
-
-
-def reopen(path: Path) -> optuna.Study:
-    """Open a study as a new process would."""
-    return open_study(path, "a study")
+from tests.support.searching import ROW, SEARCH, diverge_if, evaluate, recorded, reopen, spent, tune
 
 
 def file_of(study: optuna.Study) -> Path:
     return Path(study._storage._backend.engine.url.database)  # type: ignore[attr-defined]
-
-
-def recorded(study: optuna.Study) -> list[Any]:
-    """Return all that a study says of its trials, but for the time of day."""
-    return [
-        (t.number, t.state.name, t.params, t.distributions, t.intermediate_values, t.values, t.user_attrs)
-        for t in study.get_trials()
-    ]
 
 
 @contextmanager
@@ -226,52 +126,6 @@ def test_a_finished_study_gains_no_trial(fresh):
     assert recorded(study) == before
 
 
-@pytest.mark.parametrize("promote_fraction", [0.2, 0.5, 0.9])
-def test_each_rung_promotes_its_best_share_rounded_up(promote_fraction, fresh):
-    asked: list[tuple[int, int]] = []
-
-    def listen(number, recipe, until):
-        asked.append((number, until))
-        return evaluate(number, recipe, until)
-
-    row = ROW.model_copy(update={"trials": 5, "rungs": (1, 3)})
-    search = Search(seed=0, trials_per_round=5, promote_fraction=promote_fraction)
-    tried = tune(row, search, fresh(), listen)
-    reached = {until: [number for number, other in asked if other == until] for until in (1, 3, 6)}
-    second, third = math.ceil(promote_fraction * 5), math.ceil(promote_fraction * math.ceil(promote_fraction * 5))
-    assert [len(numbers) for numbers in reached.values()] == [5, second, third]
-
-    def loss(number, until):
-        return evaluate(number, tried[number].recipe, until).epochs[-1].valid["log_loss"]
-
-    for until, further in ((1, 3), (3, 6)):
-        left = set(reached[until]) - set(reached[further])
-        assert max(loss(n, until) for n in reached[further]) <= min((loss(n, until) for n in left), default=math.inf)
-    assert [t.state for t in tried] == ["COMPLETE" if t.number in reached[6] else "PRUNED" for t in tried]
-    assert [len(t.outcome.epochs) for t in tried] == [max(u for n, u in asked if n == t.number) for t in tried]
-
-
-@pytest.mark.parametrize("rungs", [(), (1, 3), (2, 9)])
-def test_the_trainings_expected_are_those_done_when_nothing_fails(rungs, fresh):
-    row = ROW.model_copy(update={"rungs": rungs, "trials": 5})
-    tried = tune(row, SEARCH, fresh(), evaluate)
-    assert whole_trainings(row, SEARCH) == pytest.approx(sum(len(t.outcome.epochs) for t in tried) / 6)
-
-
-def test_the_best_trial_has_the_lowest_loss_of_those_trained_to_the_end(
-    uninterrupted,
-):
-    tried, _ = uninterrupted
-    complete = [t for t in tried if t.state == "COMPLETE"]
-    assert best(tried) in complete
-    assert best(tried).value == min(t.value for t in complete)
-    assert best(list(reversed(tried))) == best(tried)
-    assert all(len(t.outcome.epochs) == 6 for t in complete)
-    pruned = next(t for t in tried if t.state == "PRUNED")
-    lucky = replace(pruned.outcome, epochs=[Epoch(1, 0.0, {"log_loss": 0.0})])
-    assert best([*tried, replace(pruned, outcome=lucky)]) == best(tried)
-
-
 def test_pruned_trials_keep_their_scores(uninterrupted):
     tried, trials = uninterrupted
     assert {state for _, state, *_ in trials} == {"COMPLETE", "PRUNED"}
@@ -297,18 +151,6 @@ def test_a_training_that_diverges_is_recorded_with_its_reason_and_the_study_goes
     assert "the loss of mlp became nan" in set(table(tried)["failed"])
 
 
-def test_a_promoted_training_may_diverge_too(fresh):
-    late = diverge_if(lambda recipe: recipe.head == "linear", after=4)
-    row = ROW.model_copy(update={"rungs": (4,)})
-
-    def failing_late(number, recipe, until):
-        return late(number, recipe, until) if until > 4 else evaluate(number, recipe, until)
-
-    tried = tune(row, SEARCH.model_copy(update={"promote_fraction": 0.9}), fresh(), failing_late)
-    assert {t.state for t in tried if t.outcome.failed} == {"PRUNED"}
-    assert {t.recipe.head for t in tried if t.state == "COMPLETE"} == {"mlp"}
-
-
 def test_a_trial_that_fails_before_its_first_score_is_no_obstacle(fresh):
     tried = tune(ROW, SEARCH, fresh(), diverge_if(lambda recipe: recipe.head == "mlp", after=0))
     assert next(t for t in tried if t.outcome.failed).outcome.epochs == []
@@ -321,23 +163,6 @@ def test_a_study_in_which_everything_fails_says_what_to_do(fresh):
         tune(ROW, SEARCH, study, diverge_if(lambda recipe: True))
     assert {t.state.name for t in study.get_trials()} == {"PRUNED"}
     assert len(study.get_trials()) == 5
-
-
-def test_a_search_costs_every_fit_and_each_different_feature_pass_once(
-    uninterrupted,
-):
-    tried, _ = uninterrupted
-    assert {t.recipe.head for t in tried} == {"linear", "mlp"}
-    assert total_flops(tried) == 2 * 1000 + sum(10 * len(t.outcome.epochs) for t in tried)
-
-
-def test_the_table_has_a_row_for_each_trial(uninterrupted):
-    tried, _ = uninterrupted
-    rows = table(tried)
-    assert list(rows["trial"]) == list(range(5))
-    assert list(rows["value"]) == [t.value for t in tried] == list(rows["valid_log_loss"])
-    assert list(rows["learning_rate"]) == [t.recipe.learning_rate for t in tried]
-    assert set(ROW.space) <= set(rows)
 
 
 def test_no_trial_is_ever_unfinished_in_the_database(fresh):
@@ -379,18 +204,6 @@ def test_a_round_killed_while_it_was_recorded_is_recorded_once(fresh, uninterrup
     assert 0 < len(study.get_trials()) < 3
     assert tune(ROW, SEARCH, study, evaluate) == uninterrupted[0]
     assert recorded(study) == uninterrupted[1]
-
-
-def test_the_trials_of_a_cohort_are_those_that_started_together(fresh):
-    rungs = []
-
-    def listen(rung):
-        rungs.append(rung)
-        return {number: evaluate(number, recipe, rung.until[number]) for number, recipe in rung.recipes.items()}
-
-    spent(ROW, SEARCH, fresh(), listen)
-    assert [list(rung.recipes) for rung in rungs[::2]] == [[0, 1, 2], [3, 4]]
-    assert rungs[0].cohort == rungs[1].cohort != rungs[2].cohort == rungs[3].cohort
 
 
 def test_a_database_that_cannot_be_written_is_explained(fresh):
