@@ -1,51 +1,17 @@
-import sys
-from collections.abc import Callable
-from dataclasses import fields, replace
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
-from pipeline.common.code_digest import LEFT_OUT
-from pipeline.common.errors import UserError
-from pipeline.config.backbone_table import BACKBONES, Backbone, resolve
-from pipeline.config.params import Features, Runtime
-from pipeline.config.recipe import Recipe
-from pipeline.data.image_set import ImageSet, load, train_valid
+from pipeline.config.backbone_table import Backbone, resolve
+from pipeline.data.image_set import train_valid
 from pipeline.inference.classifier import Classifier
 from pipeline.network.build import export_model
 from pipeline.training.metrics import score
-from pipeline.training.run_context import RunContext, drop_states, make_run_context, unit_folder
+from pipeline.training.run_context import drop_states, unit_folder
 from pipeline.training.unit import unit
-from tests.support.imports import PACKAGE, counted_modules
-
-SCRATCH = {"backbone": "compact", "weights": "random", "cut": "input", "jitter": 0.1, "dropout": 0.2}
-FROZEN = {"backbone": "compact", "weights": "random", "cut": "head", "head": "mlp", "hidden": 8, "dropout": 0.2}
-PARTIAL = {"backbone": "compact", "weights": "random", "cut": 3, "probe_epochs": 2, "layer_decay": 0.7}
-KINDS = {"scratch": SCRATCH, "frozen": FROZEN, "partial": PARTIAL}
-every_kind = pytest.mark.parametrize("kind", KINDS)
-
-
-def recipe(kind: str = "scratch", **wanted: Any) -> Recipe:
-    plain = {"image_size": 32, "epochs": 3, "batch_size": 8, "learning_rate": 0.003}
-    return Recipe(**{**plain, **KINDS[kind], **wanted})
-
-
-def make_setting(images: ImageSet, work: Path, tta: bool = True, **wanted: Any) -> RunContext:
-    features = Features(views=("identity", "hflip"), tta=tta)
-    return replace(make_run_context(images, 0.2, features, work, Runtime(threads=1, device="cpu")), **wanted)
-
-
-@pytest.fixture
-def context(image_set, tmp_path):
-    return make_setting(image_set, tmp_path / "work")
-
-
-@pytest.fixture
-def test_set(prepared):
-    return load(prepared.test)
+from tests.support.kinds import KINDS, every_kind, make_context, recipe
 
 
 def fail_if_trained(epoch: object) -> None:
@@ -65,7 +31,7 @@ def test_a_unit_taken_further_is_the_one_trained_at_a_stretch(kind, context, ima
     long = unit(recipe(kind), context, 1, until=3, on_epoch=lambda epoch: heard.append(epoch.number))
     assert heard == [1, 2, 3]
     assert long.epochs[:1] == short.epochs
-    assert long == unit(recipe(kind), make_setting(image_set, tmp_path / "elsewhere"), 1)
+    assert long == unit(recipe(kind), make_context(image_set, tmp_path / "elsewhere"), 1)
 
 
 @pytest.mark.parametrize("died_in", [2, 3])
@@ -78,13 +44,13 @@ def test_a_unit_that_was_interrupted_gives_the_same_outcome(kind, died_in, conte
     unit(recipe(kind), context, 1, until=1)
     with pytest.raises(KeyboardInterrupt):
         unit(recipe(kind), context, 1, on_epoch=die)
-    assert unit(recipe(kind), context, 1) == unit(recipe(kind), make_setting(image_set, tmp_path / "elsewhere"), 1)
+    assert unit(recipe(kind), context, 1) == unit(recipe(kind), make_context(image_set, tmp_path / "elsewhere"), 1)
 
 
 def test_a_unit_without_the_state_to_go_on_from_starts_anew_to_the_same_outcome(context, image_set, tmp_path):
     unit(recipe("partial"), context, 1, until=2)
     drop_states(recipe("partial"), context, 1)
-    elsewhere = make_setting(image_set, tmp_path / "elsewhere")
+    elsewhere = make_context(image_set, tmp_path / "elsewhere")
     assert unit(recipe("partial"), context, 1) == unit(recipe("partial"), elsewhere, 1)
 
 
@@ -93,24 +59,6 @@ def test_a_unit_asked_for_an_earlier_epoch_does_not_lose_or_use_a_later_one(cont
     early = unit(recipe(), context, 1, until=1)
     assert early.epochs == late.epochs[:1]
     assert unit(recipe(), context, 1).epochs[:2] == late.epochs
-
-
-CHANGES: dict[str, Callable[[Recipe, RunContext], tuple[Recipe, RunContext, int]]] = {
-    "seed": lambda r, s: (r, s, 2),
-    "recipe": lambda r, s: (r.model_copy(update={"dropout": 0.3}), s, 1),
-    "views": lambda r, s: (r, replace(s, views=("identity", "vflip")), 1),
-    "averaged views": lambda r, s: (r, replace(s, scored=("identity",)), 1),
-    "class_weight_power": lambda r, s: (r.model_copy(update={"class_weight_power": 0.5}), s, 1),
-    "data": lambda r, s: (r, replace(s, dev=replace(s.dev, digest="another")), 1),
-    "validation share": lambda r, s: (r, replace(s, valid_fraction=0.3), 1),
-    "threads": lambda r, s: (r, replace(s, threads=2), 1),
-    "device": lambda r, s: (r, replace(s, device=torch.device("cuda")), 1),
-}
-
-
-@pytest.mark.parametrize("change", CHANGES)
-def test_all_that_changes_a_result_changes_its_folder(change, context):
-    assert unit_folder(*CHANGES[change](recipe(), context)) != unit_folder(recipe(), context, 1)
 
 
 @every_kind
@@ -135,54 +83,6 @@ def test_the_head_that_is_fitted_first_is_weighed_too(context, image_set):
     )
 
 
-def test_what_does_not_change_a_result_does_not_change_its_folder(context):
-    other = replace(context, cuts=(1, 2))
-    assert unit_folder(recipe(), other, 1) == unit_folder(recipe(), context, 1)
-    moved = replace(context, work=Path("elsewhere"))
-    assert unit_folder(recipe(), moved, 1).name == unit_folder(recipe(), context, 1).name
-
-
-@every_kind
-def test_the_code_that_runs_in_a_unit_is_in_its_key_but_for_what_changes_no_number(kind, context, test_set):
-    used: set[Path] = set()
-    sys.setprofile(lambda frame, event, arg: used.add(Path(frame.f_code.co_filename)))
-    try:
-        unit(recipe(kind, epochs=1), context, 1, test=test_set)
-    finally:
-        sys.setprofile(None)
-    ran = {path.relative_to(PACKAGE).with_suffix("").as_posix() for path in used if PACKAGE in path.parents}
-    assert {"training/unit", "training/loop", "network/cut"} <= ran
-    others = {name for name in ran - counted_modules("units") if not f"pipeline/{name}.py".startswith(LEFT_OUT)}
-    assert others <= {"common/syntax"}  # reads the code itself
-
-
-OTHER: dict[str, Any] = {
-    "architecture": "resnet18",
-    "stages": 5,
-    "library": "torchvision",
-    "options": {"channels": (16, 32, 64, 128), "stem_width": 8},
-    "mean": (0.5, 0.5, 0.4),
-    "std": (0.5, 0.5, 0.4),
-    "size": 24,
-    "interpolation": "bicubic",
-    "channels_last": False,
-}
-ELSEWHERE = {"package": "some_weights", "origin": "timm", "licence": "MIT"}
-
-
-def test_each_backbone_s_units_follow_its_own_row_but_for_where_weights_come_from(context, monkeypatch):
-    row, before = BACKBONES["compact"], unit_folder(recipe(), context, 1)
-    assert {field.name for field in fields(Backbone)} == {*OTHER, *ELSEWHERE}
-    for name, value in {**OTHER, **ELSEWHERE}.items():
-        assert getattr(row, name) != value
-        monkeypatch.setitem(BACKBONES, "compact", replace(row, **{name: value}))
-        assert (unit_folder(recipe(), context, 1) == before) == (name in ELSEWHERE), name
-    monkeypatch.setitem(BACKBONES, "compact", row)
-    monkeypatch.setitem(BACKBONES, "another", replace(row, size=64))
-    monkeypatch.setitem(BACKBONES, "efficientnet_lite0", replace(BACKBONES["efficientnet_lite0"], size=64))
-    assert unit_folder(recipe(), context, 1) == before
-
-
 @every_kind
 def test_a_backbone_is_looked_up_once_for_a_unit_and_before_its_training(kind, context, monkeypatch):
     looked: list[str] = []
@@ -198,7 +98,7 @@ def test_a_backbone_is_looked_up_once_for_a_unit_and_before_its_training(kind, c
 
 
 def test_cuts_asked_for_elsewhere_change_no_outcome(context, image_set, tmp_path):
-    busy = make_setting(image_set, tmp_path / "busy", cuts=(1, 2, 3, "head"))
+    busy = make_context(image_set, tmp_path / "busy", cuts=(1, 2, 3, "head"))
     assert unit(recipe("partial"), busy, 1) == unit(recipe("partial"), context, 1)
 
 
@@ -215,7 +115,7 @@ def test_the_test_split_is_scored_when_it_is_given_and_then_alone(kind, context,
 @every_kind
 @pytest.mark.parametrize("tta", [True, False])
 def test_what_is_served_is_what_was_scored(kind, tta, image_set, test_set, tmp_path):
-    context = make_setting(image_set, tmp_path, tta)
+    context = make_context(image_set, tmp_path, tta)
     outcome = unit(recipe(kind), context, 1, test=test_set)
     export_model(unit_folder(recipe(kind), context, 1), tmp_path / "model")
     table = Classifier(tmp_path / "model").predict(np.asarray(test_set.images))
@@ -271,14 +171,6 @@ def test_a_training_that_diverges_is_an_outcome_and_no_error(when, context, test
     assert "became" in outcome.failed
     assert outcome.test == {}
     assert unit(DIVERGING[when], context, 1, test=test_set, on_epoch=fail_if_trained) == outcome
-
-
-@pytest.mark.skipif(torch.cuda.is_available(), reason="there is one")
-def test_a_missing_gpu_is_named(image_set, tmp_path):
-    features = Features(views=("identity",), tta=False)
-    with pytest.raises(UserError, match=r"runtime\.device: cuda .* use cpu or auto"):
-        make_run_context(image_set, 0.2, features, tmp_path, Runtime(threads=1, device="cuda"))
-    assert make_run_context(image_set, 0.2, features, tmp_path, Runtime(threads=1, device="auto")).device.type == "cpu"
 
 
 @every_kind
