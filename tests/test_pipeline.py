@@ -164,3 +164,31 @@ def test_another_clone_with_more_workers_gives_the_same_results_to_the_byte(clon
     other.edit(two_workers)
     other.repro()
     assert other.results() == clone.made
+
+
+def test_how_much_disk_the_cache_may_take_reruns_nothing(clone):
+    def roomier(params):
+        params["features"]["cache_gb"] *= 2
+        return params
+
+    clone.edit(roomier)
+    assert clone.repro()[0] == []
+
+
+def test_a_docstring_edited_in_training_retrains_nothing(clone):
+    def units():
+        files = [path for path in (clone.root / ".headstart" / "units").rglob("*") if path.is_file()]
+        return {str(path): (path.stat().st_ino, path.stat().st_mtime_ns) for path in files}
+
+    before, results = units(), clone.results()
+    file = clone.root / "pipeline" / "training" / "loop.py"
+    code = file.read_text(encoding="utf-8")
+    file.write_text(code.replace('"""Return', '"""Give back'), encoding="utf-8")
+    assert file.read_text(encoding="utf-8") != code
+    stages, _ = clone.repro()
+    enabled = yaml.safe_load(clone.params.read_text(encoding="utf-8"))["enabled"]
+    assert {f"{stage}@{name}" for stage in ("tune", "train") for name in enabled} <= set(stages)
+    assert not {"prepare", "weights", "register"} & set(stages)
+    assert before
+    assert units() == before
+    assert clone.results() == results
