@@ -169,15 +169,15 @@ def _row(scenario: Scenario, pair: np.ndarray, bootstrap: Bootstrap, rng: np.ran
     errors = at(SIZES, pair)
     draws = bootstrap.means(measured(errors, scenario, rng))
     draws = draws if scenario.metric == "log_loss" else 1 - draws
-    said = crossover.crossover("a", "b", SIZES, draws[:, 0], draws[:, 1], scenario.metric, CONFIDENCE)
+    found = crossover.crossover("a", "b", SIZES, draws[:, 0], draws[:, 1], scenario.metric, CONFIDENCE)
     real = crossings(pair[0] - pair[1])
-    row: Row = {"place": scenario.place, "outcome": said["outcome"], "given": said["images"] is not None}
-    if row["given"]:
-        low, high = said["ci95"]
+    row: Row = {"place": scenario.place, "outcome": found.outcome, "given": found.ci is not None}
+    if found.ci is not None:
+        low, high = found.ci
         row["covered"] = bool(((low <= real) & (real <= high)).any())  # false where there is none
         row["factor"] = float(np.sqrt(high / low))
-    if said["not_before"] is not None:
-        row["bound_held"] = not ((real > FULL) & (real < said["not_before"])).any()
+    if found.not_before is not None:
+        row["bound_held"] = not ((real > FULL) & (real < found.not_before)).any()
     looked = np.array([np.sqrt(SIZES[0] * SIZES[1]), FULL, crossover.REACH * FULL])
     low, _, high = crossover.band(SIZES, draws[:, 0], looked, scenario.metric, CONFIDENCE)
     true = at(looked, pair[:1])[0] if scenario.metric == "log_loss" else 1 - at(looked, pair[:1])[0]

@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 from scipy.stats import norm
 
-from benchmarks.simulation import World, entry, fitted, with_share
+from benchmarks.simulation import World, fitted, predictions, with_share
 from pipeline.config.metric_names import METRICS
-from pipeline.statistics.comparison import compare
+from pipeline.statistics.comparison import compare_pairs
 from pipeline.statistics.intervals import estimate, holm
 from pipeline.statistics.jackknife import Table, mean_table
 
@@ -35,16 +35,16 @@ def from_predictions(folder: Path) -> World:
 def alike(
     world: World, level: float, count: int, seed: int, seeds: int = SEEDS, images: int = IMAGES
 ) -> dict[str, Any]:
-    """Return how often `compare` tells any two of three strategies apart that are the same."""
+    """Return how often any two of three strategies that are the same are said to differ significantly."""
     same = World((level,) * 3, world.shared, world.own, world.seed, world.sharpness, world.positives)
-    rng, told = np.random.default_rng(seed), dict.fromkeys(METRICS, 0)
+    rng, found = np.random.default_rng(seed), dict.fromkeys(METRICS, 0)
     for _ in range(count):
         made = same.probabilities(same.margins(rng, 1, seeds, images)[0])
-        entries = {str(i): entry(same.labels(images), each) for i, each in enumerate(made)}
-        pairs = compare(entries, "accuracy", 1, CONFIDENCE, 0)["pairs"]
+        strategies = {str(i): predictions(same.labels(images), each) for i, each in enumerate(made)}
+        pairs = compare_pairs(strategies, "accuracy", 1, CONFIDENCE, 0)
         for metric in METRICS:
-            told[metric] += any(pair[metric]["p_adjusted"] <= 1 - CONFIDENCE for pair in pairs)
-    return {"rate": told["accuracy"] / count, "by_metric": {m: n / count for m, n in told.items()}, "times": count}
+            found[metric] += any(pair.differences[metric].p_adjusted <= 1 - CONFIDENCE for pair in pairs)
+    return {"rate": found["accuracy"] / count, "by_metric": {m: n / count for m, n in found.items()}, "times": count}
 
 
 def aa(world: World, count: int, seed: int) -> dict[str, Any]:
@@ -67,7 +67,7 @@ def power(world: World, count: int, seed: int) -> dict[str, Any]:
     rng = np.random.default_rng(seed)
 
     def found(gap: float, seeds: int = SEEDS, images: int = IMAGES) -> dict[str, float]:
-        return _told(world, gap, rng, count, seeds, images)
+        return _rates(world, gap, rng, count, seeds, images)
 
     by_gap = [{"difference": gap, **found(gap)} for gap in GAPS]
     return {
@@ -84,7 +84,7 @@ def power(world: World, count: int, seed: int) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _told(world: World, gap: float, rng: np.random.Generator, count: int, seeds: int, images: int) -> dict[str, float]:
+def _rates(world: World, gap: float, rng: np.random.Generator, count: int, seeds: int, images: int) -> dict[str, float]:
     """Return how often the better of the first two is told to be, and the standard error of their difference."""
     first, last = world.truth()["accuracy"][[0, -1]]
     levels = tuple(float(norm.ppf(p) * np.sqrt(1 + world.seed)) for p in (first, first - gap, min(last, first - gap)))

@@ -1,4 +1,4 @@
-"""How often two sets of seeds of one real recipe are told apart: heads trained on cached features."""
+"""How often two sets of seeds of one real recipe are said to differ: heads trained on cached features."""
 
 from pathlib import Path
 from typing import Any
@@ -6,24 +6,23 @@ from typing import Any
 import numpy as np
 
 from benchmarks.demo import Demo, clock
-from benchmarks.simulation import entry
-from pipeline.common.files import read_json
+from benchmarks.simulation import predictions
 from pipeline.common.progress import Progress
 from pipeline.config.metric_names import METRICS
-from pipeline.config.recipe import Recipe
 from pipeline.data import image_set
-from pipeline.statistics.comparison import compare
+from pipeline.statistics.comparison import compare_pairs
+from pipeline.statistics.schema import Comparison
 from pipeline.training.unit import unit
 
 EACH, PAIRS = 5, 50
 SEEDS = 2 * EACH * PAIRS  # no training is in two pairs: pairs that share some agree in their luck
 FIRST = 1001  # seeds that nothing else uses
-RECIPE = Path(__file__).parents[1] / "docs" / "results" / "comparison.json"
+COMPARISON = Path(__file__).parents[1] / "docs" / "results" / "comparison.json"
 
 
 def measure(demo: Demo, test_folder: Path, strategy: str = "frozen") -> dict[str, Any]:
     """Compare 50 times five seeds of a recipe with five others, each training in one pair alone."""
-    recipe = Recipe(**read_json(RECIPE)["strategies"][strategy]["recipe"])
+    recipe = Comparison.load(COMPARISON).strategies[strategy].recipe
     context, test = demo.context(), image_set.load(test_folder)
     runs = []
     with clock() as used, Progress("trainings", SEEDS, "training") as bar:
@@ -32,16 +31,17 @@ def measure(demo: Demo, test_folder: Path, strategy: str = "frozen") -> dict[str
             runs.append(np.array(found["probabilities"]))
             bar.step(1)
     every = np.stack(runs)
-    told = dict.fromkeys(METRICS, 0)
+    significant = dict.fromkeys(METRICS, 0)
     for first in range(0, SEEDS, 2 * EACH):
         sets = {"a": every[first : first + EACH], "b": every[first + EACH : first + 2 * EACH]}
-        pair = compare({name: entry(test.labels, part) for name, part in sets.items()}, "accuracy", 1, 0.95, 0)["pairs"]
+        strategies = {name: predictions(test.labels, part) for name, part in sets.items()}
+        (pair,) = compare_pairs(strategies, "accuracy", 1, 0.95, 0)
         for metric in METRICS:
-            told[metric] += pair[0][metric]["p_adjusted"] <= 0.05
+            significant[metric] += pair.differences[metric].p_adjusted <= 0.05
     accuracies = (every.argmax(2) == test.labels).mean(1)
     return {
-        "aa_false_winner_rate_real": told["accuracy"] / PAIRS,
-        "by_metric": {metric: count / PAIRS for metric, count in told.items()},
+        "aa_false_winner_rate_real": significant["accuracy"] / PAIRS,
+        "by_metric": {metric: count / PAIRS for metric, count in significant.items()},
         "pairs": PAIRS,
         "trainings": SEEDS,
         "seeds_each": EACH,

@@ -31,14 +31,14 @@ MOVED = [  # (pattern, replacement) of `file:key/key/...`, after the renaming
     (r"^(comparison\.json:ranking/backbones/\d+/outcomes)/head alone$", r"\1/heads"),
     (r"^(comparison\.json:ranking/backbones/\d+/outcomes)/fine-tuned$", r"\1/tuned"),
 ]
-VALUES = {"head alone": "heads", "fine-tuned": "tuned"}  # names that were words of a title
+VALUES = {"head alone": "heads", "fine-tuned": "tuned", "cannot be told here": "inconclusive"}  # renamed too
 IGNORED = re.compile(
     "|".join(
         [
             r":schema_version$",
-            r"^comparison\.json:(verdict|metric_reason|metric_given)$",  # sentences are the verdict's and the report's
+            r"^comparison\.json:(verdict|metric_reason|metric_is_auto|fractions/\d+)$",
             r"^comparison\.json:dataset/(notes|excluded/first)/",
-            r"^comparison\.json:crossovers/\d+/(sentence|metric|overtaker|crossings|unclear_because)$",
+            r"^comparison\.json:crossovers/\d+/(sentence|metric|overtaker|crossings)$",
             r"^comparison\.json:ranking/(said|titles|kinds)",
             r"^verdict\.json:(reason|claims_note|changes/\d+|unconstrained/sentence)$",
             r"^verdict\.json:excluded/[^/]+/\d+$",

@@ -7,7 +7,7 @@ import numpy as np
 from scipy.optimize import brentq
 from scipy.stats import multivariate_normal, norm
 
-from pipeline.statistics.comparison import Entry
+from pipeline.statistics.comparison import StrategyPredictions
 from pipeline.statistics.jackknife import Scored, tables_of
 
 POINTS, MASSES = np.polynomial.hermite_e.hermegauss(80)
@@ -99,12 +99,12 @@ def correlation(first: float, second: float, both: float) -> float:
     return float(brentq(gap, -0.99, 0.9999))
 
 
-def entry(labels: np.ndarray, probabilities: np.ndarray, flops: int = 1) -> Entry:
-    """Return a strategy's entry from probabilities (S, N, C) on the same images, taken for validation as well."""
+def predictions(labels: np.ndarray, probabilities: np.ndarray) -> StrategyPredictions:
+    """Return a strategy's predictions from probabilities (S, N, C) on the same images, taken for validation as well."""
     scored = Scored([labels] * len(probabilities), list(probabilities))
     found = tables_of(labels, probabilities)
     scores = [{m: float(found[m].scores[s]) for m in found} for s in range(len(probabilities))]
-    return Entry({}, scored, scored, scores, scores, {"train_flops": flops})
+    return StrategyPredictions(scored, scored, scores, scores)
 
 
 def fitted(right: Sequence[np.ndarray], positives: float) -> World:

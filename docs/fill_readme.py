@@ -10,53 +10,52 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pipeline.statistics.schema import Comparison, StrategyResult
 
 ROOT = Path(__file__).resolve().parent.parent
 COMPARISON, README = ROOT / "docs" / "results" / "comparison.json", ROOT / "README.md"
 START, END = "<!-- results -->", "<!-- /results -->"
-COLUMNS = (
-    "test accuracy",
-    "95 % interval",
-    "AUC",
-    "log loss",
-    "FLOPs to search",
-    "FLOPs of one training",
-    "parameters",
-)
 
 
-def block(comparison: dict[str, Any]) -> str:
+def block(comparison: "Comparison") -> str:
     """Return the table of the strategies, what it was measured on, and the verdict, as Markdown."""
-    strategies, dataset = comparison["strategies"], comparison["dataset"]
-    order = sorted(strategies, key=lambda name: -strategies[name]["test"]["accuracy"]["mean"])
-    rows = [_row(name, strategies[name]) for name in order]
-    tested = sum(dataset["counts"]["test"].values())
+    from pipeline.verdict.advice import conclude
+    from pipeline.verdict.formatting import level
+
+    dataset = comparison.dataset
+    columns = ("test accuracy", f"{level(comparison.confidence)} interval", "AUC", "log loss", "FLOPs to search",
+               "FLOPs of one training", "parameters")  # fmt: skip
+    order = sorted(comparison.strategies.items(), key=lambda item: -item[1].test["accuracy"].mean)
+    rows = [_row(name, strategy) for name, strategy in order]
+    tested = sum(dataset.counts["test"].values())
     measured = (
-        f"{dataset['name']}: {dataset['images']} images, {tested} of them for test; means over {comparison['seeds']} "
-        "seeds; intervals for new seeds and new images."
+        f"{dataset.name}: {dataset.images} images, {tested} of them for test; means over {comparison.seeds} seeds; "
+        "intervals for new seeds and new images."
     )
-    head = [f"| strategy | {' | '.join(COLUMNS)} |", "|---|" + "---:|" * len(COLUMNS)]
-    return "\n".join([*head, *rows, "", measured, "", f"**Verdict:** {comparison['verdict']}"])
+    head = [f"| strategy | {' | '.join(columns)} |", "|---|" + "---:|" * len(columns)]
+    return "\n".join([*head, *rows, "", measured, "", f"**Verdict:** {conclude(comparison).sentence}"])
 
 
-def _row(name: str, result: dict[str, Any]) -> str:
+def _row(name: str, result: "StrategyResult") -> str:
     from pipeline.verdict.formatting import percent, quantity
 
-    test, cost = result["test"], result["cost"]
-    low, high = test["accuracy"]["ci95"]
+    test, cost = result.test, result.cost
+    low, high = test["accuracy"].ci
     cells = [
         f"`{name}`",
-        percent(test["accuracy"]["mean"]),
+        percent(test["accuracy"].mean),
         f"{percent(low)} to {percent(high)}",
-        f"{test['roc_auc']['mean']:.3f}",
-        f"{test['log_loss']['mean']:.3f}",
-        *(quantity(cost[key]).strip() for key in ("search_flops", "train_flops", "parameters")),
+        f"{test['roc_auc'].mean:.3f}",
+        f"{test['log_loss'].mean:.3f}",
+        *(quantity(value).strip() for value in (cost.search_flops, cost.train_flops, cost.parameters)),
     ]
     return f"| {' | '.join(cells)} |"
 
 
-def fill(readme: str, comparison: dict[str, Any]) -> str:
+def fill(readme: str, comparison: "Comparison") -> str:
     """Return the text with the block between the markers replaced; raise ValueError where a marker is missing."""
     before, found, rest = readme.partition(START)
     _, closed, after = rest.partition(END)
@@ -99,12 +98,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--check", action="store_true", help="change nothing; exit with 1 if README.md is out of date")
     args = parser.parse_args(argv)
     sys.path.insert(0, str(ROOT))  # so that it runs as a script too, not only as a module
-    from pipeline.common.files import read_json
+    from pipeline.statistics.schema import Comparison
 
     if args.results:
         take(args.results)
     old = README.read_text(encoding="utf-8")
-    new = fill(old, read_json(COMPARISON))
+    new = fill(old, Comparison.load(COMPARISON))
     if new != old and args.check:
         print("README.md is out of date; run: uv run python docs/fill_readme.py", file=sys.stderr)
         return 1

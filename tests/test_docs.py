@@ -21,8 +21,10 @@ from pipeline.common.entry_point import GuardedMain
 from pipeline.config import params as parameters
 from pipeline.data.checked import Checked
 from pipeline.data.scan import Plan
+from pipeline.statistics.schema import Comparison
 from tests.smoke import main as make_small
 from tests.smoke import shrink
+from tests.support.example import changed, comparison
 from tests.support.imports import ROOT
 
 DOCUMENTS = ("README.md", "CONTRIBUTING.md", "docs/how-it-works.md", "docs/statistics.md", "docs/your-images.md",
@@ -293,25 +295,19 @@ def test_every_path_in_the_tree_exists():
 # Results
 
 
-def example() -> dict[str, Any]:
-    score = {"mean": 0.8754, "ci95": [0.851, 0.8996], "per_seed": [0.87, 0.88]}
-    test = dict.fromkeys(("accuracy", "balanced_accuracy", "roc_auc", "log_loss"), score)
-    cost = {"search_flops": 1.234e13, "train_flops": 5e12, "parameters": 3_373_570}
-    counts = {"train": {"a": 6, "b": 6}, "valid": {"a": 2, "b": 2}, "test": {"a": 3, "b": 1}}
-    return {
-        "strategies": {"worse": {"test": test | {"accuracy": score | {"mean": 0.5}}, "cost": cost},
-                       "better": {"test": test, "cost": cost}},
-        "dataset": {"name": "tiny", "images": 20, "counts": counts}, "seeds": 3, "verdict": "Use better.",
-    }  # fmt: skip
+def example() -> Comparison:
+    compared = comparison({"worse": {"accuracy": 0.5}, "better": {"accuracy": 0.8754, "train_flops": 5e12}})
+    cost = compared.strategies["better"].cost.model_copy(update={"search_flops": 12_340_000_000_000})
+    return changed(compared, "better", cost=cost)
 
 
 def test_results_are_written_between_the_markers_and_nowhere_else():
     text = f"before\n{fill_readme.START}\nold\n{fill_readme.END}\nafter\n"
     filled = fill_readme.fill(text, example())
     assert filled.startswith(f"before\n{fill_readme.START}\n| strategy |")
-    assert filled.endswith(f"Use better.\n{fill_readme.END}\nafter\n")
-    assert "| `better` | 87.5 % | 85.1 % to 90.0 % | 0.875 | 0.875 | 12.3 T | 5 T | 3.37 M |" in filled
-    assert "20 images, 4 of them for test; means over 3 seeds" in filled
+    assert filled.endswith(f"2.5 times that of worse.\n{fill_readme.END}\nafter\n")
+    assert "| `better` | 87.5 % | 85.0 % to 90.0 % | 0.935 | 0.225 | 12.3 T | 5 T | 3.4 M |" in filled
+    assert "2200 images, 200 of them for test; means over 3 seeds" in filled
     assert filled.index("`better`") < filled.index("`worse`")
     assert fill_readme.fill(filled, example()) == filled
 
@@ -322,11 +318,9 @@ def test_a_readme_without_markers_is_refused():
 
 
 def test_check_finds_a_readme_out_of_date_and_leaves_it(tmp_path, monkeypatch, capsys):
-    from pipeline.common.files import write_json
-
     readme = tmp_path / "README.md"
     readme.write_text(f"{fill_readme.START}\n{fill_readme.END}\n")
-    write_json(tmp_path / "comparison.json", example())
+    example().save(tmp_path / "comparison.json")
     monkeypatch.setattr(fill_readme, "README", readme)
     monkeypatch.setattr(fill_readme, "COMPARISON", tmp_path / "comparison.json")
     before = readme.read_text()

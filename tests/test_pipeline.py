@@ -13,6 +13,8 @@ import pytest
 import yaml
 from mlflow import MlflowClient
 
+from pipeline.statistics.schema import Comparison
+from pipeline.verdict.schema import Verdict
 from tests.smoke import shrink
 from tests.support.imports import ROOT
 
@@ -80,8 +82,8 @@ def test_a_fresh_clone_runs_every_stage_and_ends_with_a_short_summary(clone):
         *(f"{stage}@{name}" for stage in ("tune", "train") for name in enabled),
     }  # fmt: skip
     summary = clone.said.split("Running stage 'register'")[1]
-    verdict = json.loads((clone.root / "results" / "comparison.json").read_text())["verdict"]
-    assert verdict in summary
+    verdict = Verdict.load(clone.root / "results" / "verdict.json")
+    assert verdict.unconstrained.sentence in summary
     assert (clone.root / "results" / "report.md").exists()
     assert set(clone.runs().values()) == {"FINISHED"}
 
@@ -114,9 +116,8 @@ def test_dvc_shows_metrics_and_plots(clone, tmp_path):
 def test_the_page_opens_without_a_network(clone):
     page = (clone.root / "results" / "report.html").read_text()
     assert len(page) < 3_000_000
-    assert json.loads((clone.root / "results" / "verdict.json").read_text())["reason"].split(":")[0] in html.unescape(
-        page
-    )
+    verdict = Verdict.load(clone.root / "results" / "verdict.json")
+    assert verdict.reason.split(":")[0] in html.unescape(page)
 
 
 def test_editing_one_key_of_a_strategy_reruns_that_strategy_and_what_depends_on_it(clone):
@@ -144,9 +145,9 @@ def test_another_backbone_runs_its_own_arms_alone_and_can_be_taken_out_again(clo
     stages, _ = clone.repro()
     arm = "random-features-compact"
     assert sorted(stages) == ["compare", "register", f"train-on@{arm}", f"tune-on@{arm}", "weights"]
-    compared = json.loads(clone.results()["results/comparison.json"])
-    assert set(compared["strategies"]) == {"frozen", "finetune", "scratch", arm}
-    assert compared["strategies"][arm]["recipe"]["backbone"] == "compact"
+    compared = Comparison.load(clone.root / "results" / "comparison.json")
+    assert set(compared.strategies) == {"frozen", "finetune", "scratch", arm}
+    assert compared.strategies[arm].recipe.backbone == "compact"
     assert arm in json.loads(clone.results()["results/registry.json"])["versions"]
     assert set(clone.runs().values()) == {"FINISHED"}
     clone.edit(lambda params: params | {"backbones": []})

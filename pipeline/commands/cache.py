@@ -12,6 +12,7 @@ from pathlib import Path
 from pipeline.common.entry_point import handle_user_errors
 from pipeline.common.errors import UserError
 from pipeline.common.lru_store import Entry, Store, shown
+from pipeline.common.text_table import text_table
 
 LOST = (
     "With --all, finished trials and trained units are lost as well: the next run does all of them again. "
@@ -51,20 +52,18 @@ def _list(work: Path, params: Path) -> None:
     store = Store(work / "features")
     entries, unfinished = store.entries()[::-1], store.unfinished()
     if entries:
-        _table([("what", "images", "shape of one", "type", "size", "last used"), *map(_row, entries)])
-        print()
+        print(text_table([("what", "images", "shape of one", "type", "size", "last used"), *map(_row, entries)]) + "\n")
     total = sum(entry.size for entry in [*entries, *unfinished])
     writing = f", {len(unfinished)} being written or left by a run that died" if unfinished else ""
     units = work / "units"
-    _table(
-        [
-            ("features", shown(total), f"{len(entries)} file(s){writing}; {_limit(params)}"),
-            ("units", shown(_size(units)), f"{sum(1 for _ in units.glob('*'))} trained recipe(s)"),
-            ("studies", shown(sum(map(_size, _studies(work)))), "the searches' trials (optuna.db)"),
-            ("checks", shown(sum(map(_size, _checks(work)))), "what is known of unchanged images (checked.sqlite)"),
-            ("downloads", shown(_size(work / "downloads")), "archives of data sets; never cleared, yours may be there"),
-        ]
-    )
+    rows = [
+        ("features", shown(total), f"{len(entries)} file(s){writing}; {_limit(params)}"),
+        ("units", shown(_size(units)), f"{sum(1 for _ in units.glob('*'))} trained recipe(s)"),
+        ("studies", shown(sum(map(_size, _studies(work)))), "the searches' trials (optuna.db)"),
+        ("checks", shown(sum(map(_size, _checks(work)))), "what is known of unchanged images (checked.sqlite)"),
+        ("downloads", shown(_size(work / "downloads")), "archives of data sets; never cleared, yours may be there"),
+    ]
+    print(text_table(rows))
 
 
 def _limit(params: Path) -> str:
@@ -92,12 +91,6 @@ def _content(path: Path) -> tuple[str, str, str]:
         return str(count), "x".join(map(str, shape)), {"<f2": "float16", "<f4": "float32"}[header["descr"]]
     except (OSError, LookupError, TypeError, ValueError, SyntaxError, struct.error):
         return "?", "?", "damaged"
-
-
-def _table(rows: Sequence[Sequence[str]]) -> None:
-    widths = [max(map(len, column)) for column in zip(*rows)]
-    for row in rows:
-        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip())
 
 
 def _clear(work: Path, everything: bool) -> None:

@@ -18,6 +18,7 @@ from pipeline.data.facts import Facts
 from pipeline.data.readers.class_folders import images
 from pipeline.data.scan import Plan, read
 from pipeline.verdict import formatting
+from pipeline.verdict.sentences.metric import metric_sentence
 
 CLASSES = 20  # that are listed
 DISTANCE = Prepare.model_fields["near_duplicate_bits"].default  # at which images are taken to look alike
@@ -155,9 +156,11 @@ def _try(rows: pd.DataFrame, wanted: Prepare, found: Finding) -> None:
         except UserError as error:
             found.problems.append(str(error))
     trained = rows[rows["split"] != "test"] if "split" in rows else rows
-    metric, reason = settled("auto", dict(trained["label"].value_counts()))
+    counts = dict(trained["label"].value_counts())
+    metric = settled("auto", counts)
     if metric != "accuracy":
-        found.facts.append(f"compare.metric: auto is {formatting.called(metric)}: {reason}")
+        why = metric_sentence(metric, counts)
+        found.facts.append(f"compare.metric: auto is {formatting.called(metric)}: {why}")
 
 
 def _settings(root: Path, base: Path, label: str, wanted: Prepare) -> list[str]:

@@ -16,12 +16,12 @@ from pydantic import ValidationError
 from pipeline.common.entry_point import arguments, exit_now, handle_user_errors
 from pipeline.common.errors import UserError
 from pipeline.common.progress import Progress, one_thread_pool, quiet
+from pipeline.common.text_table import text_table
 from pipeline.config import params as parameters
 from pipeline.config.backbone_table import BACKBONES, resolve
 from pipeline.config.recipe import Recipe
 from pipeline.config.settings import explain
 
-TITLES = ("backbone", "leave-one-out accuracy", "LogME", "H-score above chance")
 NOTE = "Higher is better; a backbone that is not above raw pixels has little to give. It foretells, it does not decide."
 
 
@@ -107,15 +107,16 @@ def measured(
 def table(found: dict[str, dict[str, float]]) -> str:
     """Return the table, with raw pixels as the last row."""
     from pipeline.statistics.backbone_ranking import scores
-    from pipeline.verdict.formatting import decimals
+    from pipeline.statistics.schema import Transferability
+    from pipeline.verdict.formatting import BACKBONE_SCORES, decimals
 
-    ordered = sorted(((name, scores(known)) for name, known in found.items()), key=lambda item: -item[1]["log_me"])
-    known = next(iter(found.values()))
-    pixels = scores({key.removeprefix("pixels_"): value for key, value in known.items() if key.startswith("pixels_")})
-    rows = [(name, *map(decimals, values.values())) for name, values in [*ordered, ("raw pixels", pixels)]]
-    widths = [max(map(len, column)) for column in zip(TITLES, *rows)]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in (TITLES, *rows)]
-    return "\n".join([*lines, f"Always naming the commonest class is right {100 * known['majority']:.1f} %.", NOTE])
+    known = {name: Transferability.model_validate(each) for name, each in found.items()}
+    ordered = sorted(known.items(), key=lambda item: -item[1].log_me)
+    first = ordered[0][1]  # pixels and classes are the same for all
+    rows = [(name, scores(each.features)) for name, each in ordered] + [("raw pixels", scores(first.pixels))]
+    head = ("backbone", *BACKBONE_SCORES.values())
+    cells = text_table([head, *((name, *map(decimals, values.values())) for name, values in rows)])
+    return f"{cells}\nAlways naming the commonest class is right {100 * first.majority:.1f} %.\n{NOTE}"
 
 
 if __name__ == "__main__":

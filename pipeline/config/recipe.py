@@ -1,12 +1,17 @@
 """A recipe: everything that training one network needs, beside the data and the seed."""
 
 import math
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import Field, field_validator, model_validator
 
 from pipeline.config.backbone_table import BACKBONES, FORMS, Backbone, is_well_formed
 from pipeline.config.settings import Section
+
+Kind = Literal["heads", "tuned", "fresh"]
+HEADS: Final = "heads"  # a frozen backbone: pretrained weights, the head alone is fitted
+TUNED: Final = "tuned"  # fine-tuning: pretrained weights, some stages are trained too
+FRESH: Final = "fresh"  # training from scratch: random weights, everything is trained
 
 
 class Recipe(Section):
@@ -38,6 +43,16 @@ class Recipe(Section):
     class_weight_power: float = Field(0.0, ge=0, le=1)
     # Strength of the random shift, contrast and brightness of pixel inputs. Cached stems have views alone.
     jitter: float = Field(0.0, ge=0, le=1)
+
+    @property
+    def kind(self) -> Kind | None:
+        """Return what a strategy with this recipe is a case of; None for a control, such as a head on random features.
+
+        Strategies are told apart by this, never by their names.
+        """
+        if self.weights == "pretrained":
+            return HEADS if self.cut == "head" else TUNED
+        return FRESH if self.cut in ("input", 0) else None
 
     def with_scaled_epochs(self, fraction: float, epoch_scaling: float) -> "Recipe":
         """Return the recipe for a share of the images: epochs grow as images shrink, by a power of the share."""

@@ -2,7 +2,7 @@
 
 import base64
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,7 +24,7 @@ class Answers:
     right: dict[str, np.ndarray]  # bool (N,)
 
 
-def answers(predictions: dict[str, pd.DataFrame]) -> Answers:
+def answers(predictions: Mapping[str, pd.DataFrame]) -> Answers:
     """Return the strategies' answers on the test images, in the order of their ids.
 
     `predictions` are the tables that train exports: split, seed, id, label and p_<class>. Images of one content and one
@@ -75,7 +75,7 @@ def patterns(found: Answers, most: int = 16) -> list[dict[str, Any]]:
 
 
 def card(
-    row: int, found: Answers, classes: list[str], images: "Thumbnails | None", paths: dict[str, str]
+    row: int, found: Answers, classes: Sequence[str], images: "Thumbnails | None", paths: dict[str, str]
 ) -> dict[str, Any]:
     """Return what the page says of one image: thumbnail, label, id, path, and each strategy's answer."""
     name, label = str(found.ids[row]), classes[found.labels[row]]

@@ -3,7 +3,6 @@
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,27 +12,35 @@ from PIL import Image
 
 from pipeline.common.files import write_csv, write_json, write_text
 from pipeline.common.hashes import digest
-from pipeline.config.metric_names import LOWER_IS_BETTER, METRICS
+from pipeline.common.text_table import text_table
+from pipeline.config.metric_names import METRICS
 from pipeline.data.image_set import ImageSet
+from pipeline.data.summary import DatasetSummary, ExcludedImages
 from pipeline.report import tables
 from pipeline.report.figures.drawing import SERIES, save
+from pipeline.statistics.schema import Comparison
 from pipeline.verdict import formatting
 from pipeline.verdict.formatting import quantity
+from pipeline.verdict.schema import Verdict
+from pipeline.verdict.sentences.measured import ranking_sentence
 
 
-def markdown(comparison: dict[str, Any], verdict: dict[str, Any], figures: dict[str, str], page: str) -> str:
+def markdown(comparison: Comparison, verdict: Verdict, figures: dict[str, str], page: str) -> str:
     """Render report.md; figures are {path: what it says}, paths and the page's being relative to it."""
-    comparison, verdict = tables.completed(comparison), tables.VERDICT | verdict
     return _template("report.md.j2").render(
         c=comparison,
         v=verdict,
         headline=tables.headline(comparison, verdict),
-        confidence=formatting.confidence(comparison),
-        others=[m for m in METRICS if m != comparison["metric"]],
+        confidence=formatting.level(comparison.confidence),
+        others=[m for m in METRICS if m != comparison.metric],
         figures=figures,
-        notes=tables.data_notes(comparison["dataset"]),
+        notes=tables.data_notes(comparison.dataset),
         page=page,
-        crossings=tables.crossings(comparison)[0],
+        crossings=tables.curve_sentences(comparison, verdict.unconstrained.recommended)[0],
+        why_metric=tables.why_metric(comparison),
+        ranking_says=ranking_sentence(comparison.ranking) if comparison.ranking else "",
+        BACKBONE_SCORES=formatting.BACKBONE_SCORES,
+        OUTCOMES=formatting.OUTCOMES,
     )
 
 
@@ -45,29 +52,25 @@ def _template(name: str) -> Template:
     return environment.get_template(name)
 
 
-def summary(comparison: dict[str, Any], verdict: dict[str, Any]) -> str:
+def summary(comparison: Comparison, verdict: Verdict) -> str:
     """Return at most 15 lines: a table of the strategies, and the verdict, under constraints where there are any."""
-    metric = comparison["metric"]
-    sign = 1 if metric in LOWER_IS_BETTER else -1
-    rows = [("", f"test {formatting.called(metric)}", "95 % interval", "AUC", "log loss", "search", "train FLOPs")]
-    order = sorted(comparison["strategies"].items(), key=lambda item: sign * item[1]["test"][metric]["mean"])
-    for name, s in order[:8]:
-        test, price = s["test"], s["cost"]
+    metric, level = comparison.metric, formatting.level(comparison.confidence)
+    rows = [("", f"test {formatting.called(metric)}", f"{level} interval", "AUC", "log loss", "search", "train FLOPs")]
+    for name in comparison.ranked(comparison.strategies, "test")[:8]:
+        test, cost = comparison.strategies[name].test, comparison.strategies[name].cost
         rows.append(
             (
                 name,
-                formatting.score(test[metric]["mean"], metric),
-                formatting.span(test[metric]["ci95"], metric).removesuffix(" %"),
-                f"{test['roc_auc']['mean']:.3f}",
-                f"{test['log_loss']['mean']:.3f}",
-                quantity(price["search_flops"]),
-                quantity(price["train_flops"]),
+                formatting.score(test[metric].mean, metric),
+                formatting.span(test[metric].ci, metric).removesuffix(" %"),
+                f"{test['roc_auc'].mean:.3f}",
+                f"{test['log_loss'].mean:.3f}",
+                quantity(cost.search_flops),
+                quantity(cost.train_flops),
             )
         )
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows]
-    asked = f"\nUnder your constraints: {verdict['reason']}" if verdict["constraints"] else ""
-    return "\n".join([*lines, "", comparison["verdict"] + asked])
+    asked = f"\nUnder your constraints: {verdict.reason}" if verdict.constrained else ""
+    return f"{text_table(rows)}\n\n{verdict.unconstrained.sentence}{asked}"
 
 
 def contact_sheet(images: np.ndarray, labels: np.ndarray, classes: tuple[str, ...], path: Path) -> Path:
@@ -115,7 +118,7 @@ def data_report(
     excluded: pd.DataFrame | None = None,
     kinds: Mapping[str, int] | None = None,
     marks: Mapping[str, int] | None = None,
-) -> dict[str, Any]:
+) -> DatasetSummary:
     """Write summary.json, report.md, excluded.csv and pictures of a prepared data set into a folder; return the first.
 
     `table` is the manifest with its splits; the pictures show images of train and valid alone. `notes` are sentences
@@ -125,21 +128,23 @@ def data_report(
     left = pd.DataFrame(columns=["path", "reason"]) if excluded is None else excluded
     counts = pd.crosstab(table["split"], table["label"]).reindex(["train", "valid", "test"])
     duplicates = int(table["id"].duplicated().sum())
-    summary = {
-        "name": name,
-        "digest": digest(digests),
-        "classes": list(dev.classes),
-        "counts": {split: {c: int(n) for c, n in row.items()} for split, row in counts.iterrows()},
-        "images": len(table),
-        "duplicates": duplicates,
-        "channels": dev.channels,
-        "excluded": {"kinds": dict(kinds or {}), "first": left[: tables.LISTED].to_numpy().tolist()},
-        "marks": dict(marks or {}),
-        "notes": list(notes),
-    }
+    summary = DatasetSummary(
+        name=name,
+        digest=digest(digests),
+        classes=dev.classes,
+        counts={str(split): {str(c): int(n) for c, n in row.items()} for split, row in counts.iterrows()},
+        images=len(table),
+        duplicates=duplicates,
+        channels=dev.channels,
+        excluded=ExcludedImages(
+            kinds=dict(kinds or {}), first=tuple(map(tuple, left[: tables.LISTED].to_numpy().tolist()))
+        ),
+        marks=dict(marks or {}),
+        notes=tuple(notes),
+    )
     write_json(folder / "summary.json", summary)
     contact_sheet(dev.images, dev.labels, dev.classes, folder / "contact_sheet.png")
     size_histogram(table, folder / "sizes.png")
     write_csv(folder / tables.EXCLUDED, left)
-    write_text(folder / "report.md", _template("data.md.j2").render(**summary, said=tables.data_notes(summary)))
+    write_text(folder / "report.md", _template("data.md.j2").render(d=summary, notes=tables.data_notes(summary)))
     return summary

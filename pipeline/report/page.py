@@ -3,6 +3,8 @@
 import base64
 import hashlib
 import re
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +12,14 @@ import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from pipeline.config.metric_names import LOWER_IS_BETTER, METRICS
+from pipeline.config.metric_names import METRICS
 from pipeline.data.image_set import ImageSet
-from pipeline.report import gallery, tables
+from pipeline.report import confusion, gallery, tables
 from pipeline.report.figures import curve_figures, drawing, ranking_figure, scores, search_figures
+from pipeline.statistics.schema import Comparison, StrategyResult
 from pipeline.verdict import formatting
+from pipeline.verdict.schema import Verdict
+from pipeline.verdict.sentences.measured import ranking_sentence
 
 Tree = dict[str, Any]
 
@@ -24,27 +29,27 @@ MOST_BYTES = 3_000_000  # of the page
 PICTURES = 1_600_000  # of its gallery, at most
 SHOWN = 18  # images of each part of the gallery
 GLYPHS = dict(zip(drawing.MARKERS, "●■◆▲▼✚✖★"))
-OUTCOMES = {"supported": ("✓", "yes"), "contradicted": ("✗", "no")}  # all else: cannot be told here
+CLAIM_MARKS = {"supported": ("✓", "yes"), "contradicted": ("✗", "no"), "inconclusive": ("?", "unsure")}
 
 
 def render(
-    comparison: Tree,
-    verdict: Tree,
-    timings: Tree,
-    trials: dict[str, pd.DataFrame],
-    predictions: dict[str, pd.DataFrame],
+    comparison: Comparison,
+    verdict: Verdict,
+    timings: Mapping[str, Tree],
+    trials: Mapping[str, pd.DataFrame],
+    predictions: Mapping[str, pd.DataFrame],
     test_images: ImageSet | None,
     about: Tree,
     importances: dict[str, dict[str, float]] | None = None,
 ) -> str:
     """Return the page, at most 3 MB.
 
-    `comparison` and `verdict` are results/comparison.json and results/verdict.json; `timings`, `trials` and
-    `predictions` hold by strategy what tune and train write, and may lack strategies. `about` says how to reproduce:
-    `commit`, `versions` {package: version}, `commands`, and `paths` {image id: path}, all optional.
+    `timings`, `trials` and `predictions` hold by strategy what tune and train write, and may lack strategies. `about`
+    says how to reproduce: `commit`, `versions` {package: version}, `commands`, and `paths` {image id: path}, all
+    optional.
     `importances` {strategy: {setting: share}} replaces the rank correlations computed from the trials.
     """
-    comparison, verdict, about = tables.completed(comparison), tables.VERDICT | verdict, _ABOUT | about
+    about = _ABOUT | about
     context = {
         "c": comparison,
         "v": verdict,
@@ -52,14 +57,17 @@ def render(
         "fig": {name: (p, Markup(drawing.svg(p))) for name, p in pictures(comparison, trials).items()},
         "glance": glance(comparison, verdict),
         "headline": tables.headline(comparison, verdict),
-        "chips": tables.constraint_chips(verdict.get("constraints") or {}),
+        "chips": tables.constraint_chips(verdict.constraints),
         "wall_clock": tables.wall_clock_rows(comparison, timings),
         "settings": settings(trials, importances or {}),
         "trials": trials,
-        "look": _looks(list(comparison["strategies"])),
-        "names": sorted(comparison["strategies"]),
-        "metric": comparison["metric"],
-        "confidence": formatting.confidence(comparison),
+        "look": _looks(list(comparison.strategies)),
+        "names": sorted(comparison.strategies),
+        "metric": comparison.metric,
+        "why_metric": tables.why_metric(comparison),
+        "confidence": formatting.level(comparison.confidence),
+        "crossings": tables.curve_sentences(comparison, verdict.unconstrained.recommended),
+        "ranking_says": ranking_sentence(comparison.ranking) if comparison.ranking else "",
         "sections": sections(comparison, verdict, trials, predictions),
     }
     found = gallery.answers(predictions) if predictions else None
@@ -69,9 +77,8 @@ def render(
     return _written(context | {"gallery": _gallery(found, comparison, images, about)})
 
 
-def pictures(comparison: Tree, trials: dict[str, pd.DataFrame]) -> dict[str, drawing.Picture]:
+def pictures(comparison: Comparison, trials: Mapping[str, pd.DataFrame]) -> dict[str, drawing.Picture]:
     """Return every figure that there is the data for, by name, yet to be drawn."""
-    comparison = tables.completed(comparison)
     found = [
         scores.accuracy_cost(comparison),
         curve_figures.learning_curves(comparison),
@@ -88,7 +95,8 @@ def _written(context: Tree) -> str:
                               lstrip_blocks=True, autoescape=True)  # fmt: skip
     environment.filters |= formatting.FILTERS | {"setting": _setting}
     environment.globals |= {
-        "t": tables, "theme": drawing.THEME, "METRICS": METRICS, "POINTS": formatting.POINTS, "OUTCOMES": OUTCOMES,
+        "t": tables, "confusion": confusion, "theme": drawing.THEME, "METRICS": METRICS, "POINTS": formatting.POINTS,
+        "BACKBONE_SCORES": formatting.BACKBONE_SCORES, "OUTCOMES": formatting.OUTCOMES, "CLAIM_MARKS": CLAIM_MARKS,
     }  # fmt: skip
     script = environment.get_template("report.js.j2").render()
     token = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
@@ -110,25 +118,38 @@ def _looks(names: list[str]) -> dict[str, Tree]:
     return {name: {"css": place[look.colour], "glyph": GLYPHS[look.marker]} for name, look in looks.items()}
 
 
-def glance(comparison: Tree, verdict: Tree) -> list[Tree]:
+@dataclass(frozen=True)
+class GlanceRow:
+    """A strategy at a glance; places and widths are in percent of the scale that all share."""
+
+    name: str
+    strategy: StrategyResult
+    badges: list[str]
+    excluded: tuple[str, ...]  # why it is
+    left: float  # end of its interval
+    width: float  # of its interval
+    mean: float
+
+
+def glance(comparison: Comparison, verdict: Verdict) -> list[GlanceRow]:
     """Return a row for each strategy, the best on test first: badges, and where its interval lies on one scale."""
-    metric, strategies = comparison["metric"], comparison["strategies"]
-    ends = [end for s in strategies.values() for end in s["test"][metric]["ci95"]]
+    strategies, several = comparison.strategies, len(comparison.strategies) > 1
+    scores = {name: s.test[comparison.metric] for name, s in strategies.items()}
+    ends = [end for score in scores.values() for end in score.ci]
     low, wide = min(ends), max(max(ends) - min(ends), 1e-12)
-    sign = 1 if metric in LOWER_IS_BETTER else -1
     rows = []
-    for name, s in sorted(strategies.items(), key=lambda item: (sign * item[1]["test"][metric]["mean"], item[0])):
-        badges = ["recommended"] if name == verdict.get("recommended") else []
-        badges += ["best on validation"] if name == comparison["winner"] and len(strategies) > 1 else []
-        badges += ["on the Pareto front"] if name in verdict.get("front", []) and len(strategies) > 1 else []
-        left, right = (100 * (end - low) / wide for end in s["test"][metric]["ci95"])
-        rows.append({"name": name, "badges": badges, "left": left, "width": right - left, "s": s,
-                     "mean": 100 * (s["test"][metric]["mean"] - low) / wide,
-                     "excluded": (verdict.get("excluded") or {}).get(name, [])})  # fmt: skip
+    for name in comparison.ranked(strategies, "test"):
+        badges = ["recommended"] if name == verdict.recommended else []
+        badges += ["best on validation"] if name == comparison.winner and several else []
+        badges += ["on the Pareto front"] if name in verdict.front and several else []
+        score = scores[name]
+        left, mean, right = (100 * (x - low) / wide for x in (score.ci[0], score.mean, score.ci[1]))
+        excluded = verdict.excluded.get(name, ())
+        rows.append(GlanceRow(name, strategies[name], badges, excluded, left, right - left, mean))
     return rows
 
 
-def settings(trials: dict[str, pd.DataFrame], importances: dict[str, dict[str, float]]) -> Tree:
+def settings(trials: Mapping[str, pd.DataFrame], importances: dict[str, dict[str, float]]) -> Tree:
     """Return how much each setting mattered, by strategy, and whether that was given or is a rank correlation."""
     return {
         name: {"given": bool(importances.get(name)), "rows": importances.get(name) or search_figures.association(table)}
@@ -136,19 +157,20 @@ def settings(trials: dict[str, pd.DataFrame], importances: dict[str, dict[str, f
     }
 
 
-def sections(comparison: Tree, verdict: Tree, trials: Tree, predictions: Tree) -> list[tuple[str, str]]:
+def sections(
+    comparison: Comparison, verdict: Verdict, trials: Mapping[str, Any], predictions: Mapping[str, Any]
+) -> list[tuple[str, str]]:
     """Return the anchors and titles of the sections that there is something to say in."""
-    strategies = comparison["strategies"].values()
     wanted = [
         ("verdict", "Verdict", True),
         ("cost-benefit", "Accuracy against cost", True),
-        ("curves", "Learning curves", any(len(s.get("curve") or []) > 1 for s in strategies)),
-        ("pairs", "Pair by pair", bool(comparison["pairs"])),
+        ("curves", "Learning curves", any(len(s.curve) > 1 for s in comparison.strategies.values())),
+        ("pairs", "Pair by pair", bool(comparison.pairs)),
         ("cost", "What it costs", True),
-        ("ranking", "Which backbone: foretold and found", bool(comparison.get("ranking"))),
-        ("claims", "What people say, on your data", bool(verdict.get("claims"))),
+        ("ranking", "Which backbone: foretold and found", comparison.ranking is not None),
+        ("claims", "What people say, on your data", bool(verdict.claims)),
         ("classes", "Classes and confusions", True),
-        ("calibration", "Calibration", any(s.get("calibration") for s in strategies)),
+        ("calibration", "Calibration", True),
         ("gallery", "Images to look at", bool(predictions)),
         ("tuning", "How the recipes were found", bool(trials)),
         ("data", "Data", True),
@@ -160,11 +182,11 @@ def sections(comparison: Tree, verdict: Tree, trials: Tree, predictions: Tree) -
 
 
 def _gallery(
-    found: gallery.Answers | None, comparison: Tree, images: gallery.Thumbnails | None, about: Tree
+    found: gallery.Answers | None, comparison: Comparison, images: gallery.Thumbnails | None, about: Tree
 ) -> Tree | None:
     if found is None:
         return None
-    classes, paths = comparison["dataset"]["classes"], about.get("paths") or {}
+    classes, paths = comparison.dataset.classes, about["paths"]
     wrong, disputed = gallery.all_wrong(found), gallery.disputed(found)
     return {
         "images": len(found.ids),

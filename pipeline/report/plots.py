@@ -1,42 +1,44 @@
 """What DVC shows of a comparison: numbers for `dvc metrics`, tables for `dvc plots`; templates are in .dvc/plots."""
 
 from collections.abc import Mapping
-from typing import Any
 
 import pandas as pd
 
-MOST_CELLS = 1000  # of a confusion matrix; a larger one is told without its empty cells
+from pipeline.statistics.schema import Comparison
+
+MOST_CELLS = 1000  # of a confusion matrix; a larger one is listed without its empty cells
 SHOWN = ("train_flops", "search_flops", "predict_flops", "parameters")
 
 
-def metrics(comparison: dict[str, Any]) -> dict[str, dict[str, float]]:
+def metrics(comparison: Comparison) -> dict[str, dict[str, float]]:
     """Return a few numbers of each strategy: mean test scores, calibration error, and costs."""
     return {
         name: {
-            **{metric: scores["mean"] for metric, scores in strategy["test"].items()},
-            "calibration_error": strategy["calibration"]["raw"]["ece"],
-            **{cost: strategy["cost"][cost] for cost in SHOWN},
+            **{metric: score.mean for metric, score in strategy.test.items()},
+            "calibration_error": strategy.calibration.raw.ece,
+            **{cost: getattr(strategy.cost, cost) for cost in SHOWN},
         }
-        for name, strategy in comparison["strategies"].items()
+        for name, strategy in comparison.strategies.items()
     }
 
 
-def tables(comparison: dict[str, Any], trials: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
+def tables(comparison: Comparison, trials: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
     """Return the table of each plot by its name; `trials` are the tables that tune exports."""
-    strategies, classes = comparison["strategies"], comparison["dataset"]["classes"]
+    strategies, classes = comparison.strategies, comparison.dataset.classes
     curve = [
-        {"strategy": name, "images": point["images"], "accuracy": point["accuracy"]["mean"],
-         "low": point["accuracy"]["ci95"][0], "high": point["accuracy"]["ci95"][1]}
-        for name, s in strategies.items() for point in s["curve"]
+        {"strategy": name, "images": point.images, "accuracy": point.scores["accuracy"].mean,
+         "low": point.scores["accuracy"].ci[0], "high": point.scores["accuracy"].ci[1]}
+        for name, s in strategies.items() for point in s.curve
     ]  # fmt: skip
     confusion = [
         {"strategy": name, "actual": classes[i], "predicted": classes[j], "images": images}
-        for name, s in strategies.items() for i, row in enumerate(s["confusion"]) for j, images in enumerate(row)
+        for name, s in strategies.items() for i, row in enumerate(s.confusion) for j, images in enumerate(row)
         if images or len(classes) ** 2 <= MOST_CELLS
     ]  # fmt: skip
     reliability = [
-        {"strategy": name, "kind": kind, **{key: b[key] for key in ("confidence", "accuracy", "share")}}
-        for name, s in strategies.items() for kind in ("raw", "scaled") for b in s["calibration"][kind]["bins"]
+        {"strategy": name, "kind": kind, "confidence": b.confidence, "accuracy": b.accuracy, "share": b.share}
+        for name, s in strategies.items()
+        for kind, errors in (("raw", s.calibration.raw), ("scaled", s.calibration.scaled)) for b in errors.bins
     ]  # fmt: skip
     found = {"learning_curve": curve, "confusion": confusion, "reliability": reliability}
     searches = pd.concat([_search(name, trials[name]) for name in strategies], ignore_index=True)

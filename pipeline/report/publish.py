@@ -8,8 +8,10 @@ from pipeline.common.files import write_csv, write_json, write_text
 from pipeline.data.image_set import ImageSet
 from pipeline.report import markdown, page, plots
 from pipeline.report.figures import drawing
+from pipeline.statistics.schema import Comparison
 from pipeline.statistics.stored_results import Measured
 from pipeline.verdict.claims import claims
+from pipeline.verdict.schema import Verdict
 
 SHOWN = ("accuracy_cost", "learning_curves", "pairs", "ranking", "search")  # figures of the short form
 
@@ -26,8 +28,8 @@ class Places:
 
 
 def publish(
-    comparison: dict[str, Any],
-    verdict: dict[str, Any],
+    comparison: Comparison,
+    verdict: Verdict,
     measured: Measured,
     test: ImageSet,
     about: dict[str, Any],
@@ -41,7 +43,8 @@ def publish(
     figures = drawing.draw([pictures[name] for name in SHOWN if name in pictures], to.figures)
     beside = {str(file.resolve().relative_to(to.report.resolve().parent)): words for file, words in figures.items()}
     write_text(to.report, markdown.markdown(comparison, verdict, beside, to.page.name))
-    wall_clock = verdict | {"claims": claims(comparison, measured.timings)}  # the page alone shows times
-    seen = measured.predictions
-    write_text(to.page, page.render(comparison, wall_clock, measured.timings, measured.trials, seen, test, about))
+    timed = tuple(claims(comparison, dict(measured.timings)))  # the page alone shows times
+    with_times = verdict.model_copy(update={"claims": timed})
+    seen = measured.tested
+    write_text(to.page, page.render(comparison, with_times, measured.timings, measured.trials, seen, test, about))
     return [to.page, to.report, *figures]

@@ -22,36 +22,33 @@ def main(argv: Sequence[str] | None = None) -> None:
     quiet()
     one_thread_pool(params.runtime.threads)
     from pipeline.common import provenance
-    from pipeline.common.files import read_json, write_json
+    from pipeline.common.files import write_json
     from pipeline.common.hashes import digest
     from pipeline.data import image_set
+    from pipeline.data.summary import DatasetSummary
     from pipeline.report.plots import metrics
     from pipeline.report.publish import Places, publish
     from pipeline.report.tables import EXCLUDED
     from pipeline.statistics import stored_results
-    from pipeline.statistics.summary import gather
+    from pipeline.statistics.summary import summarise
     from pipeline.tracking import runs
     from pipeline.verdict.advice import advise
-    from pipeline.verdict.claims import claims, note
 
     watch, root = Stopwatch(), args.params.resolve().parent
     measured = stored_results.measured(list(params.arms), args.trained, args.tuned, args.times)
-    compared = gather(measured, read_json(args.data), params.compare)
-    verdict = advise(compared, params.constraints, measured.timings) | {
-        "claims": claims(compared),
-        "claims_note": note(compared),
-    }
-    write_json(args.out, compared)
-    write_json(args.verdict, verdict)
+    compared = summarise(measured, DatasetSummary.load(args.data), params.compare)
+    verdict = advise(compared, params.constraints, dict(measured.timings))
+    compared.save(args.out)
+    verdict.save(args.verdict)
     about = provenance.about(root, args.test / image_set.MANIFEST)
     places = Places(args.page, args.report, args.figures, args.metrics, args.plots)
     files = publish(compared, verdict, measured, image_set.load(args.test), about, places)
 
-    dataset = runs.Dataset(compared["dataset"]["name"], compared["dataset"]["digest"], params.data.path)
+    dataset = runs.Dataset(compared.dataset.name, compared.dataset.digest, params.data.path)
     tracker = runs.MlflowTracker(root, params.tracking.experiment, dataset)
     scores = {f"{name}.{key}": value for name, row in metrics(compared).items() for key, value in row.items()}
-    tags = {"stage": "compare", "winner": compared["winner"], "recommended": verdict["recommended"] or "none",
-            "excluded": str(sum(compared["dataset"]["excluded"]["kinds"].values()))}  # fmt: skip
+    tags = {"stage": "compare", "winner": compared.winner, "recommended": verdict.recommended or "none",
+            "excluded": str(sum(compared.dataset.excluded.kinds.values()))}  # fmt: skip
     with tracker.stage(f"compare-{digest([compared, verdict])}", "compare", tags) as run:
         tracker.finish(run, scores, [args.out, args.verdict, args.data.with_name(EXCLUDED), *files])
     write_json(args.timings, watch.read())

@@ -19,18 +19,20 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parser.parse_args(argv)
     params = parameters.load(args.params)
     quiet()
-    from pipeline.common.files import read_json, write_json
+    from pipeline.common.files import write_json
     from pipeline.common.hashes import digest, file_digest
     from pipeline.report import markdown
+    from pipeline.statistics.schema import Comparison
     from pipeline.tracking import runs
     from pipeline.verdict import pairwise
+    from pipeline.verdict.schema import Verdict
 
-    compared = read_json(args.comparison)
-    wanted, dataset, winner = params.register_, compared["dataset"], compared["winner"]
+    compared, verdict = Comparison.load(args.comparison), Verdict.load(args.verdict)
+    wanted, dataset, winner = params.register_, compared.dataset, compared.winner
     root = args.params.resolve().parent
-    named = runs.Dataset(dataset["name"], dataset["digest"], params.data.path)
+    named = runs.Dataset(dataset.name, dataset.digest, params.data.path)
     tracker = runs.MlflowTracker(root, params.tracking.experiment, named)
-    folders = {name: args.models / name for name in sorted(compared["strategies"])}
+    folders = {name: args.models / name for name in sorted(compared.strategies)}
     keys = {name: digest([file_digest(folder / f"model.{end}") for end in ("json", "safetensors")])
             for name, folder in folders.items()}  # fmt: skip
     gain = pairwise.gain_over_majority(compared, winner)
@@ -43,17 +45,16 @@ def main(argv: Sequence[str] | None = None) -> None:
     with tracker.stage(key, "register", {"stage": "register"}) as run:
         registry = Registry(root, wanted.model)
         promoted = winner if gate["passed"] else None
-        tags = {name: {KEY: keys[name], "strategy": name, "backbone": found["recipe"]["backbone"],
-                       "data": dataset["digest"]} for name, found in compared["strategies"].items()}  # fmt: skip
+        tags = {name: {KEY: keys[name], "strategy": name, "backbone": found.recipe.backbone,
+                       "data": dataset.digest} for name, found in compared.strategies.items()}  # fmt: skip
         versions = _add(registry, run, folders, tags, promoted)
         champion = registry.champion()
         write_json(args.out, {"model": wanted.model, "winner": winner, "gate": gate, "champion": champion,
                               "versions": _described(versions, keys, champion)})  # fmt: skip
         tracker.finish(run, {"gain_over_majority": gain}, [args.out])
-    verdict = read_json(args.verdict)
     print("\n" + markdown.summary(compared, verdict))
-    if verdict["recommended"] not in (None, winner):
-        print(f"Recommended: models:/{wanted.model}@best-{verdict['recommended']}.")
+    if verdict.recommended not in (None, winner):
+        print(f"Recommended: models:/{wanted.model}@best-{verdict.recommended}.")
     print(_closing(wanted.model, winner, gate, champion))
 
 

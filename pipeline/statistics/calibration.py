@@ -1,21 +1,21 @@
 """Whether probabilities mean what they say: calibration error, reliability, and one temperature that mends them."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from scipy.optimize import brentq
 
+from pipeline.statistics.schema import Calibration, CalibrationErrors, ReliabilityBin
 from pipeline.training.metrics import score_many
 
 MOST_BINS = 15
 HOTTEST = 20.0  # temperatures are sought between its inverse and this
 _SMALLEST = np.finfo(np.float64).eps  # a probability of exactly 0 counts as this, as in `metrics.score`
 
-Predictions = tuple[Sequence[np.ndarray], Sequence[np.ndarray]]  # per seed: labels int (N,), probabilities float (N, C)
+BySeed = tuple[Sequence[np.ndarray], Sequence[np.ndarray]]  # labels int (N,), probabilities float (N, C)
 
 
-def summarise(valid: Predictions, test: Predictions) -> dict[str, Any]:
+def summarise(valid: BySeed, test: BySeed) -> Calibration:
     """Return how calibrated test predictions are: as they are, and scaled by each seed's temperature on `valid`.
 
     Both are pairs (labels, probabilities) of lists with one array per seed, int (N,) and float (N, C), in the same
@@ -25,20 +25,20 @@ def summarise(valid: Predictions, test: Predictions) -> dict[str, Any]:
     temperatures = [temperature(*part) for part in zip(*valid, strict=True)]
     labels, raw = test
     scaled = [scale(part, t) for part, t in zip(raw, temperatures, strict=True)]
-    return {"temperature": temperatures, "raw": _described(labels, raw), "scaled": _described(labels, scaled)}
+    return Calibration(temperature=tuple(temperatures), raw=_errors(labels, raw), scaled=_errors(labels, scaled))
 
 
-def _described(labels: Sequence[np.ndarray], probabilities: Sequence[np.ndarray]) -> dict[str, Any]:
+def _errors(labels: Sequence[np.ndarray], probabilities: Sequence[np.ndarray]) -> CalibrationErrors:
     seeds = list(zip(labels, probabilities, strict=True))
     count = bin_count(min(len(part) for part in labels))
     by_seed = [reliability(*part, bin_count(len(part[0]))) for part in seeds]
     chance = [expected_if_calibrated(p, bin_count(len(p))) for p in probabilities]
-    return {
-        "ece": float(np.mean([calibration_error(bins) for bins in by_seed])),
-        "ece_if_calibrated": float(np.mean(chance)),
-        "log_loss": float(np.mean([score_many(own, p[None])[0]["log_loss"] for own, p in seeds])),
-        "bins": reliability(np.concatenate(labels), np.concatenate(probabilities), count),
-    }
+    return CalibrationErrors(
+        ece=float(np.mean([calibration_error(bins) for bins in by_seed])),
+        ece_if_calibrated=float(np.mean(chance)),
+        log_loss=float(np.mean([score_many(own, p[None])[0]["log_loss"] for own, p in seeds])),
+        bins=tuple(reliability(np.concatenate(labels), np.concatenate(probabilities), count)),
+    )
 
 
 def bin_count(images: int) -> int:
@@ -50,10 +50,9 @@ def bin_count(images: int) -> int:
     return int(np.clip(round(images ** (1 / 3)), 1, MOST_BINS))
 
 
-def reliability(labels: np.ndarray, probabilities: np.ndarray, bins: int) -> list[dict[str, float]]:
+def reliability(labels: np.ndarray, probabilities: np.ndarray, bins: int) -> list[ReliabilityBin]:
     """Return bins of equal mass by confidence, the probability of the class predicted, from low to high.
 
-    Each has its lowest and highest confidence, its share of the images, and their mean confidence and accuracy.
     Images of one confidence stay together, so there may be fewer bins. No images, no bins.
     """
     confidence, right = probabilities.max(1).astype(np.float64), probabilities.argmax(1) == labels
@@ -62,23 +61,23 @@ def reliability(labels: np.ndarray, probabilities: np.ndarray, bins: int) -> lis
     for number in np.unique(at):
         chosen = at == number
         found.append(
-            {
-                "low": float(confidence[chosen].min()),
-                "high": float(confidence[chosen].max()),
-                "share": float(chosen.mean()),
-                "confidence": float(confidence[chosen].mean()),
-                "accuracy": float(right[chosen].mean()),
-            }
+            ReliabilityBin(
+                low=float(confidence[chosen].min()),
+                high=float(confidence[chosen].max()),
+                share=float(chosen.mean()),
+                confidence=float(confidence[chosen].mean()),
+                accuracy=float(right[chosen].mean()),
+            )
         )
     return found
 
 
-def calibration_error(bins: Sequence[dict[str, float]]) -> float:
+def calibration_error(bins: Sequence[ReliabilityBin]) -> float:
     """Return the expected calibration error (Guo et al. 2017): the bins' mean gap, weighted by their images.
 
     Over bins of equal mass, which is less biased than over bins of equal width (Nixon et al. 2019).
     """
-    return float(sum(b["share"] * abs(b["confidence"] - b["accuracy"]) for b in bins))
+    return float(sum(b.share * abs(b.confidence - b.accuracy) for b in bins))
 
 
 def expected_if_calibrated(probabilities: np.ndarray, bins: int) -> float:

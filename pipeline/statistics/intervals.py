@@ -85,13 +85,13 @@ def estimate(table: Table) -> Estimate:
     return Estimate(mean, variance, share, np.maximum(variance - images, 0.0), count, table.images)
 
 
-def difference_interval(estimated: Estimate, confidence: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
+def difference_interval(estimated: Estimate, confidence: float) -> tuple[np.ndarray, np.ndarray]:
     """Return the ends of the interval of a difference: it leaves out 0 where the p-value is below 1 - confidence."""
     within = estimated.quantile((1 + confidence) / 2) * estimated.error
     return estimated.mean - within, estimated.mean + within
 
 
-def score_interval(estimated: Estimate, metric: str, confidence: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
+def score_interval(estimated: Estimate, metric: str, confidence: float) -> tuple[np.ndarray, np.ndarray]:
     """Return the ends of the interval of a score, inside what the metric can be.
 
     A share has the interval of Wilson 1927, for as many images as its variance is worth (Korn and Graubard 1998);

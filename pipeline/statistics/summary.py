@@ -1,53 +1,96 @@
-"""All that is measured of the strategies, put together: what results/comparison.json holds."""
+"""All that is measured of the strategies, put together into a comparison."""
 
 from itertools import combinations
-from typing import Any
 
 import numpy as np
 
 from pipeline.config.metric_names import settled
 from pipeline.config.params import Compare
+from pipeline.data.summary import DatasetSummary
 from pipeline.statistics import calibration, comparison, crossover
 from pipeline.statistics.backbone_ranking import ranking
-from pipeline.statistics.comparison import Entry
-from pipeline.statistics.stored_results import Measured
-from pipeline.verdict.advice import conclude
+from pipeline.statistics.comparison import StrategyPredictions
+from pipeline.statistics.schema import Comparison, CurvePoint, FittedCurve, SearchSummary, StrategyResult
+from pipeline.statistics.stored_results import Measured, TrainResult, TuneResult
 
 FINEST = 60  # sizes at which a curve's law is drawn
-SEARCH = ("trials", "search_flops", "budget_flops", "ended_by")
 
 
-def gather(measured: Measured, dataset: dict[str, Any], wanted: Compare) -> dict[str, Any]:
+def summarise(measured: Measured, dataset: DatasetSummary, wanted: Compare) -> Comparison:
     """Return the comparison of the strategies measured on a data set."""
-    entries = measured.entries
-    metric, reason = settled(wanted.metric, dataset["counts"]["train"])
-    found = comparison.compare(entries, metric, wanted.resamples, wanted.confidence, wanted.seed, dataset["classes"])
-    found |= {"metric_reason": reason, "dataset": dataset, **_curves(entries, found, wanted)}
-    for name, strategy in found["strategies"].items():
-        valid, test = entries[name].valid, entries[name].test
-        strategy |= {
-            "search": {key: measured.tuned[name][key] for key in SEARCH},
-            "transfer": measured.trained[name]["transfer"],
-            "calibration": calibration.summarise(
-                (valid.labels, valid.probabilities), (test.labels, test.probabilities)
-            ),
-        }
-    return found | {"ranking": ranking(found)} | conclude(found)
-
-
-def _curves(entries: dict[str, Entry], found: dict[str, Any], wanted: Compare) -> dict[str, Any]:
-    """Return where the learning curves cross; add to each strategy the law of its own."""
-    drawn = comparison.curve_draws(entries, found["metric"], wanted.resamples, wanted.seed)
-    draws = {name: np.stack(list(by_fraction.values()), 1) for name, by_fraction in drawn.items()}
+    metric = settled(wanted.metric, dataset.counts["train"])
+    predictions = measured.predictions
+    draws = {
+        name: np.stack(list(by_fraction.values()), 1)
+        for name, by_fraction in comparison.curve_draws(predictions, metric, wanted.resamples, wanted.seed).items()
+    }
     # The same for all strategies: they share the splits.
-    sizes = np.array([point["images"] for point in next(iter(found["strategies"].values()))["curve"]], dtype=float)
-    for name, strategy in found["strategies"].items():
-        grid = np.geomspace(sizes[0], sizes[-1] * crossover.REACH, FINEST)
-        band = crossover.band(sizes, draws[name], grid, found["metric"], wanted.confidence)
-        parts = dict(zip(("low", "middle", "high"), band)) if band else {}
-        strategy["law"] = {key: values.tolist() for key, values in {"images": grid, **parts}.items()} if band else None
-    crossovers = [
-        crossover.crossover(a, b, sizes, draws[a], draws[b], found["metric"], wanted.confidence)
-        for a, b in combinations(sorted(entries), 2)
-    ]
-    return {"crossovers": crossovers}
+    sizes = np.array([point.images for point in next(iter(measured.trained.values())).curve], dtype=float)
+    strategies = {
+        name: _strategy(measured.trained[name], measured.tuned[name], predictions[name], dataset.classes,
+                        _law(sizes, draws[name], metric, wanted.confidence), wanted.confidence)
+        for name in sorted(predictions)
+    }  # fmt: skip
+    winner = comparison.choose({name: strategy.valid[metric].mean for name, strategy in strategies.items()}, metric)
+    found = Comparison(
+        dataset=dataset,
+        metric=metric,
+        metric_is_auto=wanted.metric == "auto",
+        confidence=wanted.confidence,
+        seeds=len(predictions[winner].test.labels),
+        strategies=strategies,
+        pairs=comparison.compare_pairs(predictions, metric, wanted.resamples, wanted.confidence, wanted.seed),
+        crossovers=tuple(
+            crossover.crossover(a, b, sizes, draws[a], draws[b], metric, wanted.confidence)
+            for a, b in combinations(sorted(predictions), 2)
+        ),
+        ranking=None,
+        winner=winner,
+    )
+    return found.model_copy(update={"ranking": ranking(found)})
+
+
+def _strategy(
+    trained: TrainResult, tuned: TuneResult, predictions: StrategyPredictions, classes: tuple[str, ...],
+    law: FittedCurve | None, confidence: float,
+) -> StrategyResult:  # fmt: skip
+    curve = comparison.curve_scores(predictions, confidence)
+    valid, test = predictions.valid, predictions.test
+    return StrategyResult(
+        recipe=trained.recipe,
+        valid=comparison.scores_on_valid(predictions, confidence),
+        test=comparison.scores_on_test(predictions, confidence),
+        cost=trained.cost,
+        search=SearchSummary(
+            trials=tuned.trials,
+            search_flops=tuned.search_flops,
+            budget_flops=tuned.budget_flops,
+            ended_by=tuned.ended_by,
+        ),
+        transfer=trained.transfer,
+        classes=dict(zip(classes, comparison.class_scores(test, confidence), strict=True)),
+        confusion=tuple(map(tuple, comparison.confusion(test))),
+        curve=tuple(
+            CurvePoint(
+                fraction=point.fraction,
+                images=point.images,
+                train_flops=point.train_flops,
+                scores=curve[point.fraction],
+            )
+            for point in trained.curve
+        ),
+        law=law,
+        calibration=calibration.summarise(
+            (valid.labels, valid.probabilities), (test.labels, test.probabilities)
+        ),
+    )  # fmt: skip
+
+
+def _law(sizes: np.ndarray, draws: np.ndarray, metric: str, confidence: float) -> FittedCurve | None:
+    """Return a learning curve's law with its band, up to REACH times the images; None of a single point."""
+    grid = np.geomspace(sizes[0], sizes[-1] * crossover.REACH, FINEST)
+    found = crossover.band(sizes, draws, grid, metric, confidence)
+    if found is None:
+        return None
+    images, low, middle, high = (tuple(values.tolist()) for values in (grid, *found))
+    return FittedCurve(images=images, low=low, middle=middle, high=high)

@@ -1,133 +1,118 @@
-"""What would change the advice: more images, looser limits, another view of cost."""
+"""What would change the advice: more or fewer images, looser limits, another view of cost."""
 
-from typing import Any
+from dataclasses import dataclass
+from typing import Literal
 
-from pipeline.config.metric_names import LOWER_IS_BETTER
+from pipeline.statistics.schema import Crossover
 from pipeline.verdict.decision import Decision
-from pipeline.verdict.formatting import called, listed, score, signed, unit
-from pipeline.verdict.limits import Finding, loosen
-from pipeline.verdict.pairwise import Lead, cheapest, lead, overtaker, ranked, train_flops
-from pipeline.verdict.phrases import apart, chance, flops, gap, gap_interval, rough, times
+from pipeline.verdict.limits import LimitCheck, loosen
+from pipeline.verdict.pairwise import cheapest, paired_difference, train_flops
 
 
-def changes(decision: Decision) -> list[str]:
-    """Return sentences on what would change the advice, every number computed."""
+@dataclass(frozen=True)
+class CurvesCross:
+    """Another admissible strategy's learning curve meets that of the recommended one.
+
+    `unmeasured`: it is asked about more images than were measured, so what the curves say is all there is. `more`: the
+    other would be level with more images than there are; `fewer`: with fewer, and ahead with fewer still.
+    """
+
+    crossover: Crossover
+    other: str
+    here: int  # images that there are
+    side: Literal["unmeasured", "more", "fewer"]
+
+
+@dataclass(frozen=True)
+class FewerImages:
+    """With so many training images, a smaller size that was measured, another strategy would be recommended."""
+
+    images: int
+    strategy: str
+
+
+@dataclass(frozen=True)
+class LooserLimits:
+    """With looser limits a strategy would be admissible, and recommended or at least ahead."""
+
+    strategy: str
+    limits: tuple[LimitCheck, ...]  # those it does not meet
+    recommended: bool  # it would then be
+
+
+@dataclass(frozen=True)
+class OtherAim:
+    """Another strategy would be chosen if the score alone counted, or the cost of training alone."""
+
+    strategy: str
+    aim: Literal["score", "training_cost"]
+
+
+Change = CurvesCross | FewerImages | LooserLimits | OtherAim
+
+
+def changes(decision: Decision) -> list[Change]:
+    """Return what would change the advice."""
     if decision.recommended is None:
-        return _loosening(decision)
-    return [*_more_images(decision), *_fewer_images(decision), *_loosening(decision), *_other_costs(decision)]
+        return [*_looser_limits(decision)]
+    return [*_curves(decision), *_fewer_images(decision), *_looser_limits(decision), *_other_aims(decision)]
 
 
-def _more_images(decision: Decision) -> list[str]:
-    """Say where another admissible strategy overtakes the recommended one, or was overtaken by it."""
-    own, found = str(decision.recommended), []
-    for crossing in decision.measured.get("crossovers", ()):
-        names = (crossing["a"], crossing["b"])
-        other = names[names[0] == own]
-        if own not in names or other not in decision.admissible or not decision.sizes:
+def _curves(decision: Decision) -> list[CurvesCross]:
+    own, found = decision.recommended, []
+    here, most = decision.constraints.images or decision.sizes[-1], decision.sizes[-1]
+    for crossover in decision.measured.crossovers:
+        if own not in (crossover.a, crossover.b):
             continue
-        here = decision.constraints.images or decision.sizes[-1]
-        if here > decision.sizes[-1]:
-            found.append(f"Learning curves: {crossing['sentence'].rstrip('.')}.")
-        elif crossing["images"] is not None:
-            found += _crossed(own, other, here, crossing, overtaker(decision.measured, crossing))
+        other = crossover.b if crossover.a == own else crossover.a
+        if other not in decision.admissible:
+            continue
+        if here > most:
+            found.append(CurvesCross(crossover, other, here, "unmeasured"))
+        elif crossover.images is None:
+            continue
+        elif crossover.images > here and crossover.overtaker == other:
+            found.append(CurvesCross(crossover, other, here, "more"))
+        elif crossover.images < here and crossover.overtaker == own:
+            found.append(CurvesCross(crossover, other, here, "fewer"))
     return found
 
 
-def _crossed(own: str, other: str, here: float, crossing: dict[str, Any], ahead_after: str) -> list[str]:
-    if crossing["images"] > here and ahead_after == other:
-        factor = times(crossing["images"] / here)
-        return [f"With {factor} the images ({_where(crossing)}) {other} would be level with {own}."]
-    if crossing["images"] < here and ahead_after == own:
-        return [f"With fewer images ({_where(crossing)}) {other} would be level with {own}, with fewer still ahead."]
-    return []
-
-
-def _where(crossing: dict[str, Any]) -> str:
-    text, ends = f"about {rough(crossing['images'])}", crossing["ci95"]
-    return f"{text}; 95 %: {rough(ends[0])} to {rough(ends[1])}" if ends and None not in ends else text
-
-
-def _fewer_images(decision: Decision) -> list[str]:
-    """Say at which smaller measured size the advice is another one first."""
+def _fewer_images(decision: Decision) -> list[FewerImages]:
+    """Return at which smaller measured size the advice is another one first."""
     if decision.constraints.images is not None:
         return []
     for images in reversed(decision.sizes[:-1]):
         other = decision.under(decision.constraints.model_copy(update={"images": images})).recommended
         if other not in (None, decision.recommended):
-            return [f"With {images:,.0f} training images the advice would be {other}."]
+            return [FewerImages(images, str(other))]
     return []
 
 
-def _loosening(decision: Decision) -> list[str]:
-    """Say which limits, loosened, would bring in a strategy that is then recommended, or ahead."""
-    comparison, found = decision.comparison, []
-    metric, own = comparison["metric"], decision.recommended
-    shut_out = [name for name in comparison["strategies"] if name not in decision.admissible]
-    for name in ranked(comparison, shut_out, "test"):
-        looser = loosen(decision.constraints, decision.findings[name])
+def _looser_limits(decision: Decision) -> list[LooserLimits]:
+    comparison, own, found = decision.comparison, decision.recommended, []
+    for name in comparison.ranked(decision.excluded, "test"):
+        looser = loosen(decision.constraints, decision.checks[name])
         if looser is None:
             continue
         recommended = decision.under(looser).recommended == name
-        if own is None:
-            mean = comparison["strategies"][name]["test"][metric]["mean"]
-            text = f"{name}, at {called(metric)} {score(mean, metric)}" if recommended else ""
-        else:
-            text = _instead(decision, name, own, recommended)
-        if text:
-            found.append(f"If {listed([_allowed(f) for f in decision.findings[name] if not f.met])}: {text}.")
+        if recommended or (own is not None and _is_ahead(decision, name, own)):
+            found.append(LooserLimits(name, tuple(decision.unmet(name)), recommended))
     return found
 
 
-def _allowed(finding: Finding) -> str:
-    limit = finding.loosened()
-    if limit is None:
-        return f"the {finding.subject} did not matter"
-    new, old = apart(limit, finding.limit, finding.show)
-    return f"{finding.phrase(new)} were {'enough' if finding.at_least else 'allowed'} (now {old})"
+def _is_ahead(decision: Decision, name: str, own: str) -> bool:
+    """Return whether a strategy is ahead, if not significantly: one that is, and is still not advised, is too dear."""
+    found = paired_difference(decision.comparison, name, own)
+    return found.gain > 0 and not found.significant
 
 
-def _instead(decision: Decision, name: str, own: str, recommended: bool) -> str:
-    """Say how a strategy compares with the recommended one, were it admissible; nothing where it would not matter."""
-    comparison = decision.comparison
-    found = lead(comparison, name, own)
-    text = f"{name}, {_ahead(found, comparison['metric'])}"
-    if found.told:
-        return f"{text}, told better than {own}" if recommended else ""
-    doubt = f"{text}, a difference that cannot be told ({_sureness(found)})"
-    if recommended:
-        ratio = train_flops(comparison, own) / max(train_flops(comparison, name), 1)
-        return f"{doubt}, and {times(ratio)} cheaper to train" if ratio > 1 else doubt
-    return f"{doubt}: the advice would stay" if found.gain > 0 else ""
-
-
-def _sureness(found: Lead) -> str:
-    """Return the chance of whichever is more likely the better."""
-    return chance(max(found.chance, 1 - found.chance))
-
-
-def _ahead(found: Lead, metric: str) -> str:
-    within = gap_interval(found.ci95, metric)
-    if metric in LOWER_IS_BETTER:
-        side = "lower" if found.gain >= 0 else "higher"
-        return f"{called(metric)} {gap(found.gain, metric)} {side} ({within})"
-    return f"{signed(found.gain, metric)}{unit(metric)} {called(metric)} ({within})"
-
-
-def _other_costs(decision: Decision) -> list[str]:
-    """Say who it would be if the score alone counted, or the cost of training alone."""
-    comparison, own = decision.comparison, str(decision.recommended)
-    metric, found = comparison["metric"], []
-    best = ranked(comparison, decision.admissible, "valid")[0]
+def _other_aims(decision: Decision) -> list[OtherAim]:
+    comparison, own, found = decision.comparison, str(decision.recommended), []
+    best = comparison.ranked(decision.admissible, "valid")[0]
     if best != own:
-        of_best = lead(comparison, best, own)
-        doubt = f"but it cannot be told from {own} ({_sureness(of_best)})"
-        if lead(comparison, own, best).told:
-            doubt = f"but on test {own} is told better"
-        found.append(f"If {called(metric)} alone counted: {best}, {_ahead(of_best, metric)}, {doubt}.")
+        found.append(OtherAim(best, "score"))
     cheap = cheapest(comparison, decision.admissible)
     if train_flops(comparison, cheap) < train_flops(comparison, own):
-        prices = (flops(train_flops(comparison, name)) for name in (cheap, own))
-        price = " in place of ".join(prices)
-        found.append(f"If the cost of training alone counted: {cheap}, {price}, "
-                     f"{_ahead(lead(comparison, cheap, own), metric)}.")  # fmt: skip
+        found.append(OtherAim(cheap, "training_cost"))
     return found

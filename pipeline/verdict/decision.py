@@ -2,14 +2,20 @@
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 from pipeline.config.constraints import Constraints
+from pipeline.statistics.schema import Comparison
 from pipeline.verdict.at_size import at_images, sizes, timings_at
-from pipeline.verdict.limits import Finding, check_classes, findings
-from pipeline.verdict.pairwise import Comparison, recommend, told
+from pipeline.verdict.limits import LimitCheck, check_classes, check_limits
+from pipeline.verdict.pairwise import recommend, significantly_better, standing, unbeaten
 
 NONE = Constraints()
+
+# Why the recommended strategy is recommended: it alone is admissible; it is significantly better than every other
+# admissible one; no other is significantly better than it alone; it is the cheapest of several of that sort; or, since
+# each is significantly worse than some other, it is the best on validation.
+Basis = Literal["alone", "better_than_all", "unbeaten", "cheapest_unbeaten", "best_on_validation"]
 
 
 @dataclass(frozen=True)
@@ -35,39 +41,81 @@ class Decision:
     def in_range(self) -> bool:
         """Return whether the images that there are lie within the measured range."""
         images = self.constraints.images
-        return images is None or (bool(self.sizes) and self.sizes[0] <= images <= self.sizes[-1])
+        return images is None or self.sizes[0] <= images <= self.sizes[-1]
 
     @cached_property
-    def findings(self) -> dict[str, list[Finding]]:
-        """Return what each strategy is like under each limit that is set."""
+    def checks(self) -> dict[str, list[LimitCheck]]:
+        """Return how each strategy fares under each limit that is set."""
         timings = timings_at(self.timings, self.measured, self.comparison)
-        strategies = self.comparison["strategies"]
-        return {name: findings(self.constraints, strategies[name], timings.get(name) or {}) for name in strategies}
+        strategies = self.comparison.strategies
+        return {name: check_limits(self.constraints, strategies[name], timings.get(name) or {}) for name in strategies}
+
+    def unmet(self, name: str) -> list[LimitCheck]:
+        """Return the limits that a strategy does not meet."""
+        return [check for check in self.checks[name] if not check.met]
 
     @cached_property
     def admissible(self) -> list[str]:
         """Return, by name, the strategies that meet every limit: those whose value, or mean, lies within it."""
-        return sorted(name for name, found in self.findings.items() if all(f.met for f in found))
+        return sorted(name for name in self.checks if not self.unmet(name))
 
     @property
-    def excluded(self) -> dict[str, list[str]]:
-        """Return by name why the other strategies are not admissible."""
-        return {
-            name: [f.reason() for f in self.findings[name] if not f.met]
-            for name in sorted(self.findings.keys() - self.admissible)
-        }
+    def excluded(self) -> list[str]:
+        """Return, by name, the strategies that do not."""
+        return sorted(self.checks.keys() - self.admissible)
 
     @cached_property
     def recommended(self) -> str | None:
-        """Return the cheapest to train of the admissible ones that no other of these is told to beat, or None."""
+        """Return the cheapest to train of the admissible ones that no other of these is significantly better than."""
         return recommend(self.comparison, self.admissible)
 
     @property
-    def told(self) -> bool:
-        """Return whether the recommended one is told better than every other admissible one; False without another."""
-        return self.recommended is not None and self.in_range and told(
+    def significant(self) -> bool:
+        """Return whether the recommended one is significantly better than every other admissible one; else False."""
+        return self.recommended is not None and self.in_range and significantly_better(
             self.comparison, self.recommended, self.admissible
         )  # fmt: skip
+
+    @property
+    def unbeaten(self) -> list[str]:
+        """Return the admissible strategies than which no other of these is significantly better."""
+        return unbeaten(self.comparison, self.admissible)
+
+    @property
+    def basis(self) -> Basis:
+        """Return why the recommended strategy is recommended."""
+        own = self.recommended
+        assert own is not None
+        if len(self.admissible) == 1:
+            return "alone"
+        if significantly_better(self.comparison, own, self.admissible):
+            return "better_than_all"
+        if own not in self.unbeaten:
+            return "best_on_validation"
+        return "unbeaten" if len(self.unbeaten) == 1 else "cheapest_unbeaten"
+
+    @property
+    def rivals(self) -> list[str]:
+        """Return the other admissible strategies, the best on test first.
+
+        Where the recommended one is not significantly better than all of them, these are the ones it is not better
+        than.
+        """
+        own = self.recommended
+        assert own is not None
+        others = [name for name in self.admissible if name != own]
+        found = standing(self.comparison, own, others)
+        return self.comparison.ranked([*found.tied_with, *found.worse_than] or others, "test")
+
+    @property
+    def nearest(self) -> str:
+        """Return the strategy whose limits need the least loosening: of those measured, with the fewest unmet."""
+
+        def effort(name: str) -> tuple[bool, int, float, str]:
+            unmet = self.unmet(name)
+            return any(c.value is None for c in unmet), len(unmet), sum(c.excess for c in unmet), name
+
+        return min(self.checks, key=effort)
 
     def under(self, constraints: Constraints) -> "Decision":
         """Return the decision under other constraints."""
@@ -76,5 +124,5 @@ class Decision:
 
 def decide(comparison: Comparison, constraints: Constraints = NONE, timings: dict[str, Any] | None = None) -> Decision:
     """Return the decision; raise UserError where a recall is asked of a class that the data does not have."""
-    check_classes(constraints, comparison["dataset"]["classes"])
+    check_classes(constraints, comparison.dataset.classes)
     return Decision(comparison, constraints, timings or {})

@@ -1,10 +1,20 @@
-"""How numbers are written for people."""
+"""How numbers and names are written for people."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+
+from pipeline.config.recipe import HEADS, TUNED, Kind
 
 POINTS = frozenset({"accuracy", "balanced_accuracy"})  # shares, shown as percentages
 LONG = {"balanced_accuracy": "balanced accuracy", "roc_auc": "AUC", "log_loss": "log loss"}
+BACKBONE_SCORES = {  # by which backbones are ranked
+    "ridge_accuracy": "leave-one-out accuracy", "log_me": "LogME", "h_score_gain": "H-score above chance",
+}  # fmt: skip
+OUTCOMES: dict[Kind, str] = {HEADS: "head alone", TUNED: "fine-tuned"}  # of a ranked backbone
+
+Show = Callable[[float, int], str]  # a value, and how many digits to show beyond the usual
+
+
+# Sizes
 
 
 def digits(value: float) -> str:
@@ -22,9 +32,78 @@ def quantity(value: float) -> str:
     return f"{value:.3g} "
 
 
+def flops(value: float, more: int = 0) -> str:
+    """Return operations with three significant digits (and `more`): 3.98 T FLOPs."""
+    prefix = quantity(value).split(" ")[1]
+    size = 10.0 ** (3 * " kMGTPE".index(prefix or " "))
+    return f"{value / size:.{3 + more}g} {f'{prefix} FLOPs'.strip()}"
+
+
+def file_size(count: float) -> str:
+    """Return bytes as MB or GB (10^6, 10^9)."""
+    return f"{digits(count / 1e9)} GB" if count >= 1e9 else f"{digits(count / 1e6)} MB"
+
+
+def megabytes(value: float, more: int = 0) -> str:
+    """Return a size in 10^6 bytes with three significant digits (and `more`): 13.5 MB."""
+    return _amount(value, "MB", more)
+
+
+def duration(seconds: float) -> str:
+    """Return a time with about three significant digits: 45 s, 3.5 min, 2.1 h."""
+    for size, name in ((3600, "h"), (60, "min")):
+        if seconds >= 2 * size:
+            return f"{digits(seconds / size)} {name}"
+    return f"{digits(seconds)} s"
+
+
+def minutes(value: float, more: int = 0) -> str:
+    """Return minutes with three significant digits (and `more`)."""
+    return _amount(value, "minutes", more)
+
+
+def milliseconds(value: float, more: int = 0) -> str:
+    """Return milliseconds with three significant digits (and `more`): 14.2 ms."""
+    return _amount(value, "ms", more)
+
+
+def _amount(value: float, name: str, more: int) -> str:
+    count = 3 + more
+    rounded = float(f"{value:.{count}g}")
+    return f"{rounded:,.0f} {name}" if abs(rounded) >= 10 ** (count - 1) else f"{rounded:.{count}g} {name}"
+
+
+def distinct(a: float, b: float, show: Show) -> tuple[str, str]:
+    """Return two different values with as many digits as make them look different."""
+    for more in range(10):
+        if (shown := (show(a, more), show(b, more)))[0] != shown[1]:
+            return shown
+    return show(a, 0), show(b, 0)
+
+
+def rough(count: float) -> str:
+    """Return an estimated count with two significant digits: 6,300."""
+    return f"{float(f'{count:.2g}'):,.0f}"
+
+
+def times(ratio: float) -> str:
+    """Return a ratio: 0.38 times, 2.0 times, 27 times."""
+    if ratio < 0.95:
+        return f"{ratio:.2g} times"
+    return f"{ratio:.1f} times" if ratio < 9.95 else f"{ratio:,.0f} times"
+
+
+# Scores
+
+
 def percent(value: float) -> str:
     """Return a share as a percentage with one decimal."""
     return f"{100 * value:.1f} %"
+
+
+def share(value: float, more: int = 0) -> str:
+    """Return a share as a percentage with one decimal (and `more`)."""
+    return f"{100 * value:.{1 + more}f} %"
 
 
 def scale(metric: str) -> float:
@@ -54,6 +133,62 @@ def unit(metric: str) -> str:
     return " points" if metric in POINTS else ""
 
 
+def gap(value: float, metric: str) -> str:
+    """Return the size of a difference: 1.4 points, or 0.012."""
+    return f"{100 * abs(value):.1f}{unit(metric)}" if metric in POINTS else f"{abs(value):.3f}"
+
+
+def decimals(value: float | None) -> str:
+    """Return three decimals, or a dash where there is no number."""
+    return "–" if value is None else f"{value:.3f}".replace("-", "\N{MINUS SIGN}")  # noqa: RUF001
+
+
+# How sure it is
+
+
+def level(confidence: float) -> str:
+    """Return a confidence as a percentage: 95 %."""
+    return f"{100 * confidence:g} %"
+
+
+def interval(ci: Sequence[float], metric: str, confidence: float) -> str:
+    """Return an interval of a score: 95 %: 83.8 to 88.9 %."""
+    return f"{level(confidence)}: {span(ci, metric)}"
+
+
+def gap_interval(ci: Sequence[float], metric: str, confidence: float) -> str:
+    """Return an interval of a difference: 95 %: -0.4 to 3.2."""
+    low, high = (signed(end, metric).removeprefix("+") for end in ci)
+    return f"{level(confidence)}: {low} to {high}"
+
+
+def rough_interval(ci: Sequence[float], confidence: float) -> str:
+    """Return an interval of an estimated count: 95 %: 4,000 to 12,000."""
+    low, high = map(rough, ci)
+    return f"{level(confidence)}: {low} to {high}"
+
+
+def chance(probability: float) -> str:
+    """Return a probability, never as certain: P = 0.93, or P > 0.99."""
+    if probability > 0.99:
+        return "P > 0.99"
+    return "P < 0.01" if probability < 0.01 else f"P = {probability:.2f}"
+
+
+def p_value(value: float) -> str:
+    """Return a p-value to three decimals; below that, < 0.001."""
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def corrected(p: float) -> str:
+    """Return a corrected p-value: corrected p = 0.040, or corrected p < 0.001."""
+    text = p_value(p)
+    return f"corrected p {text}" if text.startswith("<") else f"corrected p = {text}"
+
+
+# Words
+
+
 def called(metric: str) -> str:
     """Return a metric's name in a sentence."""
     return LONG.get(metric, metric)
@@ -64,29 +199,6 @@ def axis_label(metric: str) -> str:
     return f"test {called(metric)}{', %' if metric in POINTS else ''}"
 
 
-def confidence(comparison: Mapping[str, Any]) -> str:
-    """Return a comparison's confidence as a percentage."""
-    return f"{100 * comparison.get('confidence', 0.95):g} %"
-
-
-def megabytes(count: float) -> str:
-    """Return bytes as MB or GB (10^6, 10^9)."""
-    return f"{digits(count / 1e9)} GB" if count >= 1e9 else f"{digits(count / 1e6)} MB"
-
-
-def duration(seconds: float) -> str:
-    """Return a time with about three significant digits: 45 s, 3.5 min, 2.1 h."""
-    for size, name in ((3600, "h"), (60, "min")):
-        if seconds >= 2 * size:
-            return f"{digits(seconds / size)} {name}"
-    return f"{digits(seconds)} s"
-
-
-def p_value(value: float) -> str:
-    """Return a p-value to three decimals; below that, < 0.001."""
-    return "< 0.001" if value < 0.001 else f"{value:.3f}"
-
-
 def listed(names: Sequence[str]) -> str:
     """Return names as a sentence lists them: a, b and c."""
     return " and ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else "".join(names)
@@ -95,11 +207,6 @@ def listed(names: Sequence[str]) -> str:
 def begun(sentence: str) -> str:
     """Return a sentence with a capital where it begins with a word of ours; strategies keep their names."""
     return sentence[0].upper() + sentence[1:] if sentence.startswith(("where ", "whether ")) else sentence
-
-
-def decimals(value: float | None) -> str:
-    """Return three decimals, or a dash where there is no number."""
-    return "–" if value is None else f"{value:.3f}".replace("-", "\N{MINUS SIGN}")  # noqa: RUF001
 
 
 HANDLED = {
@@ -122,5 +229,5 @@ def left_out(kinds: Mapping[str, int]) -> str:
 
 FILTERS = {
     "quantity": quantity, "percent": percent, "score": score, "span": span, "signed": signed, "unit": unit,
-    "called": called, "p": p_value, "listed": listed, "begun": begun, "decimals": decimals,
+    "called": called, "p": p_value, "listed": listed, "begun": begun, "decimals": decimals, "size": file_size,
 }  # fmt: skip

@@ -2,32 +2,22 @@
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from pipeline.common.errors import UserError
 from pipeline.config.constraints import Constraints
+from pipeline.statistics.schema import Interval, Recall, Score, StrategyResult
 from pipeline.verdict.formatting import listed
-from pipeline.verdict.phrases import Show, apart, flops, megabytes, milliseconds, minutes, share
-
-# What is limited, and how its amounts are shown. A recall is of a class, named after a dot.
-KINDS: dict[str, tuple[str, Show]] = {
-    "train_flops": ("training", flops),
-    "train_minutes": ("training", minutes),
-    "latency_ms": ("latency", milliseconds),
-    "model_mb": ("model", megabytes),
-    "min_accuracy": ("accuracy", share),
-    "min_recall": ("recall", share),
-}
 
 
 @dataclass(frozen=True)
-class Finding:
+class LimitCheck:
     """One limit, held against one strategy."""
 
     key: str  # as in params.yaml: latency_ms, min_recall.defective
     limit: float
     value: float | None  # None: not measured
-    ci95: tuple[float, float] | None = None
+    ci: Interval | None = None
 
     @property
     def at_least(self) -> bool:
@@ -42,40 +32,19 @@ class Finding:
         return self.value >= self.limit if self.at_least else self.value <= self.limit
 
     @property
-    def lies(self) -> str | None:
+    def lies(self) -> Literal["above", "below", "across"] | None:
         """Where the interval lies: above, below or across the limit; None where there is none."""
-        if self.ci95 is None:
+        if self.ci is None:
             return None
-        low, high = self.ci95
+        low, high = self.ci
         return "above" if low >= self.limit else "below" if high < self.limit else "across"
 
     @property
-    def subject(self) -> str:
-        """What is limited, in words."""
-        kind, _, name = self.key.partition(".")
-        return f"{KINDS[kind][0]} of {name}" if name else KINDS[kind][0]
-
-    def phrase(self, amount: str) -> str:
-        """Return an amount of what is limited, in words: latency of 15 ms."""
-        kind, _, name = self.key.partition(".")
-        return f"{KINDS[kind][0]} of {amount}{f' for {name}' if name else ''}"
-
-    @property
-    def show(self) -> Show:
-        """How its amounts are shown."""
-        return KINDS[self.key.partition(".")[0]][1]
-
-    def reason(self) -> str:
-        """Say, with numbers, why the limit is not met."""
+    def excess(self) -> float:
+        """By which factor, above 1, the limit is missed; 0 where that is not known."""
         if self.value is None:
-            return f"{self.subject} was not measured (limit: {self.show(self.limit, 0)})"
-        value, limit = apart(self.value, self.limit, self.show)
-        text = f"{self.subject} {value} is {'below' if self.at_least else 'over'} the limit of {limit}"
-        if self.ci95 is None:
-            return text
-        span = " to ".join(self.show(end, 0) for end in self.ci95)
-        doubt = "but the interval reaches it" if self.lies == "across" else "and so is the interval"
-        return f"{text}, {doubt} ({span})"
+            return 0.0
+        return self.limit / max(self.value, 1e-9) if self.at_least else self.value / self.limit
 
     def loosened(self) -> float | None:
         """Return a limit of three digits that the value meets, or None where there is none to be set."""
@@ -97,7 +66,7 @@ def _up(value: float) -> float:
     return rounded if rounded >= value else float(f"{rounded + step:.3g}")
 
 
-def check_classes(constraints: Constraints, classes: list[str]) -> None:
+def check_classes(constraints: Constraints, classes: tuple[str, ...]) -> None:
     """Raise UserError where a recall is asked of a class that the data does not have."""
     unknown = [name for name in constraints.min_recall if name not in classes]
     if unknown:
@@ -105,43 +74,40 @@ def check_classes(constraints: Constraints, classes: list[str]) -> None:
         raise UserError(f"constraints.min_recall: no class is called {', '.join(unknown)}; the data has {known}")
 
 
-def findings(constraints: Constraints, strategy: dict[str, Any], timings: dict[str, Any]) -> list[Finding]:
+def check_limits(constraints: Constraints, strategy: StrategyResult, timings: dict[str, Any]) -> list[LimitCheck]:
     """Hold every limit that is set against a strategy of the comparison and its timings (any part may be missing)."""
     seconds = (timings.get("train") or {}).get("seconds_per_training")
     latency = ((timings.get("latency_ms") or {}).get("1") or {}).get("p50")
-    accuracy = strategy["test"].get("accuracy")
     limits = [
-        ("train_flops", constraints.train_flops, strategy["cost"]["train_flops"]),
+        ("train_flops", constraints.train_flops, strategy.cost.train_flops),
         ("train_minutes", constraints.train_minutes, None if seconds is None else seconds / 60),
         ("latency_ms", constraints.latency_ms, latency),
-        ("model_mb", constraints.model_mb, strategy["cost"]["model_bytes"] / 1e6),
+        ("model_mb", constraints.model_mb, strategy.cost.model_bytes / 1e6),
     ]
-    found = [Finding(key, limit, value) for key, limit, value in limits if limit is not None]
+    found = [LimitCheck(key, limit, value) for key, limit, value in limits if limit is not None]
     if constraints.min_accuracy is not None:
-        found.append(_scored("min_accuracy", constraints.min_accuracy, accuracy))
+        found.append(_scored("min_accuracy", constraints.min_accuracy, strategy.test["accuracy"]))
     for name, limit in sorted(constraints.min_recall.items()):
-        found.append(_scored(f"min_recall.{name}", limit, strategy["classes"].get(name, {}).get("recall")))
+        scores = strategy.classes.get(name)
+        found.append(_scored(f"min_recall.{name}", limit, None if scores is None else scores.recall))
     return found
 
 
-def _scored(key: str, limit: float, estimate: dict[str, Any] | None) -> Finding:
-    if estimate is None or estimate["mean"] is None:  # a class without images has no recall
-        return Finding(key, limit, None)
-    low, high = estimate["ci95"]
-    return Finding(key, limit, estimate["mean"], (low, high))
+def _scored(key: str, limit: float, score: Score | Recall | None) -> LimitCheck:
+    return LimitCheck(key, limit, None) if score is None else LimitCheck(key, limit, score.mean, score.ci)
 
 
-def loosen(constraints: Constraints, found: list[Finding]) -> Constraints | None:
-    """Return constraints that these findings meet, the others as they were; None where one was not measured."""
+def loosen(constraints: Constraints, checks: list[LimitCheck]) -> Constraints | None:
+    """Return constraints that meet these checks, the others as they were; None where one was not measured."""
     changed: dict[str, Any] = {}
     recalls = dict(constraints.min_recall)
-    for finding in (f for f in found if not f.met):
-        kind, _, name = finding.key.partition(".")
-        if finding.value is None:
+    for check in (c for c in checks if not c.met):
+        kind, _, name = check.key.partition(".")
+        if check.value is None:
             return None
         if not name:
-            changed[kind] = finding.loosened()
-        elif limit := finding.loosened():
+            changed[kind] = check.loosened()
+        elif limit := check.loosened():
             recalls[name] = limit
         else:
             del recalls[name]

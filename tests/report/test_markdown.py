@@ -1,14 +1,14 @@
-import json
 import re
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from PIL import Image
 
+from pipeline.config.constraints import Constraints
+from pipeline.data.summary import DatasetSummary
 from pipeline.report import markdown
 from pipeline.verdict import formatting
+from pipeline.verdict.advice import advise
 from tests.support.example import comparison
 from tests.support.reports import inputs
 
@@ -25,14 +25,14 @@ def rendered(given, figures=()):
 def test_the_report_tells_verdict_strategies_pairs_and_claims(three):
     text = rendered(three, {"figures/accuracy_cost.png": "Against [cost]"}.items())
     assert text.startswith("# leaves: Use strategy-0\n\n**It costs least.** At 95 % confidence")
-    for name, s in three.comparison["strategies"].items():
+    for name, s in three.comparison.strategies.items():
         row = next(line for line in text.splitlines() if line.startswith(f"| {name}") and "%" in line)
-        assert f"{100 * s['test']['accuracy']['mean']:.1f} %" in row
+        assert f"{100 * s.test['accuracy'].mean:.1f} %" in row
     pairs = re.findall(r"^\| (\S+) \| (\S+) \| \S+ points", text, re.MULTILINE)
-    assert pairs == [(pair["a"], pair["b"]) for pair in three.comparison["pairs"]]
+    assert pairs == [(pair.a, pair.b) for pair in three.comparison.pairs]
     assert "strategy-0 (recommended)" in text
     assert "strategy-2 is excluded by the constraints: too slow." in text
-    assert "- strategy-1 overtakes strategy-0 at about 50 images.\n" in text
+    assert "- strategy-1 overtakes strategy-0 at about 50 images (95 %: 20 to 90).\n" in text
     assert "- With 4x the images: the other." in text
     assert "2. Claim 2: **contradicted**. 2 %" in text
     assert "The\n40 test images" in text
@@ -44,8 +44,8 @@ def test_the_report_tells_verdict_strategies_pairs_and_claims(three):
 @pytest.mark.parametrize("options", [{}, {"bare": True}, {"strategies": 1, "bare": True}, {"classes": ["a|b", "<i>"]}])
 def test_every_table_of_the_report_is_whole(options):
     given = inputs(**options)
-    given.comparison["dataset"]["name"] = "a|b <script>"
-    text = rendered(given)
+    dataset = given.comparison.dataset.model_copy(update={"name": "a|b <script>"})
+    text = rendered(given.compared(dataset=dataset))
     assert "<script>" not in text
     lines = text.splitlines()
     heads = [number for number, line in enumerate(lines) if line.startswith("|---")]
@@ -62,81 +62,43 @@ def test_every_table_of_the_report_is_whole(options):
 
 @pytest.mark.parametrize("count", [1, 3, 20])
 def test_the_summary_fits_on_a_screen(count):
-    comparison = inputs(strategies=count, bare=True).comparison
-    asked = markdown.summary(comparison, {"constraints": {"latency_ms": 5.0}, "reason": "No strategy is. Sorry."})
-    assert asked.splitlines()[-1] == "Under your constraints: No strategy is. Sorry."
-    assert len(asked.splitlines()) <= 15
-    lines = markdown.summary(comparison, {"constraints": {}, "reason": "As above."}).splitlines()
-    assert lines[-1] == comparison["verdict"]
+    given = inputs(strategies=count, bare=True)
+    asked = {"constraints": Constraints(latency_ms=5.0), "reason": "No strategy is. Sorry."}
+    text = markdown.summary(given.comparison, given.verdict.model_copy(update=asked))
+    assert text.splitlines()[-1] == "Under your constraints: No strategy is. Sorry."
+    assert len(text.splitlines()) <= 15
+    lines = markdown.summary(given.comparison, given.verdict).splitlines()
+    assert lines[-1] == given.verdict.unconstrained.sentence
     accuracies = [float(line.split()[1]) for line in lines[1:-2]]
     assert accuracies == sorted(accuracies, reverse=True)
 
 
 @pytest.mark.parametrize("metric", ["balanced_accuracy", "log_loss"])
 def test_report_and_summary_rank_by_the_metric_that_decides_and_say_why(metric):
-    compared = comparison({"a": {"accuracy": 0.8}, "b": {"accuracy": 0.9}}, metric=metric, metric_reason="it is so")
-    lines = markdown.summary(compared, {"constraints": {}}).splitlines()
+    compared = comparison({"a": {"accuracy": 0.8}, "b": {"accuracy": 0.9}}, metric=metric, metric_is_auto=True)
+    lines = markdown.summary(compared, advise(compared)).splitlines()
     assert f"test {formatting.called(metric)}" in lines[0]
     assert [line.split()[0] for line in lines[1:3]] == ["b", "a"]
-    assert (
-        lines[1].split()[1] == formatting.score(compared["strategies"]["b"]["test"][metric]["mean"], metric).split()[0]
-    )
-    text = markdown.markdown(compared, {}, {}, "report.html")
-    assert f"\n\nStrategies are ranked by {formatting.called(metric)}: it is so.\n\n" in text
-    assert "ranked by" not in markdown.markdown(compared | {"metric_reason": ""}, {}, {}, "report.html")
+    assert lines[1].split()[1] == formatting.score(compared.strategies["b"].test[metric].mean, metric).split()[0]
+    text = markdown.markdown(compared, advise(compared), {}, "report.html")
+    assert f"\n\nStrategies are ranked by {formatting.called(metric)}: the commonest class (ash: 800 training" in text
+    given = compared.model_copy(update={"metric_is_auto": False})
+    assert "ranked by" not in markdown.markdown(given, advise(given), {}, "report.html")
 
 
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [
-        (formatting.score(0.8766, "accuracy"), "87.7 %"),
-        (formatting.score(0.8766, "log_loss"), "0.877"),
-        (formatting.span((0.8, 0.9), "balanced_accuracy"), "80.0 to 90.0 %"),
-        (formatting.signed(-0.0123, "accuracy"), "\u22121.2"),
-        (formatting.signed(0.0123, "roc_auc"), "+0.012"),
-        (formatting.megabytes(13_514_280), "13.5 MB"),
-        (formatting.megabytes(2.5e9), "2.5 GB"),
-        (formatting.duration(45), "45 s"),
-        (formatting.duration(200), "3.33 min"),
-        (formatting.duration(9000), "2.5 h"),
-        (formatting.megabytes(1.2345e12), "1,230 GB"),
-        (formatting.duration(3600 * 1234), "1,230 h"),
-        (formatting.digits(1151.4), "1,150"),
-        (formatting.digits(999.6), "1,000"),
-        (formatting.digits(22.46), "22.5"),
-        (formatting.p_value(0.0004), "< 0.001"),
-        (formatting.listed(["a", "b", "c"]), "a, b and c"),
-        (formatting.listed([]), ""),
-    ],
-)
-def test_numbers_read_as_people_write_them(text, words):
-    assert text == words
-
-
-@given(st.floats(1, 9e17))
-def test_a_quantity_has_a_prefix_and_three_digits(value):
-    number, _, prefix = formatting.quantity(value).partition(" ")
-    scale = {"": 0, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15}[prefix]
-    assert float(number) * 10**scale == pytest.approx(value, rel=0.0051)
-    assert len(number.replace(".", "")) <= 3
-
-
-@pytest.mark.parametrize(
-    ("value", "text"), [(1.234e12, "1.23 T"), (45e6, "45 M"), (12, "12 "), (999_999, "1 M"), (0, "0 ")]
-)
-def test_quantities_read_as_people_write_them(value, text):
-    assert formatting.quantity(value) == text
-
-
-def test_percentages_have_one_decimal():
-    assert (formatting.percent(0.98765), formatting.percent(1)) == ("98.8 %", "100.0 %")
+def test_summary_and_report_name_the_confidence_of_their_intervals():
+    compared = comparison(confidence=0.8)
+    for text in (markdown.summary(compared, advise(compared)),
+                 markdown.markdown(compared, advise(compared), {}, "report.html")):  # fmt: skip
+        assert "80 % interval" in text
+        assert not re.search(r"(?<![\d.])95 %", text)
 
 
 def test_the_data_report_counts_every_image(prepared):
-    told = json.loads((prepared.report / "summary.json").read_text())
-    assert (told["name"], told["images"], told["duplicates"], told["channels"]) == ("tiny", 48, 0, 1)
-    assert told["classes"] == ["low", "top"]
-    assert {split: sum(counts.values()) for split, counts in told["counts"].items()} == {
+    summary = DatasetSummary.load(prepared.report / "summary.json")
+    assert (summary.name, summary.images, summary.duplicates, summary.channels) == ("tiny", 48, 0, 1)
+    assert summary.classes == ("low", "top")
+    assert {split: sum(counts.values()) for split, counts in summary.counts.items()} == {
         "train": 28,
         "valid": 8,
         "test": 12,
@@ -144,7 +106,7 @@ def test_the_data_report_counts_every_image(prepared):
     text = (prepared.report / "report.md").read_text()
     assert "| class | train | valid | test |" in text
     assert "| low | 14 | 4 | 6 |" in text
-    assert told["digest"] in text
+    assert summary.digest in text
 
 
 def test_the_data_report_shows_images_and_their_sizes(prepared):

@@ -2,14 +2,18 @@ import base64
 import hashlib
 import html
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
 
+from pipeline.config.recipe import Recipe
 from pipeline.report import page, tables
 from pipeline.report.markdown import markdown
 from pipeline.statistics.backbone_ranking import ranking
-from tests.support.example import TRANSFER
+from pipeline.statistics.schema import Recall, Transferability
+from pipeline.verdict.advice import advise
+from tests.support.example import TRANSFER, comparison, with_better
 from tests.support.reports import inputs
 
 EVIL = ["<script>alert(1)</script>", 'a|b "quoted" & <i>more</i>', "values"]
@@ -103,13 +107,15 @@ def parts():
 
 def test_what_is_not_known_has_no_section():
     found = re.findall(r'<section id="([^"]*)"', inputs(strategies=1, bare=True).page())
-    assert found == ["verdict", "cost-benefit", "cost", "classes", "data", "recipes", "reproduce", "caveats"]
+    assert found == [
+        "verdict", "cost-benefit", "cost", "classes", "calibration", "data", "recipes", "reproduce", "caveats"
+    ]  # fmt: skip
 
 
 def test_the_page_tells_what_the_verdict_says(usual):
     for words in ("It costs least.", "With 4x the images: the other.", "Excluded: too slow",
                   "one training within 1 TFLOPs", "recall of class-000 at least 50\N{NO-BREAK SPACE}%", "✓ supported",
-                  "✗ contradicted", "? cannot be told here",
+                  "✗ contradicted", "? inconclusive",
                   "c0ffee", "uv run dvc repro", "d1g35t"):  # fmt: skip
         assert words in usual, words
 
@@ -139,67 +145,74 @@ def test_large_images_do_not_make_the_page_too_large(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("verdict", "words"),
+    ("recommended", "admissible", "words"),
     [
-        ({"recommended": None}, ("Nothing meets your constraints.", "Every strategy breaks at least one of them.")),
-        ({"recommended": "a", "admissible": ["a"]}, ("Use a.", "No other strategy meets the constraints.")),
-        ({"recommended": "a", "admissible": ["a", "b"]}, ("Use a.", "At 95 % confidence it is better than b.")),
-        ({"recommended": "c"}, ("Use c.", "At 95 % confidence it cannot be told from a, it is worse than b.")),
+        (None, (), ("Nothing meets your constraints.", "Every strategy breaks at least one of them.")),
+        ("a", ("a",), ("Use a.", "No other strategy meets the constraints.")),
+        ("a", ("a", "b"), ("Use a.", "At 95 % confidence it is better than b.")),
+        ("c", ("a", "b", "c"), ("Use c.", "At 95 % confidence it cannot be told from a, it is worse than b.")),
     ],
 )
-def test_the_headline_says_what_can_be_told(verdict, words):
-    pairs = [
-        {"a": "a", "b": "b", "better": "a"},
-        {"a": "a", "b": "c", "better": None},
-        {"a": "b", "b": "c", "better": "b"},
-    ]
-    comparison = {"strategies": dict.fromkeys("abc"), "pairs": pairs, "confidence": 0.95}
-    assert tables.headline(comparison, verdict) == words
+def test_the_headline_says_how_the_recommended_strategy_stands(recommended, admissible, words):
+    compared = with_better(comparison({"a": {}, "b": {}, "c": {}}), ("a", None, "b"))
+    verdict = advise(compared).model_copy(update={"recommended": recommended, "admissible": admissible})
+    assert tables.headline(compared, verdict) == words
 
 
 def test_a_strategy_alone_has_nothing_to_be_compared_with():
-    comparison = {"strategies": {"a": {}}, "pairs": [], "confidence": 0.9}
-    assert tables.headline(comparison, {"recommended": "a"})[1] == "There is nothing to compare it with."
+    compared = comparison({"a": {}})
+    assert tables.headline(compared, advise(compared))[1] == "There is nothing to compare it with."
 
 
-def test_the_commonest_mistakes_come_first():
-    found = tables.mistakes([[8, 2, 0], [5, 5, 0], [0, 1, 9]], ["a", "b", "c"], 2)
-    assert [(m["true"], m["said"], m["images"], m["share"]) for m in found] == [
-        ("b", "a", 2.5, 0.5),
-        ("a", "b", 1.0, 0.2),
-        ("c", "b", 0.5, 0.1),
-    ]
+def test_all_that_is_said_of_intervals_names_their_confidence():
+    given = inputs().compared(confidence=0.8)
+    text = replace(given, verdict=advise(given.comparison)).page()
+    assert "80\N{NO-BREAK SPACE}%" in text
+    words = re.sub(r"<[^>]*>", " ", text.split("<body>")[1].split("<script>")[0])
+    assert "95\N{NO-BREAK SPACE}%" not in words
 
 
 def test_of_many_classes_the_worst_come_first():
-    comparison = inputs(classes=20, images=60).comparison
-    scores = comparison["strategies"]["strategy-0"]["classes"]
-    scores["class-007"]["recall"]["mean"] = 0.01
-    assert tables.class_rows(comparison)[0] == "class-007"
-    assert tables.class_rows(inputs(classes=4).comparison) == [f"class-00{n}" for n in range(4)]
+    given = inputs(classes=20, images=60)
+    scores = given.comparison.strategies["strategy-0"].classes
+    worst = scores["class-007"].model_copy(update={"recall": Recall(mean=0.01, ci=(0.0, 0.1))})
+    none = scores["class-003"].model_copy(update={"recall": None})
+    given = given.changed("strategy-0", classes={**scores, "class-007": worst, "class-003": none})
+    rows = tables.class_rows(given.comparison, "strategy-0")
+    assert (rows[0], rows[-1]) == ("class-007", "class-003")  # the last: no test image shows it
+    assert Checked(given.page()).wrong == []
+    few = inputs(classes=4).comparison
+    assert tables.class_rows(few, "strategy-0") == few.dataset.classes
 
 
 def test_settings_that_differ_come_first():
     rows = tables.recipe_rows(inputs().comparison)
-    assert [(key, differ) for key, _, differ in rows] == [("backbone", True), ("cut", False), ("learning_rate", False)]
+    assert [key for key, _, differ in rows if differ] == [rows[0][0]] == ["backbone"]
+    assert {key for key, *_ in rows} == set(Recipe.model_fields)
 
 
 def test_pretrained_features_are_shown_beside_raw_pixels():
     made = inputs()
     rows = {title: (values, pixels) for title, values, pixels in tables.transfer_rows(made.comparison)}
-    assert rows["LogME"] == ({"strategy-1": -0.38, "strategy-2": -0.38}, None)
+    assert rows["LogME"] == ({"strategy-1": -0.38, "strategy-2": -0.38}, TRANSFER["pixels_log_me"])
     page = html.unescape(made.page())
     assert "leave-one-out accuracy of a linear classifier" in page
     assert '<td class="num">0.851</td><td class="num">0.781</td>' in page
-    assert '<td class="num">\u22120.380</td><td class="num">\u2013</td>' in page
+    assert '<td class="num">\u22120.380</td><td class="num">\u22120.100</td>' in page
+
+
+def with_backbones(given, recipes, transfers):
+    """Return the inputs with other recipes and transfer scores, strategy by strategy, and the ranking of these."""
+    for number, (recipe, transfer) in enumerate(zip(recipes, transfers)):
+        old = given.comparison.strategies[f"strategy-{number}"].recipe
+        given = given.changed(f"strategy-{number}", recipe=old.model_copy(update=recipe),
+                              transfer=Transferability.model_validate(TRANSFER | transfer))  # fmt: skip
+    return given.compared(ranking=ranking(given.comparison))
 
 
 def test_a_backbone_that_was_only_frozen_or_only_tuned_is_ranked_too():
-    given = inputs(strategies=2)
-    for number, strategy in enumerate(given.comparison["strategies"].values()):
-        strategy["recipe"] |= {"backbone": f"net-{number}", "weights": "pretrained", "cut": (3, "head")[number]}
-        strategy["transfer"] = TRANSFER
-    given.comparison["ranking"] = ranking(given.comparison)
+    recipes = [{"backbone": f"net-{number}", "cut": (3, "head")[number]} for number in range(2)]
+    given = with_backbones(inputs(strategies=2), recipes, [{}, {}])
     for text in (given.page(), markdown(given.comparison, given.verdict, {}, "report.html")):
         section = text.split("Which backbone: foretold and found")[-1].split("</section>")[0].split("\n## ")[0]
         assert "net-0" in section
@@ -208,21 +221,16 @@ def test_a_backbone_that_was_only_frozen_or_only_tuned_is_ranked_too():
 
 
 def test_backbones_that_were_ranked_have_a_section_with_what_came_of_them():
+    recipes = [{"backbone": f"net-{number // 2}", "cut": (3, "head")[number % 2]} for number in range(4)]
     given = inputs(strategies=4)
-    for number, strategy in enumerate(given.comparison["strategies"].values()):
-        strategy["recipe"] |= {
-            "backbone": f"net-{number // 2}",
-            "weights": "pretrained",
-            "cut": (3, "head")[number % 2],
-        }
-        strategy["transfer"] = TRANSFER | {"log_me": 0.1 + number // 2}
     assert 'id="ranking"' not in given.page()
-    given.comparison["ranking"] = ranking(given.comparison)
-    given.verdict["claims_note"] = "Of several, the claims are about two."
+    given = with_backbones(given, recipes, [{"log_me": 0.1 + number // 2} for number in range(4)])
+    note = "Of several, the claims are about two."
+    given = replace(given, verdict=given.verdict.model_copy(update={"claims_note": note}))
     for text in (given.page(), markdown(given.comparison, given.verdict, {}, "report.html")):
         assert "Which backbone: foretold and found" in text
         section = text.split("Which backbone: foretold and found")[-1]
         assert section.index("net-1") < section.index("net-0")
         assert "right by luck every other time" in section
-        assert given.verdict["claims_note"] in text
+        assert note in text
     assert Checked(given.page()).wrong == []

@@ -97,6 +97,16 @@ def shorten(file):
     return break_it
 
 
+def document(file, **changes):
+    """Give keys of a JSON file other values; None takes one away."""
+
+    def break_it(site):
+        raw = json.loads((site.root / file).read_text()) | changes
+        (site.root / file).write_text(json.dumps({key: value for key, value in raw.items() if value is not None}))
+
+    return break_it
+
+
 def table(change):
     """Change labels.csv."""
 
@@ -199,6 +209,37 @@ LATER = {
     "predictions of zero bytes": ("compare", text("results/train/frozen.csv", b""), ["frozen.csv", "dvc repro"]),
     "a model that is gone": ("register", remove("models/frozen"), ["models/frozen", "dvc repro"]),
     "a comparison that is gone": ("register", remove("comparison.json"), ["comparison.json", "dvc repro"]),
+    "a comparison by older code": (
+        "register",
+        document("comparison.json", schema_version=None),
+        ["comparison.json", "no schema version", "reads version 1", "dvc repro"],
+    ),
+    "a comparison by newer code": (
+        "register",
+        document("comparison.json", schema_version=9),
+        ["comparison.json", "schema version 9", "reads version 1", "dvc repro"],
+    ),
+    "a comparison without pairs": (
+        "register",
+        document("comparison.json", pairs=None),
+        ["comparison.json", "pairs: field required", "dvc repro"],
+    ),
+    "a verdict by older code": (
+        "register",
+        document("verdict.json", schema_version=None),
+        ["verdict.json", "no schema version", "dvc repro"],
+    ),
+    "a verdict that is a list": ("register", text("verdict.json", "[]"), ["verdict.json", "the whole", "dvc repro"]),
+    "a result of training by older code": (
+        "compare",
+        document("results/train/frozen.json", told=True),
+        ["frozen.json", "told", "dvc repro"],
+    ),
+    "a data report without its counts": (
+        "compare",
+        document("report/summary.json", counts=None),
+        ["summary.json", "counts", "dvc repro"],
+    ),
 }
 CASES = {
     **{name: ("tune", *case) for name, case in PARAMS.items()},

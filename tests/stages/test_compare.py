@@ -1,10 +1,12 @@
 import json
 import os
+import re
 import shutil
 from pathlib import Path
 from unittest.mock import patch
 
 import mlflow
+import numpy as np
 import pandas as pd
 import pytest
 import yaml
@@ -12,6 +14,10 @@ from PIL import Image
 
 from pipeline.config.metric_names import METRICS
 from pipeline.stages.compare import main
+from pipeline.statistics.schema import Comparison
+from pipeline.statistics.stored_results import TrainResult
+from pipeline.verdict.advice import conclude
+from pipeline.verdict.schema import Verdict
 from tests.support.imports import ROOT
 
 STRATEGIES = ["finetune", "frozen"]
@@ -19,68 +25,67 @@ STRATEGIES = ["finetune", "frozen"]
 
 @pytest.fixture
 def compared(chain):
-    return json.loads((chain.root / "results" / "comparison.json").read_text())
+    return Comparison.load(chain.root / "results" / "comparison.json")
 
 
 @pytest.fixture
 def advice(chain):
-    return json.loads((chain.root / "results" / "verdict.json").read_text())
+    return Verdict.load(chain.root / "results" / "verdict.json")
 
 
-def test_it_holds_a_recipe_scores_with_intervals_and_costs_of_each_strategy(compared):
-    assert sorted(compared["strategies"]) == STRATEGIES
-    for strategy in compared["strategies"].values():
-        assert {"recipe", "valid", "test", "cost"} <= set(strategy)
-        for split in ("valid", "test"):
-            assert set(strategy[split]) == set(METRICS)
-            for scores in strategy[split].values():
-                assert set(scores) == {"mean", "ci95", "per_seed"}
-                assert scores["ci95"][0] <= scores["ci95"][1]
-                assert scores["mean"] == pytest.approx(sum(scores["per_seed"]) / 2)
-        assert set(strategy["cost"]) == {
-            "search_flops", "train_flops", "fit_flops", "predict_flops", "parameters", "trainable_parameters",
-            "model_bytes"
-        }  # fmt: skip
-        assert all(isinstance(value, int) and value > 0 for value in strategy["cost"].values())
+def test_it_holds_scores_with_intervals_and_costs_of_each_strategy(compared):
+    assert sorted(compared.strategies) == STRATEGIES
+    for strategy in compared.strategies.values():
+        for scores in (strategy.valid, strategy.test):
+            assert set(scores) == set(METRICS)
+            for score in scores.values():
+                assert score.ci[0] <= score.ci[1]
+                assert score.mean == pytest.approx(sum(score.per_seed) / 2)
+        assert all(value > 0 for value in strategy.cost.model_dump().values())
 
 
 def test_it_holds_what_the_train_stage_scored(chain, compared):
-    for name, strategy in compared["strategies"].items():
-        trained = chain.document("train", name)
-        assert strategy["recipe"] == trained["recipe"]
-        assert strategy["cost"] == trained["cost"]
+    for name, strategy in compared.strategies.items():
+        trained = TrainResult.load(chain.root / "results" / "train" / f"{name}.json")
+        assert strategy.recipe == trained.recipe
+        assert strategy.cost == trained.cost
         for metric in METRICS:
-            assert strategy["test"][metric]["per_seed"] == [scores[metric] for scores in trained["test"]]
+            assert list(strategy.test[metric].per_seed) == [scores[metric] for scores in trained.test]
 
 
 def test_it_holds_the_difference_of_every_pair_with_its_interval(compared):
-    assert [(pair["a"], pair["b"]) for pair in compared["pairs"]] == [tuple(STRATEGIES)]
+    assert [(pair.a, pair.b) for pair in compared.pairs] == [tuple(STRATEGIES)]
     for metric in METRICS:
-        difference = compared["pairs"][0][metric]
-        a, b = (compared["strategies"][name]["test"][metric]["mean"] for name in STRATEGIES)
-        assert difference["difference"] == pytest.approx(a - b)
-        assert len(difference["ci95"]) == 2
-        assert 0 <= difference["p_a_beats_b"] <= 1
+        found = compared.pairs[0].differences[metric]
+        a, b = (compared.strategies[name].test[metric].mean for name in STRATEGIES)
+        assert found.difference == pytest.approx(a - b)
+        assert 0 <= found.p_a_beats_b <= 1
 
 
-def test_the_winner_is_chosen_on_validation_and_the_verdict_names_it(compared):
-    accuracies = {name: s["valid"]["accuracy"]["mean"] for name, s in compared["strategies"].items()}
-    assert accuracies[compared["winner"]] == max(accuracies.values())
-    assert compared["winner"] in compared["verdict"]
+def test_it_holds_numbers_and_names_alone_and_sentences_are_the_verdicts(chain, compared, advice):
+    texts = re.findall(r'": "([^"]*)"', (chain.root / "results" / "comparison.json").read_text())
+    assert "frozen" in texts
+    assert [text for text in texts if " " in text] == []
+    assert compared.winner in advice.unconstrained.sentence
+
+
+def test_the_winner_is_chosen_on_validation(compared):
+    accuracies = {name: s.valid["accuracy"].mean for name, s in compared.strategies.items()}
+    assert accuracies[compared.winner] == max(accuracies.values())
 
 
 def test_it_names_the_data_it_is_about(chain, compared):
     summary = json.loads((chain.prepared.report / "summary.json").read_text())
-    dataset = compared["dataset"]
-    assert (dataset["name"], dataset["digest"]) == ("tiny", summary["digest"])
-    assert {split: sum(counts.values()) for split, counts in dataset["counts"].items()} == {
+    dataset = compared.dataset
+    assert (dataset.name, dataset.digest) == ("tiny", summary["digest"])
+    assert {split: sum(counts.values()) for split, counts in dataset.counts.items()} == {
         "train": 28, "valid": 8, "test": 12
     }  # fmt: skip
 
 
 def test_the_report_in_short_shows_the_verdict_and_figures_that_are_there(chain, advice):
     report = (chain.root / "results" / "report.md").read_text()
-    assert advice["reason"] in report
+    assert advice.reason in report
     assert "(report.html)" in report
     figures = sorted((chain.root / "results" / "figures").iterdir())
     assert len(figures) >= 3
@@ -92,31 +97,32 @@ def test_the_report_in_short_shows_the_verdict_and_figures_that_are_there(chain,
 
 def test_the_comparison_is_a_run_with_report_and_figures(chain, compared):
     run = chain.runs()["compare"]
-    assert (run.info.status, run.data.tags["winner"]) == ("FINISHED", compared["winner"])
+    assert (run.info.status, run.data.tags["winner"]) == ("FINISHED", compared.winner)
     files = {file.path for file in chain.client.list_artifacts(run.info.run_id)}
     assert {"comparison.json", "verdict.json", "report.html", "report.md", "accuracy_cost.png"} <= files
-    mean = compared["strategies"]["frozen"]["test"]["accuracy"]["mean"]
+    mean = compared.strategies["frozen"].test["accuracy"].mean
     assert run.data.metrics["frozen.accuracy"] == pytest.approx(mean)
 
 
 def test_learning_curves_calibration_and_transferability_are_part_of_it(compared):
-    assert compared["fractions"] == [0.5, 1]
-    for name, strategy in compared["strategies"].items():
-        half, whole = strategy["curve"]
-        assert (half["images"], whole["images"]) == (14, 28)
-        assert whole["accuracy"] == strategy["test"]["accuracy"]
-        assert half["train_flops"] < whole["train_flops"] == strategy["cost"]["train_flops"]
-        assert len(strategy["calibration"]["temperature"]) == 2
-        assert (strategy["transfer"] is None) == (strategy["recipe"]["weights"] == "random"), name
-    assert [(found["a"], found["b"]) for found in compared["crossovers"]] == [tuple(STRATEGIES)]
-    assert compared["ranking"] is None  # of a single pretrained backbone
+    for name, strategy in compared.strategies.items():
+        half, whole = strategy.curve
+        assert (half.fraction, whole.fraction) == (0.5, 1)
+        assert (half.images, whole.images) == (14, 28)
+        assert whole.scores == strategy.test
+        assert half.train_flops < whole.train_flops == strategy.cost.train_flops
+        assert len(strategy.calibration.temperature) == 2
+        assert (strategy.transfer is None) == (strategy.recipe.weights == "random"), name
+    assert [(found.a, found.b) for found in compared.crossovers] == [tuple(STRATEGIES)]
+    assert compared.ranking is None  # of a single pretrained backbone
 
 
 def test_the_verdict_follows_from_the_comparison_and_answers_every_claim(compared, advice):
-    assert advice["recommended"] == compared["recommended"]
-    assert advice["constraints"] == {}
-    assert sorted(advice["admissible"]) == STRATEGIES
-    assert [claim["number"] for claim in advice["claims"]] == list(range(1, 9))
+    assert advice.unconstrained == conclude(compared)
+    assert advice.recommended == advice.unconstrained.recommended
+    assert not advice.constrained
+    assert sorted(advice.admissible) == STRATEGIES
+    assert [claim.number for claim in advice.claims] == list(range(1, 9))
 
 
 def again(chain, to, **changed):
@@ -139,15 +145,29 @@ def test_a_constraint_on_what_was_timed_is_held_against_the_timings(chain, small
     small_params |= {"enabled": STRATEGIES, "constraints": {"latency_ms": wall_clock / 2}}
     params = write_params(tmp_path, small_params)
     again(chain, tmp_path, params=params)
-    found = json.loads((tmp_path / "verdict.json").read_text())
-    assert "frozen" in found["excluded"]
-    assert "latency" in found["excluded"]["frozen"][0]
+    assert "latency" in Verdict.load(tmp_path / "verdict.json").excluded["frozen"][0]
     same = [(folder / "comparison.json").read_bytes() for folder in (tmp_path, chain.root / "results")]
     assert same[0] == same[1]
 
 
+def test_everything_is_at_the_confidence_of_params_yaml(chain, compared, small_params, write_params, tmp_path):
+    small_params |= {"enabled": STRATEGIES}
+    small_params["compare"]["confidence"] = 0.8
+    again(chain, tmp_path, params=write_params(tmp_path, small_params))
+    found = Comparison.load(tmp_path / "comparison.json")
+    for name, strategy in found.strategies.items():
+        for metric, score in strategy.test.items():
+            assert np.ptp(score.ci) < np.ptp(compared.strategies[name].test[metric].ci)
+    for metric, difference in found.pairs[0].differences.items():
+        assert np.ptp(difference.ci) < np.ptp(compared.pairs[0].differences[metric].ci)
+    for file in ("report.md", "verdict.json"):
+        text = (tmp_path / file).read_text()
+        assert "80 %" in text
+        assert not re.search(r"(?<![\d.])95 %", text)
+
+
 def test_of_very_uneven_classes_balanced_accuracy_decides_and_what_was_left_out_is_told(chain, compared, tmp_path):
-    assert (compared["metric"], compared["dataset"]["excluded"]["kinds"]) == ("accuracy", {})
+    assert (compared.metric, compared.dataset.excluded.kinds) == ("accuracy", {})
     assert chain.runs()["compare"].data.tags["excluded"] == "0"
     summary = json.loads((chain.prepared.report / "summary.json").read_text())
     summary["counts"]["train"] = {"low": 200, "top": 20}
@@ -161,12 +181,12 @@ def test_of_very_uneven_classes_balanced_accuracy_decides_and_what_was_left_out_
     (tmp_path / "data" / "summary.json").write_text(json.dumps(summary))
     (tmp_path / "data" / "excluded.csv").write_text("path,reason\n")
     client = again(chain, tmp_path, data=tmp_path / "data" / "summary.json")
-    found = json.loads((tmp_path / "comparison.json").read_text())
-    assert found["metric"] == "balanced_accuracy"
-    for pair in found["pairs"]:
-        assert (pair["better"] is not None) == (pair["balanced_accuracy"]["p_adjusted"] <= 0.05)
-    scores = {name: s["valid"]["balanced_accuracy"]["mean"] for name, s in found["strategies"].items()}
-    assert scores[found["winner"]] == max(scores.values())
+    found = Comparison.load(tmp_path / "comparison.json")
+    assert found.metric == "balanced_accuracy"
+    for pair in found.pairs:
+        assert (pair.better is not None) == (pair.differences["balanced_accuracy"].p_adjusted <= 0.05)
+    scores = {name: s.valid["balanced_accuracy"].mean for name, s in found.strategies.items()}
+    assert scores[found.winner] == max(scores.values())
     why = "the commonest class (low: 200 training images) has 10 times as many as the rarest (top: 20), or more"
     said = "Left out: 22 image(s) (cannot be used: 22)", "3 CMYK (CMYK is turned into RGB)", "A note.", why
     for file in ("report.md", "report.html"):
@@ -180,13 +200,13 @@ def test_of_very_uneven_classes_balanced_accuracy_decides_and_what_was_left_out_
 
 def test_dvc_gets_numbers_and_tables(chain, compared):
     numbers = json.loads((chain.root / "results" / "metrics.json").read_text())
-    assert numbers["frozen"]["accuracy"] == compared["strategies"]["frozen"]["test"]["accuracy"]["mean"]
+    assert numbers["frozen"]["accuracy"] == compared.strategies["frozen"].test["accuracy"].mean
     tables = {path.stem: pd.read_csv(path) for path in (chain.root / "results" / "plots").iterdir()}
     assert set(tables) == {"learning_curve", "search", "confusion", "reliability"}
     for table in tables.values():
         assert set(table["strategy"]) == set(STRATEGIES)
     confusion = tables["confusion"].set_index(["strategy", "actual", "predicted"])["images"]
-    assert confusion["frozen", "low", "top"] == compared["strategies"]["frozen"]["confusion"][0][1]
+    assert confusion["frozen", "low", "top"] == compared.strategies["frozen"].confusion[0][1]
     for name, rows in tables["search"].groupby("strategy"):
         assert rows["best"].is_monotonic_decreasing, name
     for spec in dvc_plots():  # what dvc.yaml draws is there

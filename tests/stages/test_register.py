@@ -3,6 +3,8 @@ import shutil
 
 import pytest
 
+from pipeline.statistics.schema import Comparison
+
 NAMES = ["best-finetune", "best-frozen"]
 
 
@@ -21,16 +23,16 @@ def test_the_winner_is_champion_and_every_strategy_has_its_best(chain, registry)
     champion = {"champion": versions[registry["winner"]]} if registry["gate"]["passed"] else {}
     assert bool(champion) == (registry["champion"] is not None)
     assert aliases(chain) == {f"best-{name}": number for name, number in versions.items()} | champion
-    compared = json.loads((chain.root / "results" / "comparison.json").read_text())
-    assert (registry["model"], registry["winner"]) == ("tiny", compared["winner"])
+    compared = Comparison.load(chain.root / "results" / "comparison.json")
+    assert (registry["model"], registry["winner"]) == ("tiny", compared.winner)
 
 
 def test_versions_say_which_strategy_data_and_run_they_come_from(chain, registry):
-    compared = json.loads((chain.root / "results" / "comparison.json").read_text())
+    compared = Comparison.load(chain.root / "results" / "comparison.json")
     for name, entry in registry["versions"].items():
         version = chain.client.get_model_version("tiny", str(entry["version"]))
-        assert (version.tags["strategy"], version.tags["data"]) == (name, compared["dataset"]["digest"])
-        assert version.tags["backbone"] == compared["strategies"][name]["recipe"]["backbone"]
+        assert (version.tags["strategy"], version.tags["data"]) == (name, compared.dataset.digest)
+        assert version.tags["backbone"] == compared.strategies[name].recipe.backbone
         assert version.run_id == chain.runs()["register"].info.run_id
 
 

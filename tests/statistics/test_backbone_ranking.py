@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from scipy.stats import kendalltau
 
 from pipeline.statistics.backbone_ranking import SCORES, agree, ranking
+from pipeline.verdict.formatting import BACKBONE_SCORES
 from tests.support.example import STRATEGIES, TRANSFER, comparison
 
 
@@ -31,16 +32,16 @@ def test_of_a_single_backbone_nothing_is_ranked():
 
 def test_backbones_stand_in_order_of_log_me_with_what_came_of_them():
     found = ranking(comparison(rows(3) | {"scratch": STRATEGIES["scratch"]}))
-    assert [row["backbone"] for row in found["backbones"]] == ["net-2", "net-1", "net-0"]
-    best = found["backbones"][0]
-    assert best["outcomes"] == {"head alone": "heads-2", "fine-tuned": "tuned-2"}
-    assert set(best["scores"]) == set(SCORES) == set(found["titles"])
-    assert best["scores"]["h_score_gain"] == pytest.approx(0.6 - TRANSFER["h_score_if_random"])
+    assert [row.backbone for row in found.backbones] == ["net-2", "net-1", "net-0"]
+    best = found.backbones[0]
+    assert best.outcomes == {"heads": "heads-2", "tuned": "tuned-2"}
+    assert set(best.scores) == set(SCORES) == set(BACKBONE_SCORES)
+    assert best.scores["h_score_gain"] == pytest.approx(0.6 - TRANSFER["h_score_if_random"])
 
 
 def test_of_several_strategies_on_a_backbone_the_best_on_validation_is_its_outcome():
     more = rows(2) | {"another": rows(2)["heads-1"] | {"accuracy": 0.7, "valid": 0.95}}
-    assert ranking(comparison(more))["backbones"][0]["outcomes"]["head alone"] == "another"
+    assert ranking(comparison(more)).backbones[0].outcomes["heads"] == "another"
 
 
 def test_random_weights_are_no_candidate():
@@ -49,32 +50,23 @@ def test_random_weights_are_no_candidate():
     )
 
 
-def test_two_backbones_get_no_correlation_and_it_is_said_why():
-    found = ranking(comparison(rows(2)))
-    assert found["agreement"] == []
-    assert "right by luck every other time" in found["said"]
+def test_two_backbones_get_no_correlation():
+    assert ranking(comparison(rows(2))).agreement == ()
 
 
 @pytest.mark.parametrize("metric", ["accuracy", "log_loss"])
-def test_a_perfect_order_of_three_is_still_said_to_say_nothing(metric):
+def test_of_three_backbones_even_a_perfect_order_is_no_rare_one(metric):
     found = ranking(comparison(rows(3), metric=metric))
-    assert len(found["agreement"]) == len(SCORES) * 2
-    for each in found["agreement"]:
-        assert (each["same"], each["pairs"], each["tau"], each["p_permutation"]) == (3, 3, 1, pytest.approx(1 / 6))
-    assert "1 of 6 orders: this cannot say" in found["said"]
-
-
-def test_six_in_perfect_order_are_hardly_luck_and_in_reverse_they_may_be():
-    assert "0.139 % of all orders, which is hardly luck" in ranking(comparison(rows(6)))["said"]
-    turned = {name: row | {"accuracy": 1.7 - row["accuracy"]} for name, row in rows(6).items()}
-    assert "100 % of all orders, which may well be luck" in ranking(comparison(turned))["said"]
+    assert len(found.agreement) == len(SCORES) * 2
+    for each in found.agreement:
+        assert (each.same, each.pairs, each.tau, each.p_permutation) == (3, 3, 1, pytest.approx(1 / 6))
 
 
 def test_an_outcome_that_too_few_backbones_have_is_left_out():
     few = {name: row for name, row in rows(4).items() if name not in ("tuned-0", "tuned-1")}
     found = ranking(comparison(few))
-    assert {each["outcome"] for each in found["agreement"]} == {"head alone"}
-    assert "fine-tuned" not in found["backbones"][-1]["outcomes"]
+    assert {each.outcome for each in found.agreement} == {"heads"}
+    assert "tuned" not in found.backbones[-1].outcomes
 
 
 numbers = st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), min_size=3, max_size=7)
@@ -85,13 +77,13 @@ def test_the_rank_correlation_is_kendalls(pairs):
     first, second = zip(*pairs)
     found = agree(first, second)
     if len(set(first)) > 1 and len(set(second)) > 1:
-        assert found["tau"] == pytest.approx(kendalltau(first, second).statistic)
-    assert 0 <= found["same"] <= found["pairs"]
-    assert 0 < found["p_permutation"] <= 1
+        assert found.tau == pytest.approx(kendalltau(first, second).statistic)
+    assert 0 <= found.same <= found.pairs
+    assert 0 < found.p_permutation <= 1
 
 
 @pytest.mark.parametrize("order", [(0, 1, 2, 3), (1, 0, 2, 3), (3, 1, 0, 2), (3, 2, 1, 0)])
 def test_luck_is_the_share_of_all_orders_that_agree_as_well(order):
     straight = (0, 1, 2, 3)
-    as_good = [agree(straight, other)["same"] >= agree(straight, order)["same"] for other in permutations(straight)]
-    assert agree(straight, order)["p_permutation"] == pytest.approx(sum(as_good) / len(as_good))
+    as_good = [agree(straight, other).same >= agree(straight, order).same for other in permutations(straight)]
+    assert agree(straight, order).p_permutation == pytest.approx(sum(as_good) / len(as_good))

@@ -15,6 +15,7 @@ from pipeline.statistics.calibration import (
     summarise,
     temperature,
 )
+from pipeline.statistics.schema import ReliabilityBin
 from pipeline.training.metrics import score
 
 
@@ -51,12 +52,12 @@ def test_bins_share_out_all_images_from_low_to_high(made, bins):
     labels, probabilities = made
     found = reliability(labels, probabilities, bins)
     assert 1 <= len(found) <= bins
-    assert sum(b["share"] for b in found) == pytest.approx(1)
+    assert sum(b.share for b in found) == pytest.approx(1)
     for b in found:
-        assert b["low"] <= b["confidence"] + 1e-12
-        assert b["confidence"] <= b["high"] + 1e-12
-    assert all(a["high"] < b["low"] for a, b in pairwise(found))
-    assert sum(b["share"] * b["accuracy"] for b in found) == pytest.approx(score(labels, probabilities)["accuracy"])
+        assert b.low <= b.confidence + 1e-12
+        assert b.confidence <= b.high + 1e-12
+    assert all(a.high < b.low for a, b in pairwise(found))
+    assert sum(b.share * b.accuracy for b in found) == pytest.approx(score(labels, probabilities)["accuracy"])
 
 
 @given(predictions(), st.integers(1, MOST_BINS), st.randoms())
@@ -64,14 +65,13 @@ def test_bins_do_not_depend_on_the_order_of_images(made, bins, random):
     labels, probabilities = made
     order = random.sample(range(len(labels)), len(labels))
     ours, theirs = (reliability(*part, bins) for part in (made, (labels[order], probabilities[order])))
-    assert [b.keys() for b in ours] == [b.keys() for b in theirs]
     for a, b in zip(ours, theirs, strict=True):
-        assert a == pytest.approx(b)
+        assert a.model_dump() == pytest.approx(b.model_dump())
 
 
 def test_bins_have_as_many_images_each_where_confidences_differ():
     labels, probabilities = simulated(90, 3)
-    assert [b["share"] for b in reliability(labels, probabilities, 9)] == pytest.approx([1 / 9] * 9)
+    assert [b.share for b in reliability(labels, probabilities, 9)] == pytest.approx([1 / 9] * 9)
 
 
 def test_the_number_of_bins_grows_with_the_images_up_to_a_limit():
@@ -112,8 +112,8 @@ def test_what_chance_alone_shows_is_foretold(images, classes):
     bins = bin_count(images)
     made = [simulated(images, classes, seed=seed) for seed in range(300)]
     seen = np.mean([ece(*each, bins) for each in made])
-    told = np.mean([expected_if_calibrated(each[1], bins) for each in made])
-    assert told == pytest.approx(seen, rel=0.08)
+    foretold = np.mean([expected_if_calibrated(each[1], bins) for each in made])
+    assert foretold == pytest.approx(seen, rel=0.08)
 
 
 # Temperature
@@ -173,24 +173,22 @@ def test_the_summary_mends_each_seed_with_its_own_temperature():
     made = [simulated(4000, 3, sharpness, seed) for seed, sharpness in enumerate((2.0, 0.5))]
     valid, test = ([part[k] for part in made] for k in (0, 1)), ([p[:2000] for p in half] for half in zip(*made))
     found = summarise(tuple(valid), tuple(test))
-    assert found["temperature"] == pytest.approx([2, 0.5], rel=0.1)
-    assert found["scaled"]["log_loss"] < found["raw"]["log_loss"]
-    assert found["scaled"]["ece"] < 2 * found["scaled"]["ece_if_calibrated"] < found["raw"]["ece"]
-    for part in (found["raw"], found["scaled"]):
-        assert set(part) == {"ece", "ece_if_calibrated", "log_loss", "bins"}
-        assert len(part["bins"]) == bin_count(2000)
-        assert set(part["bins"][0]) == {"low", "high", "share", "confidence", "accuracy"}
+    assert found.temperature == pytest.approx([2, 0.5], rel=0.1)
+    assert found.scaled.log_loss < found.raw.log_loss
+    assert found.scaled.ece < 2 * found.scaled.ece_if_calibrated < found.raw.ece
+    for part in (found.raw, found.scaled):
+        assert len(part.bins) == bin_count(2000)
 
 
 def test_errors_are_means_over_seeds_and_bins_pool_them():
     sure = np.array([[1.0, 0.0]] * 4)
     right, wrong = np.zeros(4, int), np.ones(4, int)
     found = summarise(([right], [sure]), ([right], [sure]))
-    assert found["raw"]["ece"] == 0
+    assert found.raw.ece == 0
     found = summarise(([right, right], [sure, sure]), ([right, wrong], [sure, sure]))
-    assert found["raw"]["ece"] == pytest.approx(0.5)  # in each seed all the gap shows: 0 and 1
-    assert found["raw"]["bins"] == [{"low": 1, "high": 1, "share": 1, "confidence": 1, "accuracy": 0.5}]
-    assert found["raw"]["log_loss"] == pytest.approx(-np.log(np.finfo(float).eps) / 2)
+    assert found.raw.ece == pytest.approx(0.5)  # in each seed all the gap shows: 0 and 1
+    assert found.raw.bins == (ReliabilityBin(low=1, high=1, share=1, confidence=1, accuracy=0.5),)
+    assert found.raw.log_loss == pytest.approx(-np.log(np.finfo(float).eps) / 2)
 
 
 def test_seeds_that_do_not_match_are_refused():

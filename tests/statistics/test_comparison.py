@@ -1,4 +1,3 @@
-import re
 from dataclasses import replace
 
 import numpy as np
@@ -8,11 +7,17 @@ from hypothesis import strategies as st
 
 from pipeline.config.metric_names import LOWER_IS_BETTER, METRICS
 from pipeline.statistics import intervals
-from pipeline.statistics.comparison import Entry, choose, compare, confusion, curve_draws
+from pipeline.statistics.comparison import (
+    StrategyPredictions,
+    choose,
+    class_scores,
+    compare_pairs,
+    confusion,
+    curve_draws,
+)
 from pipeline.statistics.jackknife import Scored, Table
 from pipeline.training.metrics import score
-from pipeline.verdict.advice import conclude
-from pipeline.verdict.pairwise import lead
+from tests.support.trained import Trained, compared
 
 LABELS = np.arange(200) % 2
 
@@ -24,23 +29,22 @@ def predict(labels, skill, rng, classes=2):
     return np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
 
 
-def entry(skill, flops=10**6, seed=0, labels=LABELS, seeds=3):
+def predicted(skill, seed=0, labels=LABELS, seeds=3):
     rng = np.random.default_rng(seed)
     classes = int(labels.max()) + 1
     valid, test = (Scored([labels] * seeds, [predict(labels, skill, rng, classes) for _ in range(seeds)]) for _ in "vt")
     scores = [[score(*pair) for pair in zip(part.labels, part.probabilities)] for part in (valid, test)]
-    return Entry({"backbone": "compact"}, valid, test, *scores, {"train_flops": flops})
+    return StrategyPredictions(valid, test, *scores)
+
+
+def trained(skill, flops=10**6, **kwargs):
+    return Trained(predicted(skill, **kwargs), flops)
 
 
 def curved(skill, seed):
-    whole = entry(skill, seed=seed)
-    less = {fraction: entry(skill * fraction, seed=seed + 10).tested for fraction in (0.5, 0.25)}
-    return replace(whole, curve=less, sizes={0.25: 50, 0.5: 100, 1.0: 200}, flops={0.5: 6, 0.25: 3})
-
-
-def compared(entries, metric="accuracy", resamples=400, confidence=0.95):
-    found = compare(entries, metric, resamples, confidence, seed=0)
-    return found | conclude(found)
+    less = {fraction: predicted(skill * fraction, seed=seed + 10).tested for fraction in (0.5, 0.25)}
+    whole = replace(predicted(skill, seed=seed), curve=less)
+    return Trained(whole, images={0.25: 50, 0.5: 100, 1.0: 200}, flops={0.5: 6, 0.25: 3})
 
 
 def reordered(scored, seeds, images):
@@ -48,18 +52,19 @@ def reordered(scored, seeds, images):
     return Scored([scored.labels[s][images] for s in seeds], [scored.probabilities[s][images] for s in seeds])
 
 
-def changed(one, seeds, images):
+def changed(whole, seeds, images):
+    one = whole.predictions
     parts = reordered(one.valid, seeds, images), reordered(one.test, seeds, images)
     scores = [[each[s] for s in seeds] for each in (one.valid_scores, one.test_scores)]
     curve = {fraction: {m: Table(t.scores[seeds], t.influence[np.ix_(seeds, images)], t.images)
                         for m, t in tables.items()} for fraction, tables in one.curve.items()}  # fmt: skip
-    return replace(one, valid=parts[0], test=parts[1], valid_scores=scores[0], test_scores=scores[1], curve=curve)
+    return replace(whole, predictions=StrategyPredictions(*parts, *scores, curve))
 
 
 def numbers(tree, path=()):
     """Every leaf of a tree with its path, but for what is said seed by seed, or drawn."""
-    items = tree.items() if isinstance(tree, dict) else enumerate(tree) if isinstance(tree, list) else ()
-    if not isinstance(tree, dict | list):
+    items = tree.items() if isinstance(tree, dict) else enumerate(tree) if isinstance(tree, tuple) else ()
+    if not isinstance(tree, dict | tuple):
         yield path, tree
     for key, value in items:
         if key not in ("per_seed", "p_run_beats"):
@@ -69,160 +74,166 @@ def numbers(tree, path=()):
 @settings(max_examples=6)
 @given(st.randoms(use_true_random=False))
 def test_the_order_of_strategies_seeds_and_images_does_not_matter(random):
-    entries = {"a": curved(1.0, seed=1), "b": curved(0.9, seed=2), "c": curved(0.2, seed=3)}
-    names, seeds, images = (random.sample(list(each), len(each)) for each in (entries, range(3), range(len(LABELS))))
-    assert compared(entries, resamples=10) == compared({name: entries[name] for name in names}, resamples=10)
-    there = dict(numbers(compared(entries, resamples=10)))
-    back = dict(
-        numbers(compared({name: changed(entries[name], seeds, np.array(images)) for name in names}, resamples=10))
-    )
+    strategies = {"a": curved(1.0, seed=1), "b": curved(0.9, seed=2), "c": curved(0.2, seed=3)}
+    names, seeds, images = (random.sample(list(each), len(each)) for each in (strategies, range(3), range(len(LABELS))))
+    assert compared(strategies, resamples=10) == compared({name: strategies[name] for name in names}, resamples=10)
+    turned = {name: changed(strategies[name], seeds, np.array(images)) for name in names}
+    there, back = (dict(numbers(compared(each, resamples=10).model_dump())) for each in (strategies, turned))
     assert there.keys() == back.keys()
     for path, value in there.items():
-        assert back[path] == (pytest.approx(value, abs=1e-9) if isinstance(value, float) else value), path
+        if "temperature" not in path:  # a value for each seed
+            assert back[path] == (pytest.approx(value, abs=1e-9) if isinstance(value, float) else value), path
 
 
 def test_what_is_drawn_hardly_depends_on_the_order_of_images_or_on_the_seed():
-    entries = {"a": entry(1.0, seed=1), "b": entry(0.8, seed=2)}
-    turned = {name: changed(each, [2, 1, 0], np.arange(len(LABELS))[::-1]) for name, each in entries.items()}
-    found = [compare(each, "accuracy", 2000, 0.95, seed)["pairs"][0] for each, seed in
-             ((entries, 0), (turned, 0), (entries, 1))]  # fmt: skip
+    one, other = trained(1.0, seed=1), trained(0.8, seed=2)
+    turned = [changed(each, [2, 1, 0], np.arange(len(LABELS))[::-1]) for each in (one, other)]
+    found = []
+    for (a, b), seed in (((one, other), 0), (turned, 0), ((one, other), 1)):
+        pairs = compare_pairs({"a": a.predictions, "b": b.predictions}, "accuracy", 2000, 0.95, seed)
+        found.append(pairs[0].differences)
     for metric in METRICS:
-        drawn = [pair[metric].pop("p_run_beats") for pair in found]
-        assert np.ptp(drawn) < 0.05
-    assert found[0] == found[2]
+        assert np.ptp([each[metric].p_run_beats for each in found]) < 0.05
+        first, last = (each[metric].model_copy(update={"p_run_beats": None}) for each in (found[0], found[2]))
+        assert first == last
 
 
 def test_strategies_are_the_same_to_the_bit_from_run_to_run():
-    entries = {"a": curved(1.0, seed=1), "b": curved(0.8, seed=2)}
-    assert compared(entries) == compared(entries)
+    strategies = {"a": curved(1.0, seed=1), "b": curved(0.8, seed=2)}
+    assert compared(strategies) == compared(strategies)
 
 
 def test_the_chances_of_two_strategies_to_beat_each_other_sum_to_one():
-    one, other = entry(0.6, seed=1), entry(0.5, seed=2)
-    there, back = (compared({"a": x, "b": y})["pairs"][0] for x, y in ((one, other), (other, one)))
+    one, other = trained(0.6, seed=1), trained(0.5, seed=2)
+    (first,), (second,) = (compared({"a": x, "b": y}).pairs for x, y in ((one, other), (other, one)))
     for metric in METRICS:
-        assert there[metric]["p_a_beats_b"] + back[metric]["p_a_beats_b"] == pytest.approx(1)
-        assert there[metric]["p_run_beats"] + back[metric]["p_run_beats"] == pytest.approx(1)
-        assert there[metric]["p_value"] == pytest.approx(back[metric]["p_value"])
-        assert there[metric]["difference"] == pytest.approx(-back[metric]["difference"])
-        assert there[metric]["ci95"] == pytest.approx([-end for end in reversed(back[metric]["ci95"])])
+        there, back = first.differences[metric], second.differences[metric]
+        assert there.p_a_beats_b + back.p_a_beats_b == pytest.approx(1)
+        assert there.p_run_beats + back.p_run_beats == pytest.approx(1)
+        assert there.p_value == pytest.approx(back.p_value)
+        assert there.difference == pytest.approx(-back.difference)
+        assert there.ci == pytest.approx([-end for end in reversed(back.ci)])
 
 
-def test_strategies_that_predict_the_same_are_even_and_the_cheaper_is_recommended():
-    result = compared({"a": entry(1.0, flops=50), "b": entry(1.0, flops=20), "c": entry(1.0, flops=30)})
-    for pair in result["pairs"]:
-        assert all((pair[m]["p_a_beats_b"], pair[m]["ci95"]) == (0.5, [0, 0]) for m in METRICS)
-        assert all((pair[m]["p_value"], pair[m]["p_adjusted"], pair[m]["p_run_beats"]) == (1, 1, 0.5) for m in METRICS)
-        assert pair["better"] is None
-    assert (result["winner"], result["recommended"], result["told"]) == ("a", "b", False)
-    assert re.search(r"cannot be told from b.* Use b, the cheapest to train", result["verdict"])
+def test_strategies_that_predict_the_same_are_even():
+    result = compared(dict.fromkeys("abc", trained(1.0)))
+    for pair in result.pairs:
+        for found in pair.differences.values():
+            assert (found.p_a_beats_b, found.ci, found.p_run_beats) == (0.5, (0, 0), 0.5)
+            assert (found.p_value, found.p_adjusted) == (1, 1)
+        assert pair.better is None
+    assert result.winner == "a"
 
 
 @pytest.mark.parametrize("metric", METRICS)
-def test_a_clear_winner_is_recommended_whatever_it_costs(metric):
-    result = compared({"better": entry(3.0, flops=10**9, seed=1), "guess": entry(0.0, seed=2)}, metric)
-    assert (result["winner"], result["recommended"], result["told"]) == ("better", "better", True)
-    assert lead(result, "better", "guess").chance == pytest.approx(1, abs=1e-3)
-    assert lead(result, "guess", "better").chance == pytest.approx(0, abs=1e-3)
-    assert result["pairs"][0]["better"] == "better"
-    assert result["pairs"][0][metric]["p_run_beats"] > 0.9
-    assert "beats guess (P > 0.99)" in result["verdict"]
-    assert "1,000 times that of guess" in result["verdict"]
+def test_a_clear_winner_is_significantly_better(metric):
+    result = compared({"better": trained(3.0, seed=1), "guess": trained(0.0, seed=2)}, metric)
+    (pair,) = result.pairs
+    assert (result.winner, pair.better) == ("better", "better")
+    assert pair.differences[metric].p_a_beats_b == pytest.approx(1, abs=1e-3)
+    assert pair.differences[metric].p_run_beats > 0.9
 
 
 def test_the_winner_is_chosen_on_validation_alone():
-    good, bad = entry(2.0, seed=1), entry(0.2, seed=2)
-    a = Entry(good.recipe, bad.valid, good.test, bad.valid_scores, good.test_scores, good.cost)
-    b = Entry(bad.recipe, good.valid, bad.test, good.valid_scores, bad.test_scores, bad.cost)
-    result = compared({"a": a, "b": b})
-    assert result["winner"] == "b"
-    assert "b is best on validation" in result["verdict"]
+    good, bad = predicted(2.0, seed=1), predicted(0.2, seed=2)
+    a = StrategyPredictions(bad.valid, good.test, bad.valid_scores, good.test_scores)
+    b = StrategyPredictions(good.valid, bad.test, good.valid_scores, bad.test_scores)
+    result = compared({"a": Trained(a), "b": Trained(b)})
+    assert (result.winner, result.pairs[0].better) == ("b", "a")
 
 
-def test_a_winner_that_is_beaten_on_test_is_not_said_to_be_even():
-    good, bad = entry(2.0, seed=1), entry(0.2, seed=2)
-    lucky = Entry(bad.recipe, good.valid, bad.test, good.valid_scores, bad.test_scores, bad.cost)
-    unlucky = Entry(good.recipe, bad.valid, good.test, bad.valid_scores, good.test_scores, good.cost)
-    assert "cannot be told from" not in compared({"lucky": lucky, "unlucky": unlucky})["verdict"]
-
-
-def test_one_strategy_alone_is_summed_up_without_pairs():
-    result = compared({"only": entry(1.0)})
-    assert (result["winner"], result["recommended"], result["pairs"]) == ("only", "only", [])
-    assert result["verdict"].endswith("There is nothing to compare it with.")
+def test_one_strategy_alone_has_no_pairs():
+    result = compared({"only": trained(1.0)})
+    assert (result.winner, result.pairs, result.crossovers, result.ranking) == ("only", (), (), None)
 
 
 @pytest.mark.parametrize("classes", [2, 3, 5])
 def test_intervals_hold_the_mean_and_are_in_order(classes):
-    result = compared({"a": entry(1.0, labels=np.arange(210) % classes)})
-    for split in ("valid", "test"):
-        for metric in METRICS:
-            low, high = result["strategies"]["a"][split][metric]["ci95"]
-            assert low < result["strategies"]["a"][split][metric]["mean"] < high
+    found = compared({"a": trained(1.0, labels=np.arange(210) % classes)}).strategies["a"]
+    for each in (*found.valid.values(), *found.test.values()):
+        assert each.ci[0] < each.mean < each.ci[1]
 
 
 def test_differences_are_paired_so_shared_mistakes_cancel():
-    a = entry(1.0)
+    a = predicted(1.0)
     almost = [p.copy() for p in a.test.probabilities]
     for p in almost:
         p[:4] = p[:4, ::-1]
     scores = [score(*pair) for pair in zip(a.test.labels, almost)]
-    b = Entry(a.recipe, a.valid, Scored(a.test.labels, almost), a.valid_scores, scores, a.cost)
-    result = compared({"a": a, "b": b})
-    low, high = result["pairs"][0]["accuracy"]["ci95"]
-    alone = np.ptp(result["strategies"]["a"]["test"]["accuracy"]["ci95"])
-    assert high - low < alone / 2
+    b = StrategyPredictions(a.valid, Scored(a.test.labels, almost), a.valid_scores, scores)
+    result = compared({"a": Trained(a), "b": Trained(b)})
+    assert np.ptp(result.pairs[0].differences["accuracy"].ci) < np.ptp(result.strategies["a"].test["accuracy"].ci) / 2
 
 
 def test_p_values_are_corrected_for_the_number_of_pairs_in_each_metric_by_itself():
     result = compared(
-        {name: entry(skill, seed=i) for i, (name, skill) in enumerate([("a", 1), ("b", 0.8), ("c", 0.6)])}
+        {name: trained(skill, seed=i) for i, (name, skill) in enumerate([("a", 1), ("b", 0.8), ("c", 0.6)])}
     )
     for metric in METRICS:
-        plain, adjusted = ([pair[metric][key] for pair in result["pairs"]] for key in ("p_value", "p_adjusted"))
-        assert adjusted == intervals.holm(plain)
-        assert min(adjusted) == pytest.approx(3 * min(plain))
+        found = [pair.differences[metric] for pair in result.pairs]
+        assert [each.p_adjusted for each in found] == intervals.holm([each.p_value for each in found])
+        assert min(each.p_adjusted for each in found) == pytest.approx(3 * min(each.p_value for each in found))
+
+
+def intervals_of(comparison):
+    """Return the length of every interval of a comparison, by where it stands."""
+    found = {}
+    for name, strategy in comparison.strategies.items():
+        found |= {(name, split, m): s.ci for split in ("valid", "test") for m, s in getattr(strategy, split).items()}
+        found |= {(name, point.fraction, m): s.ci for point in strategy.curve for m, s in point.scores.items()}
+        found |= {(name, "class", c): scores.recall.ci for c, scores in strategy.classes.items()}
+        found |= {(name, "law", i): ends for i, ends in enumerate(zip(strategy.law.low, strategy.law.high))}
+    found |= {(pair.a, pair.b, m): each.ci for pair in comparison.pairs for m, each in pair.differences.items()}
+    found |= {("crossing", c.a, c.b): c.ci for c in comparison.crossovers if c.ci}
+    return {key: high - low for key, (low, high) in found.items()}
+
+
+def test_every_interval_is_at_the_confidence_that_is_asked_for():
+    strategies = {"a": curved(0.9, seed=1), "b": curved(0.6, seed=2)}
+    sure, bold = (intervals_of(compared(strategies, confidence=confidence)) for confidence in (0.95, 0.8))
+    assert len(sure) > 100
+    assert all(bold[key] < length for key, length in sure.items())
+
+
+def test_a_difference_is_significant_from_the_level_that_is_asked_for():
+    strategies = {"a": trained(0.9, seed=1), "b": trained(0.6, seed=2)}
+    p = compared(strategies).pairs[0].differences["accuracy"].p_adjusted
+    assert compared(strategies, confidence=1 - 0.9 * p).pairs[0].better is None
+    assert compared(strategies, confidence=1 - 1.1 * p).pairs[0].better == "a"
 
 
 def test_classes_have_their_images_recall_precision_and_f1():
     labels, guess = np.array([0, 0, 1, 2]), np.eye(4)[[0, 1, 1, 2]]
-    scored = Scored([labels] * 2, [guess] * 2)
-    scores = [dict.fromkeys(METRICS, 0.5)] * 2
-    one = Entry({}, scored, scored, scores, scores, {"train_flops": 1})
-    found = compare({"one": one}, "accuracy", 10, 0.95, 0, ["w", "x", "y", "z"])["strategies"]["one"]["classes"]
-    assert [
-        (name, row["images"], row["recall"]["mean"], row["precision"], row["f1"]) for name, row in found.items()
-    ] == [
-        ("w", 2, 0.5, 1.0, pytest.approx(2 / 3)),
-        ("x", 1, 1.0, 0.5, pytest.approx(2 / 3)),
-        ("y", 1, 1.0, 1.0, 1.0),
-        ("z", 0, None, 0.0, 0.0),
+    found = class_scores(Scored([labels] * 2, [guess] * 2), 0.95)
+    assert [(row.images, row.recall and row.recall.mean, row.precision, row.f1) for row in found] == [
+        (2, 0.5, 1.0, pytest.approx(2 / 3)),
+        (1, 1.0, 0.5, pytest.approx(2 / 3)),
+        (1, 1.0, 1.0, 1.0),
+        (0, None, 0.0, 0.0),
     ]
-    assert found["w"]["recall"]["ci95"][0] < 0.5 < found["w"]["recall"]["ci95"][1]
-    assert found["z"]["recall"]["ci95"] is None
+    assert found[0].recall.ci[0] < 0.5 < found[0].recall.ci[1]
 
 
-def test_the_curve_has_a_row_for_each_fraction_and_ends_with_all_the_data():
-    result = compared({"a": curved(2.0, seed=1)})
-    rows = result["strategies"]["a"]["curve"]
-    assert [(row["fraction"], row["images"], row["train_flops"]) for row in rows] == [
+def test_the_curve_has_a_point_for_each_fraction_and_ends_with_all_the_data():
+    found = compared({"a": curved(2.0, seed=1)}).strategies["a"]
+    assert [(point.fraction, point.images, point.train_flops) for point in found.curve] == [
         (0.25, 50, 3),
         (0.5, 100, 6),
         (1.0, 200, 10**6),
     ]
-    assert result["fractions"] == [0.25, 0.5, 1.0]
-    assert {m: rows[-1][m] for m in METRICS} == result["strategies"]["a"]["test"]
-    assert rows[0]["accuracy"]["mean"] < rows[-1]["accuracy"]["mean"]
+    assert found.curve[-1].scores == found.test
+    assert found.curve[0].scores["accuracy"].mean < found.test["accuracy"].mean
 
 
 def test_draws_of_curves_are_paired_over_fractions_and_strategies():
     one, other = curved(1.0, seed=1), curved(0.8, seed=2)
-    found = curve_draws({"b": one, "a": other, "same": one}, "accuracy", 300, 0)
+    predictions = {"b": one.predictions, "a": other.predictions, "same": one.predictions}
+    found = curve_draws(predictions, "accuracy", 300, 0)
     assert [(name, list(rows)) for name, rows in found.items()] == [(n, [0.25, 0.5, 1.0]) for n in ("a", "b", "same")]
     assert all((found["b"][f] == found["same"][f]).all() for f in found["b"])
-    score = compared({"one": one})["strategies"]["one"]["test"]["accuracy"]
-    assert found["b"][1.0].mean() == pytest.approx(score["mean"], abs=0.01)
-    assert np.quantile(found["b"][1.0], [0.025, 0.975]) == pytest.approx(score["ci95"], abs=0.03)
+    score = compared({"one": one}).strategies["one"].test["accuracy"]
+    assert found["b"][1.0].mean() == pytest.approx(score.mean, abs=0.01)
+    assert np.quantile(found["b"][1.0], [0.025, 0.975]) == pytest.approx(score.ci, abs=0.03)
 
 
 def test_confusion_counts_true_classes_by_row_over_all_seeds():

@@ -1,5 +1,4 @@
 import json
-import re
 
 import numpy as np
 import pytest
@@ -29,89 +28,81 @@ def crossed(first, second, names=("flat", "steep"), metric="accuracy", confidenc
     return crossover(*names, sizes, *draws(first, second, **noise), metric, confidence)
 
 
-def numbers(sentence):
-    return [int(n.replace(",", "")) for n in re.findall(r"\d[\d,]*", sentence)]
-
-
 def test_a_crossing_between_the_points_is_found():
     found = crossed(law(*FLAT), law(*STEEP))
-    low, high = found["ci95"]
-    assert (found["outcome"], low < 1340 < high) == ("inside", True)
-    assert found["images"] == pytest.approx(1340, rel=0.1)
-    assert re.fullmatch(r"steep overtakes flat at about [\d,]+ images \(95 %: [\d,]+ to [\d,]+\)", found["sentence"])
-    shown = [n for n in numbers(found["sentence"]) if n != 95]
-    assert shown == pytest.approx([found["images"], low, high], rel=0.06)
+    low, high = found.ci
+    assert (found.outcome, low < 1340 < high) == ("inside", True)
+    assert found.images == pytest.approx(1340, rel=0.1)
+    assert (found.overtaker, found.crossings) == ("steep", 1)
 
 
 def test_a_crossing_soon_after_the_points_is_found():
     found = crossed(law(0.2, 0, 1), law(0, 20, 0.6), deviation=0.001)  # at 2,154 images
-    low, high = found["ci95"]
-    assert (found["outcome"], found["leader"], low < 2154 < high) == ("beyond", "flat", True)
-    assert found["sentence"].startswith("steep catches up with flat at about 2,")
+    low, high = found.ci
+    assert (found.outcome, found.leader, low < 2154 < high) == ("beyond", "flat", True)
+    assert found.overtaker == "steep"
 
 
 def test_the_one_far_behind_that_learns_as_slowly_never_catches_up():
     found = crossed(law(0.02, 0.2, 0.3), law(0.25, 0.2, 0.3))
-    assert (found["outcome"], found["leader"], found["images"], found["ci95"]) == ("never", "flat", None, None)
-    assert found["sentence"] == "steep does not catch up with flat within ten times your data (15,750 images)"
+    assert (found.outcome, found.leader, found.images, found.ci) == ("never", "flat", None, None)
+    assert (found.overtaker, found.not_before) == (None, None)
 
 
 def test_one_behind_that_learns_faster_may_catch_up_but_not_at_once():
     found = crossed(law(0.05, 0.3, 0.3), law(0.02, 2, 0.4))
-    assert (found["outcome"], found["leader"], found["images"]) == ("unclear", "flat", None)
-    assert 1575 < found["not_before"] < 15750
-    assert found["sentence"].startswith("whether steep catches up with flat within ten times your data (15,750 images)")
+    assert (found.outcome, found.leader, found.images) == ("unclear", "flat", None)
+    assert 1575 < found.not_before < 15750
 
 
 def test_the_more_confidence_the_sooner_the_lead_may_be_lost():
-    bounds = [crossed(law(0.05, 0.3, 0.3), law(0.02, 2, 0.4), confidence=c)["not_before"] for c in (0.8, 0.9, 0.95)]
+    bounds = [crossed(law(0.05, 0.3, 0.3), law(0.02, 2, 0.4), confidence=c).not_before for c in (0.8, 0.9, 0.95)]
     assert bounds[0] > bounds[1] > bounds[2]
 
 
-def test_a_crossing_whose_interval_is_mostly_too_far_is_not_told():
+def test_a_crossing_whose_interval_is_mostly_too_far_is_not_given():
     assert _Crossing(5000, 14000, 40000, True).most_below(15000)
     assert not _Crossing(8000, 14000, 40000, True).most_below(15000)
     assert not _Crossing(5000, 16000, 40000, True).most_below(15000)
 
 
-def test_curves_within_noise_of_each_other_cannot_be_told():
+def test_of_curves_within_noise_of_each_other_no_crossing_is_given():
     found = crossed(law(0.1, 0.8, 0.35), law(0.102, 0.79, 0.35))
-    assert (found["outcome"], found["leader"], found["images"]) == ("unclear", None, None)
-    assert found["sentence"] == "where flat and steep cross cannot be told from these points"
+    assert (found.outcome, found.leader, found.images) == ("unclear", None, None)
+    assert (found.crossings, found.not_before) == (0, None)
 
 
 @pytest.mark.parametrize("error", [law(*FLAT), np.zeros(4), np.full(4, 0.5), np.ones(4)])
 @pytest.mark.parametrize("deviation", [0.0, 0.01])
-def test_a_strategy_and_itself_cannot_be_told(error, deviation):
+def test_a_strategy_does_not_cross_itself(error, deviation):
     same = draws(error, deviation=deviation)[0]
-    found = crossover("a", "b", SIZES, same, same, "accuracy")
-    assert (found["outcome"], found["leader"], found["images"]) == ("unclear", None, None)
+    found = crossover("a", "b", SIZES, same, same, "accuracy", 0.95)
+    assert (found.outcome, found.leader, found.images) == ("unclear", None, None)
 
 
 def test_a_perfect_strategy_leads():
     found = crossed(np.zeros(4), np.full(4, 0.3), deviation=0.0)
-    assert (found["outcome"], found["leader"]) == ("never", "flat")
+    assert (found.outcome, found.leader) == ("never", "flat")
 
 
-def test_curves_that_cross_twice_are_said_to():
+def test_of_several_crossings_the_one_nearest_to_all_images_is_given():
     found = crossed(np.array([0.5, 0.2, 0.2, 0.1]), np.array([0.3, 0.3, 0.1, 0.2]), deviation=0.001)
-    assert found["outcome"] == "inside"
-    assert 787 < found["images"] < 1575  # the last of three
-    assert found["sentence"].endswith("they cross more than once")
+    assert found.outcome == "inside"
+    assert 787 < found.images < 1575  # the last of three
+    assert found.crossings == 3
 
 
 def test_one_size_makes_no_curve():
     found = crossed(np.array([0.1]), np.array([0.2]), sizes=[1575])
-    assert (found["outcome"], found["images"]) == ("unclear", None)
-    assert found["sentence"] == "where flat and steep cross cannot be told: one training size makes no curve"
+    assert (found.outcome, found.images) == ("unclear", None)
     assert fit(np.array([1575]), draws(np.array([0.1]))[0], "accuracy") is None
-    assert band(np.array([1575]), draws(np.array([0.1]))[0], np.array([1575]), "accuracy") is None
+    assert band(np.array([1575]), draws(np.array([0.1]))[0], np.array([1575]), "accuracy", 0.95) is None
 
 
-def test_two_sizes_tell_a_crossing_between_them_alone():
+def test_two_sizes_show_a_crossing_between_them_alone():
     first, second = np.array([0.2, 0.15]), np.array([0.4, 0.1])
-    assert crossed(first, second, sizes=[157, 1575])["outcome"] == "inside"
-    assert crossed(first, second + 0.06, sizes=[157, 1575])["outcome"] == "unclear"
+    assert crossed(first, second, sizes=[157, 1575]).outcome == "inside"
+    assert crossed(first, second + 0.06, sizes=[157, 1575]).outcome == "unclear"
 
 
 def test_resamples_without_a_score_are_left_out():
@@ -119,26 +110,27 @@ def test_resamples_without_a_score_are_left_out():
     holed = a.copy()
     holed[::5, 2] = np.nan
     kept = np.isfinite(holed).all(1)
-    found = crossover("a", "b", SIZES, holed, b, "accuracy")
-    assert found["ci95"] == crossover("a", "b", SIZES, a[kept], b[kept], "accuracy")["ci95"]
-    nothing = crossover("a", "b", SIZES, np.full_like(a, np.nan), b, "accuracy")
-    assert nothing["sentence"] == "where a and b cross cannot be told: too few of the resamples have a score"
+    found = crossover("a", "b", SIZES, holed, b, "accuracy", 0.95)
+    assert found.ci == crossover("a", "b", SIZES, a[kept], b[kept], "accuracy", 0.95).ci
+    nothing = crossover("a", "b", SIZES, np.full_like(a, np.nan), b, "accuracy", 0.95)
+    assert (nothing.outcome, nothing.leader, nothing.images) == ("unclear", None, None)
 
 
 def test_lower_is_better_where_the_metric_says_so():
     a, b = draws(law(*FLAT), law(*STEEP))
-    there, back = crossover("a", "b", SIZES, a, b, "accuracy"), crossover("a", "b", SIZES, 1 - a, 1 - b, "log_loss")
-    assert {**back, "metric": "accuracy"} == there
-    assert crossover("a", "b", SIZES, a, b, "roc_auc") == {**there, "metric": "roc_auc"}
-    up, down = band(SIZES, a, SIZES, "accuracy"), band(SIZES, 1 - a, SIZES, "log_loss")
+    there, back = (
+        crossover("a", "b", SIZES, a, b, "accuracy", 0.95),
+        crossover("a", "b", SIZES, 1 - a, 1 - b, "log_loss", 0.95),
+    )
+    assert there == back == crossover("a", "b", SIZES, a, b, "roc_auc", 0.95)
+    up, down = band(SIZES, a, SIZES, "accuracy", 0.95), band(SIZES, 1 - a, SIZES, "log_loss", 0.95)
     assert np.allclose(np.subtract(1, up[::-1]), down)
     assert fit(SIZES, a, "accuracy") == fit(SIZES, 1 - a, "log_loss")
 
 
 def test_more_confidence_makes_a_longer_interval():
-    lengths = [np.subtract(*crossed(law(*FLAT), law(*STEEP), confidence=c)["ci95"]) for c in (0.5, 0.8, 0.95)]
+    lengths = [np.subtract(*crossed(law(*FLAT), law(*STEEP), confidence=c).ci) for c in (0.5, 0.8, 0.95)]
     assert lengths[0] > lengths[1] > lengths[2]  # low less high
-    assert "(80 %: " in crossed(law(*FLAT), law(*STEEP), confidence=0.8)["sentence"]
 
 
 errors = st.lists(st.floats(0, 1), min_size=4, max_size=4).map(np.array)
@@ -148,31 +140,33 @@ errors = st.lists(st.floats(0, 1), min_size=4, max_size=4).map(np.array)
 @given(errors, errors, st.sampled_from([0.0, 0.003, 0.03]))
 def test_the_order_of_two_strategies_does_not_matter(first, second, deviation):
     one, other = draws(first, second, deviation=deviation)
-    found = crossover("a", "b", SIZES, one, other, "accuracy")
-    assert crossover("b", "a", SIZES, other, one, "accuracy") == found
-    renamed = crossover("a", "b", SIZES, other, one, "accuracy")
-    assert renamed["leader"] == {"a": "b", "b": "a", None: None}[found["leader"]]
-    assert renamed["outcome"] == found["outcome"]
-    for key in ("images", "ci95", "not_before"):
-        assert renamed[key] == (None if found[key] is None else pytest.approx(found[key], rel=1e-5))
+    found = crossover("a", "b", SIZES, one, other, "accuracy", 0.95)
+    assert crossover("b", "a", SIZES, other, one, "accuracy", 0.95) == found
+    renamed = crossover("a", "b", SIZES, other, one, "accuracy", 0.95)
+    assert renamed.leader == {"a": "b", "b": "a", None: None}[found.leader]
+    assert renamed.outcome == found.outcome
+    assert renamed.overtaker == {"a": "b", "b": "a", None: None}[found.overtaker]
+    for one, other in ((renamed.images, found.images), (renamed.ci, found.ci), (renamed.not_before, found.not_before)):
+        assert one == (None if other is None else pytest.approx(other, rel=1e-5))
 
 
 @settings(max_examples=25)
 @given(errors, errors, st.sampled_from([0.0, 0.003, 0.03]))
 def test_numbers_and_outcomes_fit_together(first, second, deviation):
     found = crossed(first, second, deviation=deviation)
-    json.dumps(found, allow_nan=False)
-    assert (found["images"] is None) == (found["ci95"] is None) == (found["outcome"] in ("never", "unclear"))
-    if found["images"] is not None:
-        low, high = found["ci95"]
-        assert 157 <= low <= found["images"] <= high
-        assert found["images"] <= 15750
-        assert found["outcome"] == ("inside" if found["images"] <= 1575 else "beyond")
+    json.dumps(found.model_dump(), allow_nan=False)
+    assert (found.images is None) == (found.ci is None) == (found.outcome in ("never", "unclear"))
+    assert (found.overtaker is None) == (found.crossings == 0) == (found.images is None)
+    if found.images is not None:
+        low, high = found.ci
+        assert 157 <= low <= found.images <= high
+        assert found.images <= 15750
+        assert found.outcome == ("inside" if found.images <= 1575 else "beyond")
 
 
 def test_a_band_holds_the_points_and_widens_beyond_them():
     scores = draws(law(*STEEP))[0]
-    low, middle, high = band(SIZES, scores, np.append(SIZES, [4000, 15750]), "accuracy")
+    low, middle, high = band(SIZES, scores, np.append(SIZES, [4000, 15750]), "accuracy", 0.95)
     assert middle[:4] == pytest.approx(scores.mean(0), abs=0.005)
     assert (low < middle).all()
     assert (middle < high).all()

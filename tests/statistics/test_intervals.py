@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import binom, norm, t
+from scipy.stats import binom, false_discovery_control, norm, t
 
 from benchmarks import coverage, power
 from benchmarks.simulation import World, correlation, fitted, with_share
@@ -55,7 +55,7 @@ def test_the_variance_is_that_of_the_mean_squares():
 def test_with_one_seed_the_interval_is_that_of_its_images():
     values = np.random.default_rng(0).normal(1, 2, (1, 30))
     found = estimate(table(values))
-    low, high = difference_interval(found)
+    low, high = difference_interval(found, 0.95)
     half = t.ppf(0.975, 29) * values.std(ddof=1) / np.sqrt(30)
     assert (low, high) == (pytest.approx(values.mean() - half), pytest.approx(values.mean() + half))
 
@@ -64,12 +64,12 @@ def test_equal_seeds_are_worth_one():
     values = np.random.default_rng(0).normal(size=(1, 30))
     one, five = (estimate(table(np.repeat(values, count, 0))) for count in (1, 5))
     assert five.variance == pytest.approx(one.variance)
-    assert difference_interval(five) == pytest.approx(difference_interval(one))
+    assert difference_interval(five, 0.95) == pytest.approx(difference_interval(one, 0.95))
 
 
 def test_where_seeds_alone_differ_the_interval_is_students():
     scores = np.array([0.1, 0.4, 0.2])
-    low, high = difference_interval(estimate(table(np.repeat(scores[:, None], 10, 1))))
+    low, high = difference_interval(estimate(table(np.repeat(scores[:, None], 10, 1))), 0.95)
     half = t.ppf(0.975, 2) * scores.std(ddof=1) / np.sqrt(3)
     assert (high - low) / 2 == pytest.approx(half)
 
@@ -93,7 +93,7 @@ def test_validation_images_that_seeds_share_count_as_shared():
 
 @pytest.mark.parametrize("images", [1, 10, 400])
 def test_at_100_percent_the_interval_goes_as_far_down_as_the_images_allow(images):
-    low, high = score_interval(estimate(table(np.ones((3, images)))), "accuracy")
+    low, high = score_interval(estimate(table(np.ones((3, images)))), "accuracy", 0.95)
     assert high == 1
     assert 0.005 < binom.pmf(images, images, low) < 0.05
 
@@ -105,14 +105,14 @@ def test_intervals_hold_the_score_and_stay_where_scores_can_be(seed, seeds, imag
     losses = table(rng.exponential(size=(seeds, images)))
     for metric, found, most in (("accuracy", right, 1), ("roc_auc", right, 1), ("log_loss", losses, np.inf)):
         estimated = estimate(found)
-        low, high = score_interval(estimated, metric)
+        low, high = score_interval(estimated, metric, 0.95)
         assert 0 <= low <= estimated.mean <= high <= most
 
 
 @given(st.integers(0, 2**32 - 1), st.sampled_from([1, 3, 5]), st.floats(-1, 1))
 def test_the_interval_leaves_out_0_where_the_p_value_says_so(seed, seeds, shift):
     found = estimate(table(crossed(np.random.default_rng(seed), 0.3, 1, 1, seeds, 20)[0] + shift))
-    low, high = difference_interval(found)
+    low, high = difference_interval(found, 0.95)
     assert (found.p_value() < 0.05) == (not low <= 0 <= high)
     assert found.p_value() == pytest.approx(2 * min(found.chance_above(), 1 - found.chance_above()))
 
@@ -121,7 +121,7 @@ def test_the_interval_leaves_out_0_where_the_p_value_says_so(seed, seeds, shift)
 def test_differences_that_never_vary_are_sure(value, chance, p):
     found = estimate(table(np.full((3, 4), value)))
     assert (found.chance_above(), found.p_value()) == (chance, p)
-    assert difference_interval(found) == (value, value)
+    assert difference_interval(found, 0.95) == (value, value)
 
 
 def test_holm_is_as_in_the_book():
@@ -138,6 +138,13 @@ def test_holm_keeps_the_order_and_does_not_depend_on_it(values, random):
     assert sorted(adjusted) == [adjusted[i] for i in sorted(range(len(values)), key=values.__getitem__)]
 
 
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=20))
+def test_holm_is_between_no_correction_and_bonferroni_and_not_laxer_than_hochbergs_rate(p):
+    adjusted = holm(p)
+    assert all(a <= b <= min(1, len(p) * a) + 1e-12 for a, b in zip(p, adjusted))
+    assert all(a >= b - 1e-12 for a, b in zip(adjusted, false_discovery_control(p)))
+
+
 # Draws
 
 
@@ -146,7 +153,7 @@ def test_draws_scatter_as_the_estimate_says():
     drawn = draws({0: found}, 20_000, 0)[0]
     estimated = estimate(found)
     assert drawn.mean() == pytest.approx(estimated.mean, abs=0.02)
-    low, high = difference_interval(estimated)
+    low, high = difference_interval(estimated, 0.95)
     assert np.quantile(drawn, [0.025, 0.975]) == pytest.approx([low, high], abs=0.06 * (high - low))
 
 
@@ -214,18 +221,18 @@ def test_percentiles_of_the_plain_bootstrap_would_not():
     assert min(cell["coverage"] for cell in plain if cell["seeds"] == 3) < 0.9
 
 
-def test_strategies_that_are_the_same_are_rarely_told_apart():
+def test_strategies_that_are_the_same_rarely_differ_significantly():
     found = power.alike(DEMO, 1.1, 100, seed=0, images=200)
     assert max(found["by_metric"].values()) <= 0.05 + 2 * np.sqrt(0.05 * 0.95 / 100)
 
 
-def test_a_difference_is_told_the_more_often_the_larger_it_is_and_the_more_images_there_are():
-    def told(gap, images):
-        return power._told(DEMO, gap, np.random.default_rng(0), 100, 5, images)["of_three"]
+def test_a_difference_is_significant_the_more_often_the_larger_it_is_and_the_more_images_there_are():
+    def rate(gap, images):
+        return power._rates(DEMO, gap, np.random.default_rng(0), 100, 5, images)["of_three"]
 
-    assert told(0.0, 650) <= 0.1
-    assert told(0.02, 325) < told(0.02, 1300) < told(0.06, 1300)
-    assert told(0.06, 1300) > 0.95
+    assert rate(0.0, 650) <= 0.1
+    assert rate(0.02, 325) < rate(0.02, 1300) < rate(0.06, 1300)
+    assert rate(0.06, 1300) > 0.95
 
 
 def test_a_world_is_fitted_to_answers_that_it_made():

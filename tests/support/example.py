@@ -1,13 +1,14 @@
 """A comparison as `compare` writes it, complete and the same each time, for tests of what reads it."""
 
+from collections.abc import Sequence
 from itertools import combinations, pairwise
 from math import log2
 from statistics import NormalDist
 from typing import Any
 
 from pipeline.config.metric_names import LOWER_IS_BETTER, METRICS
-from pipeline.verdict.advice import conclude
-from pipeline.verdict.at_size import holm
+from pipeline.statistics.intervals import holm
+from pipeline.statistics.schema import Comparison
 
 CLASSES = ("ash", "beech", "oak")
 TRANSFER = {"h_score": 0.9, "h_score_if_random": 0.2, "log_me": 0.3, "ridge_accuracy": 0.84, "pixels_h_score": 0.5,
@@ -43,7 +44,7 @@ def comparison(
     classes: tuple[str, ...] = CLASSES,
     crossings: dict[tuple[str, str], dict[str, Any]] | None = None,
     **changes: Any,
-) -> dict[str, Any]:
+) -> Comparison:
     """Return a comparison of strategies, by name what differs from DEFAULTS.
 
     `reach` is half the interval of a score, `paired` half that of a difference. `crossings` holds, by pair of names
@@ -51,28 +52,42 @@ def comparison(
     """
     rows = {name: {**DEFAULTS, **row} for name, row in (strategies or STRATEGIES).items()}
     count = {"train": TRAIN_IMAGES, "valid": TRAIN_IMAGES // 4, "test": TEST_IMAGES}
+    made = {name: _strategy(row, reach, seeds, fractions, classes) for name, row in rows.items()}
+    sign = 1 if metric in LOWER_IS_BETTER else -1
+    valid = {name: sign * s["valid"][metric]["mean"] for name, s in made.items()}
+    unclear = {"outcome": "unclear", "leader": None, "overtaker": None, "images": None, "ci": None, "crossings": 0,
+               "not_before": None}  # fmt: skip
     found: dict[str, Any] = {
         "metric": metric,
+        "metric_is_auto": False,
         "confidence": 0.95,
         "seeds": seeds,
-        "fractions": list(fractions),
         "dataset": {
-            "name": "leaves", "digest": "d1g35t", "classes": list(classes), "duplicates": 0, "channels": 3,
+            "name": "leaves", "digest": "d1g35t", "classes": classes, "duplicates": 0, "channels": 3,
             "counts": {split: _shares(total, classes) for split, total in count.items()}, "images": sum(count.values()),
+            "excluded": {"kinds": {}, "first": []}, "marks": {}, "notes": [],
         },
-        "strategies": {name: _strategy(row, reach, seeds, fractions, classes) for name, row in rows.items()},
+        "strategies": made,
+        "pairs": _pairs(made, metric, paired),
+        "crossovers": [
+            {"a": a, "b": b, **unclear, **(crossings or {}).get((a, b), {})} for a, b in combinations(sorted(rows), 2)
+        ],
+        "ranking": None,
+        "winner": min(sorted(valid), key=valid.__getitem__),
     }  # fmt: skip
-    found["pairs"] = _pairs(found["strategies"], metric, paired)
-    unclear = {"outcome": "unclear", "leader": None, "images": None, "ci95": None}
-    found["crossovers"] = [
-        {"a": a, "b": b, "metric": metric, **unclear, "sentence": f"where {a} and {b} cross cannot be told",
-         **(crossings or {}).get((a, b), {})}
-        for a, b in combinations(sorted(rows), 2)
-    ]  # fmt: skip
-    sign = 1 if metric in LOWER_IS_BETTER else -1
-    valid = {name: sign * s["valid"][metric]["mean"] for name, s in found["strategies"].items()}
-    found["winner"] = min(sorted(valid), key=valid.__getitem__)
-    return {**found, **conclude(found), **changes}
+    return Comparison.model_validate(found | changes)
+
+
+def changed(compared: Comparison, name: str, **changes: Any) -> Comparison:
+    """Return a comparison with other fields of one strategy."""
+    strategy = compared.strategies[name].model_copy(update=changes)
+    return compared.model_copy(update={"strategies": {**compared.strategies, name: strategy}})
+
+
+def with_better(compared: Comparison, better: Sequence[str | None]) -> Comparison:
+    """Return a comparison in which these are significantly better, pair by pair."""
+    pairs = [p.model_copy(update={"better": name}) for p, name in zip(compared.pairs, better, strict=True)]
+    return compared.model_copy(update={"pairs": tuple(pairs)})
 
 
 def timings(names: Any, **changes: Any) -> dict[str, Any]:
@@ -99,7 +114,7 @@ def _scores(accuracy: float, reach: float, seeds: int) -> dict[str, Any]:
     means = {**{m: accuracy + more for m, more in LEVELS.items()}, "log_loss": 1.1 - accuracy}
     steps = [0.004 * (seed - (seeds - 1) / 2) for seed in range(seeds)]
     return {
-        m: {"mean": means[m], "ci95": [means[m] - reach, means[m] + reach], "per_seed": [means[m] + s for s in steps]}
+        m: {"mean": means[m], "ci": [means[m] - reach, means[m] + reach], "per_seed": [means[m] + s for s in steps]}
         for m in METRICS
     }
 
@@ -118,31 +133,31 @@ def _strategy(
         "test": _scores(row["accuracy"], reach, seeds),
         "confusion": _confusion(recalls, {name: seeds * n for name, n in images.items()}),
         "classes": {
-            name: {"images": images[name], "recall": {"mean": r, "ci95": [max(0.0, r - 0.04), min(1.0, r + 0.04)]},
+            name: {"images": images[name], "recall": {"mean": r, "ci": [max(0.0, r - 0.04), min(1.0, r + 0.04)]},
                    "precision": r, "f1": r} for name, r in recalls.items()
         },
         "calibration": {
             "temperature": [1.2] * seeds,
-            "raw": {"ece": 0.06, "log_loss": 1.1 - row["accuracy"], "bins": _bins(0.05)},
-            "scaled": {"ece": 0.02, "log_loss": 1.08 - row["accuracy"], "bins": _bins(0.01)},
+            "raw": {"ece": 0.06, "ece_if_calibrated": 0.01, "log_loss": 1.1 - row["accuracy"], "bins": _bins(0.05)},
+            "scaled": {"ece": 0.02, "ece_if_calibrated": 0.01, "log_loss": 1.08 - row["accuracy"], "bins": _bins(0.01)},
         },
         "curve": [_point(row, fraction, reach, seeds) for fraction in fractions],
         "cost": {
             "search_flops": 8 * row["train_flops"], "train_flops": row["train_flops"],
-            "fit_flops": row["train_flops"] * (0.01 if frozen else 0.6), "predict_flops": row["predict_flops"],
+            "fit_flops": round(row["train_flops"] * (0.01 if frozen else 0.6)), "predict_flops": row["predict_flops"],
             "parameters": row["parameters"], "trainable_parameters": 2562 if frozen else row["parameters"],
             "model_bytes": row["model_bytes"],
         },
         "search": {"trials": {"COMPLETE": 4, "PRUNED": 12}, "search_flops": 8 * row["train_flops"],
                    "budget_flops": 5e13, "ended_by": "trials"},
-        "transfer": row["transfer"],
+        "transfer": row["transfer"], "law": None,
     }  # fmt: skip
 
 
 def _point(row: dict[str, Any], fraction: float, reach: float, seeds: int) -> dict[str, Any]:
     scores = _scores(row["accuracy"] + row["slope"] * log2(fraction), reach, seeds)
-    flops = row["train_flops"] * (0.2 + 0.8 * fraction)
-    return {"fraction": fraction, "images": round(TRAIN_IMAGES * fraction), "train_flops": flops, **scores}
+    flops = round(row["train_flops"] * (0.2 + 0.8 * fraction))
+    return {"fraction": fraction, "images": round(TRAIN_IMAGES * fraction), "train_flops": flops, "scores": scores}
 
 
 def _confusion(recalls: dict[str, float], images: dict[str, int]) -> list[list[int]]:
@@ -164,21 +179,23 @@ def _bins(error: float) -> list[dict[str, float]]:
 
 
 def _pairs(strategies: dict[str, Any], metric: str, reach: float) -> list[dict[str, Any]]:
-    pairs: list[dict[str, Any]] = [{"a": a, "b": b} for a, b in combinations(sorted(strategies), 2)]
+    pairs = [{"a": a, "b": b, "differences": {}} for a, b in combinations(sorted(strategies), 2)]
     for m in METRICS:
         for pair in pairs:
             means = [strategies[pair[side]]["test"][m]["mean"] for side in ("a", "b")]
             difference = round(means[0] - means[1], 12)
             z = difference / (reach / NormalDist().inv_cdf(0.975))
-            pair[m] = {
+            pair["differences"][m] = {
                 "difference": difference,
-                "ci95": [difference - reach, difference + reach],
+                "ci": [difference - reach, difference + reach],
                 "p_a_beats_b": NormalDist().cdf(-z if m in LOWER_IS_BETTER else z),
                 "p_value": 2 * NormalDist().cdf(-abs(z)),
+                "p_run_beats": 0.5,
             }
-        for pair, p in zip(pairs, holm([pair[m]["p_value"] for pair in pairs])):
-            pair[m]["p_adjusted"] = p
+        for pair, p in zip(pairs, holm([pair["differences"][m]["p_value"] for pair in pairs])):
+            pair["differences"][m]["p_adjusted"] = p
     for pair in pairs:
-        ahead = "a" if pair[metric]["p_a_beats_b"] > 0.5 else "b"
-        pair["better"] = pair[ahead] if pair[metric]["p_adjusted"] <= 0.05 else None
+        found = pair["differences"][metric]
+        ahead = "a" if found["p_a_beats_b"] > 0.5 else "b"
+        pair["better"] = pair[ahead] if found["p_adjusted"] <= 0.05 else None
     return pairs

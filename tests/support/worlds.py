@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from pipeline.config.constraints import Constraints
 from pipeline.config.metric_names import METRICS
+from pipeline.statistics.schema import Comparison
 from tests.support.example import CLASSES, comparison, timings
 
 NAMES = [f"strategy-{letter}" for letter in "abcdefgh"]
@@ -29,7 +30,7 @@ def rows(draw: st.DrawFn) -> dict[str, dict[str, Any]]:
 
 
 @st.composite
-def worlds(draw: st.DrawFn) -> dict[str, Any]:
+def worlds(draw: st.DrawFn) -> Comparison:
     """Draw a comparison."""
     kwargs = {"metric": draw(st.sampled_from(METRICS)), "paired": draw(st.integers(1, 100)) / 1000}
     return comparison(draw(rows()), **kwargs)
@@ -50,6 +51,6 @@ def limits(**fixed: Any) -> st.SearchStrategy[Constraints]:
     return st.fixed_dictionaries({}, optional=kinds).map(lambda given: Constraints(**given))
 
 
-def measured(compared: dict[str, Any]) -> dict[str, Any]:
+def measured(compared: Comparison) -> dict[str, Any]:
     """Return timings of all strategies."""
-    return timings(sorted(compared["strategies"]))
+    return timings(sorted(compared.strategies))

@@ -8,21 +8,22 @@ from pipeline.common.errors import UserError
 from pipeline.config.constraints import Constraints
 from pipeline.config.settings import explain
 from pipeline.verdict.decision import decide
-from pipeline.verdict.limits import Finding, check_classes, findings, loosen
+from pipeline.verdict.limits import LimitCheck, check_classes, check_limits, loosen
+from pipeline.verdict.sentences.limits import unmet_sentence
 from tests.support.example import comparison, timings
 from tests.support.worlds import limits, measured, worlds
 
 
 def only(constraints, row=None, timing=None):
-    strategy = comparison({"one": row or {}})["strategies"]["one"]
-    (finding,) = findings(Constraints(**constraints), strategy, timing or {})
-    return finding
+    strategy = comparison({"one": row or {}}).strategies["one"]
+    (check,) = check_limits(Constraints(**constraints), strategy, timing or {})
+    return check
 
 
 def test_nothing_is_asked_by_default():
     compared = comparison()
-    assert findings(Constraints(), compared["strategies"]["frozen"], {}) == []
-    assert decide(compared).admissible == sorted(compared["strategies"])
+    assert check_limits(Constraints(), compared.strategies["frozen"], {}) == []
+    assert decide(compared).admissible == sorted(compared.strategies)
 
 
 @pytest.mark.parametrize(
@@ -53,7 +54,7 @@ def test_classes_may_have_numbers_for_names():
 
 def test_a_class_that_the_data_lacks_is_an_error_that_names_those_there_are():
     with pytest.raises(UserError, match=r"constraints\.min_recall: no class is called elm; the data has ash and oak"):
-        check_classes(Constraints(min_recall={"ash": 0.5, "elm": 0.5}), ["ash", "oak"])
+        check_classes(Constraints(min_recall={"ash": 0.5, "elm": 0.5}), ("ash", "oak"))
     with pytest.raises(UserError, match="elm"):
         decide(comparison(), Constraints(min_recall={"elm": 0.5}))
 
@@ -77,10 +78,10 @@ TIMING = timings(["one"])["one"]
          "recall of oak 50.0 % is below the limit of 70.0 %, and so is the interval (46.0 % to 54.0 %)"),
     ],
 )  # fmt: skip
-def test_a_limit_that_is_missed_is_told_with_numbers(asked, row, reason):
-    finding = only(asked, row, TIMING)
-    assert not finding.met
-    assert finding.reason() == reason
+def test_a_limit_that_is_missed_is_named_with_numbers(asked, row, reason):
+    check = only(asked, row, TIMING)
+    assert not check.met
+    assert unmet_sentence(check) == reason
 
 
 @pytest.mark.parametrize(
@@ -94,38 +95,39 @@ def test_a_limit_that_is_missed_is_told_with_numbers(asked, row, reason):
 @pytest.mark.parametrize("gap", ["all", "part", "none"])
 def test_what_was_not_measured_is_not_met_and_says_so(asked, what, gap):
     timing = {"all": {}, "part": {"train": {}, "latency_ms": {"32": {}}}, "none": {"train": None, "latency_ms": None}}
-    strategy = comparison({"one": {}})["strategies"]["one"] | {"classes": {}}
-    (finding,) = findings(Constraints(**asked), strategy, timing[gap])
-    assert not finding.met
-    assert finding.reason().startswith(f"{what} was not measured (limit: ")
-    assert loosen(Constraints(**asked), [finding]) is None
+    strategy = comparison({"one": {}}).strategies["one"].model_copy(update={"classes": {}})
+    (check,) = check_limits(Constraints(**asked), strategy, timing[gap])
+    assert not check.met
+    assert unmet_sentence(check).startswith(f"{what} was not measured (limit: ")
+    assert loosen(Constraints(**asked), [check]) is None
 
 
 def test_a_class_without_test_images_has_no_recall():
-    strategy = comparison({"one": {}})["strategies"]["one"]
-    strategy["classes"]["ash"]["recall"] = {"mean": None, "ci95": None}
-    (finding,) = findings(Constraints(min_recall={"ash": 0.5}), strategy, {})
-    assert finding.value is None
+    strategy = comparison({"one": {}}).strategies["one"]
+    none = strategy.classes["ash"].model_copy(update={"recall": None})
+    strategy = strategy.model_copy(update={"classes": {**strategy.classes, "ash": none}})
+    (check,) = check_limits(Constraints(min_recall={"ash": 0.5}), strategy, {})
+    assert check.value is None
 
 
 @pytest.mark.parametrize(
-    ("ci95", "lies"), [((0.7, 0.9), "above"), ((0.71, 0.9), "above"), ((0.6, 0.7), "across"), ((0.6, 0.69), "below")]
+    ("ci", "lies"), [((0.7, 0.9), "above"), ((0.71, 0.9), "above"), ((0.6, 0.7), "across"), ((0.6, 0.69), "below")]
 )
-def test_an_interval_lies_above_below_or_across_the_limit(ci95, lies):
-    assert Finding("min_accuracy", 0.7, 0.7, ci95).lies == lies
+def test_an_interval_lies_above_below_or_across_the_limit(ci, lies):
+    assert LimitCheck("min_accuracy", 0.7, 0.7, ci).lies == lies
 
 
 @pytest.mark.parametrize("key", ["train_flops", "train_minutes", "latency_ms", "model_mb"])
 @given(st.floats(1e-3, 1e15))
 def test_a_loosened_limit_admits_and_has_three_digits(key, value):
-    loosened = Finding(key, value / 2, value).loosened()
+    loosened = LimitCheck(key, value / 2, value).loosened()
     assert value <= loosened <= value * 1.011
     assert float(f"{loosened:.3g}") == loosened
 
 
 @given(st.floats(0, 1, exclude_max=True))
 def test_a_loosened_share_admits_or_is_dropped(value):
-    loosened = Finding("min_recall.a", 1.0, value).loosened()
+    loosened = LimitCheck("min_recall.a", 1.0, value).loosened()
     assert value - 0.00101 <= loosened <= value if loosened is not None else value < 0.001
 
 
@@ -133,7 +135,7 @@ def test_a_loosened_share_admits_or_is_dropped(value):
 def test_loosened_limits_admit_the_strategy_that_they_were_loosened_for(compared, constraints):
     timed = measured(compared)
     decision = decide(compared, constraints, timed)
-    for name, found in decision.findings.items():
+    for name, found in decision.checks.items():
         looser = loosen(constraints, found)
         if looser is not None:
             assert name in decide(compared, looser, timed).admissible

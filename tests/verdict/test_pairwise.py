@@ -1,36 +1,34 @@
-import copy
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.config.metric_names import METRICS
 from pipeline.verdict import pairwise
-from tests.support.example import comparison
+from tests.support.example import comparison, with_better
 from tests.support.worlds import worlds
 
 CHEAP, DEAR = {"train_flops": 1e12}, {"train_flops": 9e12}
 
 
 def names(compared):
-    return sorted(compared["strategies"])
+    return sorted(compared.strategies)
 
 
 @pytest.mark.parametrize("metric", METRICS)
 def test_a_gain_is_good_whatever_the_metric_and_whichever_way_round_the_pair_is(metric):
     compared = comparison({"a": {"accuracy": 0.9}, "b": {"accuracy": 0.8}}, metric=metric)
-    ahead, behind = pairwise.lead(compared, "a", "b"), pairwise.lead(compared, "b", "a")
+    ahead, behind = pairwise.paired_difference(compared, "a", "b"), pairwise.paired_difference(compared, "b", "a")
     assert ahead.gain == pytest.approx(0.1)
-    assert ahead.ci95 == pytest.approx((0.082, 0.118))
-    assert (behind.gain, behind.ci95) == (-ahead.gain, tuple(-end for end in reversed(ahead.ci95)))
-    assert ahead.chance == pytest.approx(1 - behind.chance)
-    assert ahead.chance > 0.99
-    assert (ahead.told, behind.told, ahead.p) == (True, False, behind.p)
+    assert ahead.ci == pytest.approx((0.082, 0.118))
+    assert (behind.gain, behind.ci) == (-ahead.gain, tuple(-end for end in reversed(ahead.ci)))
+    assert ahead.p_better == pytest.approx(1 - behind.p_better)
+    assert ahead.p_better > 0.99
+    assert (ahead.significant, behind.significant, ahead.p_adjusted) == (True, False, behind.p_adjusted)
 
 
 def test_a_pair_that_is_not_there_is_an_error():
     with pytest.raises(KeyError):
-        pairwise.lead(comparison(), "frozen", "elsewhere")
+        pairwise.paired_difference(comparison(), "frozen", "elsewhere")
 
 
 @pytest.mark.parametrize("metric", METRICS)
@@ -39,15 +37,15 @@ def test_a_pair_that_is_not_there_is_an_error():
     [
         ({"a": DEAR}, "a"),
         ({"a": DEAR, "b": CHEAP}, "b"),  # equal: the cheapest
-        ({"a": DEAR | {"accuracy": 0.9}, "b": CHEAP}, "a"),  # told better
-        ({"a": DEAR | {"accuracy": 0.86}, "b": CHEAP}, "b"),  # ahead, but not told
+        ({"a": DEAR | {"accuracy": 0.9}, "b": CHEAP}, "a"),  # significantly better
+        ({"a": DEAR | {"accuracy": 0.86}, "b": CHEAP}, "b"),  # ahead, but not significantly
         ({"a": CHEAP, "b": CHEAP}, "a"),  # equal in all: the first by name
         ({"a": CHEAP | {"valid": 0.84}, "b": CHEAP}, "b"),  # as cheap: the better on validation
         ({"a": CHEAP | {"accuracy": 0.6}, "b": DEAR, "c": {"train_flops": 2e12, "accuracy": 0.845}}, "c"),
         ({"a": DEAR | {"valid": 0.95, "accuracy": 0.7}, "b": CHEAP | {"valid": 0.7, "accuracy": 0.95}}, "b"),
     ],
 )
-def test_the_cheapest_that_no_other_is_told_to_beat_is_recommended(metric, rows, recommended):
+def test_the_cheapest_than_which_no_other_is_significantly_better_is_recommended(metric, rows, recommended):
     assert pairwise.recommend(comparison(rows, metric=metric)) == recommended
 
 
@@ -57,16 +55,14 @@ def test_of_nobody_nobody_is_recommended():
 
 def test_where_each_is_beaten_by_another_the_best_on_validation_is_recommended():
     compared = comparison({"a": CHEAP, "b": DEAR | {"valid": 0.9}, "c": DEAR})
-    for pair, better in zip(compared["pairs"], ("a", "c", "b"), strict=True):
-        pair["better"] = better
-    assert pairwise.recommend(compared) == "b"
+    assert pairwise.recommend(with_better(compared, ("a", "c", "b"))) == "b"
 
 
 @given(worlds())
-def test_nobody_is_told_to_beat_the_recommended_one_and_who_is_cheaper_is_beaten(compared):
+def test_no_other_is_significantly_better_than_the_recommended_one_and_who_is_cheaper_is_beaten(compared):
     own = pairwise.recommend(compared)
     for other in set(names(compared)) - {own}:
-        assert not pairwise.lead(compared, other, own).told
+        assert not pairwise.paired_difference(compared, other, own).significant
         if pairwise.train_flops(compared, other) < pairwise.train_flops(compared, own):
             assert other not in pairwise.unbeaten(compared, names(compared))
 
@@ -77,11 +73,11 @@ def test_more_to_choose_from_never_makes_an_unbeaten_one_of_a_beaten_one(compare
     assert set(pairwise.unbeaten(compared, names(compared))) & some <= set(pairwise.unbeaten(compared, some))
 
 
-def test_better_than_nobody_is_not_told():
+def test_nobody_is_significantly_better_than_nobody():
     compared = comparison({"a": {"accuracy": 0.95}, "b": {}, "c": {"accuracy": 0.94}})
-    assert pairwise.told(compared, "a", ["a", "b"])
-    assert not pairwise.told(compared, "a", ["a"])
-    assert not pairwise.told(compared, "a", ["a", "b", "c"])
+    assert pairwise.significantly_better(compared, "a", ["a", "b"])
+    assert not pairwise.significantly_better(compared, "a", ["a"])
+    assert not pairwise.significantly_better(compared, "a", ["a", "b", "c"])
 
 
 @pytest.mark.parametrize("metric", METRICS)
@@ -90,48 +86,52 @@ def test_the_front_holds_those_than_which_none_is_as_cheap_and_as_good(metric):
             "c": {"accuracy": 0.85, "train_flops": 4e12}, "d": {"accuracy": 0.9, "train_flops": 3e12},
             "e": {"accuracy": 0.8, "train_flops": 2e12, "predict_flops": 1e3}}  # fmt: skip
     compared = comparison(rows, metric=metric)
-    assert pairwise.front(compared) == ["a", "b", "d"]
-    assert pairwise.front(compared, "predict_flops") == ["e", "b", "d"]
+    assert pairwise.pareto_front(compared, "train_flops") == ["a", "b", "d"]
+    assert pairwise.pareto_front(compared, "predict_flops") == ["e", "b", "d"]
 
 
 @given(worlds())
 def test_whoever_is_off_the_front_is_dominated_by_somebody_on_it(compared):
     points = {
-        name: (pairwise.train_flops(compared, name), -pairwise.goodness(compared, name, "test"))
-        for name in names(compared)
+        name: (pairwise.train_flops(compared, name), -compared.goodness(name, "test")) for name in names(compared)
     }
-    kept = [points[name] for name in pairwise.front(compared)]
+    kept = [points[name] for name in pairwise.pareto_front(compared, "train_flops")]
     assert kept
-    for name in set(names(compared)) - set(pairwise.front(compared)):
+    for name in set(names(compared)) - set(pairwise.pareto_front(compared, "train_flops")):
         assert any(q[0] <= points[name][0] and q[1] <= points[name][1] and q != points[name] for q in kept)
     assert not any(p[0] <= q[0] and p[1] <= q[1] and p != q for p in kept for q in kept)
 
 
+def with_valid_counts(compared, counts):
+    dataset = compared.dataset.model_copy(update={"counts": {**compared.dataset.counts, "valid": counts}})
+    return compared.model_copy(update={"dataset": dataset})
+
+
 def test_the_gain_is_measured_against_always_naming_the_commonest_class():
-    compared = comparison({"a": {"accuracy": 0.9}})
-    compared["dataset"]["counts"]["valid"] = {"ash": 30, "oak": 10}
+    compared = with_valid_counts(comparison({"a": {"accuracy": 0.9}}), {"ash": 30, "oak": 10})
     assert pairwise.gain_over_majority(compared, "a") == pytest.approx(0.15)
 
 
 def test_where_balanced_accuracy_decides_naming_one_class_is_right_of_one_class_in_all():
     compared = comparison({"a": {"accuracy": 0.97}}, metric="balanced_accuracy")  # 0.95 of it balanced
-    compared["dataset"]["counts"]["valid"] = {"ash": 97, "oak": 2, "yew": 1, "fir": 1}
+    compared = with_valid_counts(compared, {"ash": 97, "oak": 2, "yew": 1, "fir": 1})
     assert pairwise.gain_over_majority(compared, "a") == pytest.approx(0.7)
 
 
-@pytest.mark.parametrize(
-    ("outcome", "leader", "overtakes"),
-    [("inside", "a", "a"), ("inside", "b", "b"), ("beyond", "a", "b"), ("beyond", "b", "a"), ("beyond", None, "b"),
-     ("inside", None, "b")],
-)  # fmt: skip
-@pytest.mark.parametrize("metric", METRICS)
-def test_who_overtakes_follows_from_who_leads_or_from_the_smallest_size(outcome, leader, overtakes, metric):
-    rows = {"a": {"slope": 0.01}, "b": {"slope": 0.05}}  # b is far behind with few images
-    compared = comparison(rows, metric=metric, crossings={("a", "b"): {"outcome": outcome, "leader": leader}})
-    assert pairwise.overtaker(compared, pairwise.crossing(compared, "b", "a")) == overtakes
+def test_a_crossing_is_found_whichever_way_round_the_pair_is():
+    compared = comparison(crossings={("frozen", "scratch"): {"not_before": 2000.0}})
+    for names in (("frozen", "scratch"), ("scratch", "frozen")):
+        assert pairwise.crossover(compared, *names).not_before == 2000
+    with pytest.raises(KeyError):
+        pairwise.crossover(compared, "frozen", "elsewhere")
 
 
-def test_without_curves_there_is_no_crossing():
-    compared = copy.deepcopy(comparison())
-    del compared["crossovers"]
-    assert pairwise.crossing(compared, "frozen", "scratch") is None
+@given(worlds(), st.data())
+def test_a_strategy_stands_in_one_way_against_each_other_and_the_other_way_round_for_them(compared, data):
+    own = data.draw(st.sampled_from(names(compared)))
+    others = [name for name in names(compared) if name != own]
+    found = pairwise.standing(compared, own, others)
+    assert sorted([*found.better_than, *found.tied_with, *found.worse_than]) == others
+    for other in others:
+        back = pairwise.standing(compared, other, [own])
+        assert (other in found.better_than, other in found.tied_with) == (bool(back.worse_than), bool(back.tied_with))

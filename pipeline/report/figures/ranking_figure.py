@@ -1,70 +1,77 @@
 """The figure of backbones ranked before training against what came out."""
 
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from pipeline.config.recipe import HEADS, Kind
 from pipeline.report.figures.drawing import SURFACE, Picture, SeriesStyle, blank, key
-from pipeline.statistics.backbone_ranking import OUTCOMES, SCORES
-from pipeline.verdict.claim_cases import HEADS
-from pipeline.verdict.formatting import axis_label, called, decimals, scale, score
+from pipeline.statistics.schema import BackboneRanking, Comparison, Score
+from pipeline.verdict.formatting import BACKBONE_SCORES, OUTCOMES, axis_label, called, decimals, scale, score
+from pipeline.verdict.sentences.measured import ranking_sentence
 
-Comparison = dict[str, Any]
 SHOWN = ("log_me", "ridge_accuracy")
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A strategy in the figure: what its backbone promised, and what came out."""
+
+    kind: Kind
+    promised: float
+    test: Score
 
 
 def ranking(comparison: Comparison) -> Picture | None:
     """Return test scores against what was measured of backbones untrained, or None of fewer than two backbones."""
-    found, metric = comparison.get("ranking"), comparison["metric"]
-    if not found:
+    found, metric = comparison.ranking, comparison.metric
+    if found is None:
         return None
     parts = []
-    for row in found["backbones"]:
+    for row in found.backbones:
         tests = [
-            f"{score(comparison['strategies'][name]['test'][metric]['mean'], metric)} {outcome}"
-            for outcome, name in sorted(row["outcomes"].items(), reverse=True)
+            f"{score(comparison.strategies[name].test[metric].mean, metric)} {outcome}"
+            for outcome, name in sorted(((OUTCOMES[kind], name) for kind, name in row.outcomes.items()), reverse=True)
         ]
-        measured = " and ".join(f"{SCORES[kind]} {decimals(row['scores'][kind])}" for kind in SHOWN)
-        parts.append(f"{row['backbone']}: {measured}, {' and '.join(tests)}")
+        measured = " and ".join(f"{BACKBONE_SCORES[each]} {decimals(row.scores[each])}" for each in SHOWN)
+        parts.append(f"{row.backbone}: {measured}, {' and '.join(tests)}")
     text = f"Test {called(metric)} against how far the untrained features separate the classes. {'; '.join(parts)}. "
 
     def drawn(width: float) -> Figure:
         narrow = width < 6
         figure = blank(width, 5.6 if narrow else 3.2)
         row = np.ravel(figure.subplots(2, 1) if narrow else figure.subplots(1, 2, sharey=True))
-        for axes, kind in zip(row, SHOWN):
-            axes.set_xlabel(SCORES[kind])
-            _scatter(axes, comparison, kind)
+        for axes, each in zip(row, SHOWN):
+            axes.set_xlabel(BACKBONE_SCORES[each])
+            _scatter(axes, comparison, _marks(comparison, found, each))
             if narrow or axes is row[0]:
                 axes.set_ylabel(axis_label(metric))
-        looks, points = SeriesStyle.of(list(comparison["strategies"])), _points(comparison, SHOWN[0])
-        hollow = [name for name, (_, outcome, *_) in points.items() if outcome == OUTCOMES[HEADS]]
-        key(figure, {name: looks[name] for name in points}, width, hollow)
+        looks, marks = SeriesStyle.of(list(comparison.strategies)), _marks(comparison, found, SHOWN[0])
+        hollow = [name for name, mark in marks.items() if mark.kind == HEADS]
+        key(figure, {name: looks[name] for name in marks}, width, hollow)
         return figure
 
-    return Picture("ranking", "Backbones: foretold and found", text + found["said"], drawn)
+    return Picture("ranking", "Backbones: foretold and found", text + ranking_sentence(found), drawn)
 
 
-def _points(comparison: Comparison, kind: str) -> dict[str, tuple[str, str, float, float, list[float]]]:
-    """Return by strategy: its backbone, its outcome, its place, and the ends of its interval."""
-    metric = comparison["metric"]
-    size, found = scale(metric), {}
-    for row in comparison["ranking"]["backbones"]:
-        for outcome, name in row["outcomes"].items():
-            test = comparison["strategies"][name]["test"][metric]
-            ends = [size * end for end in test["ci95"]]
-            found[name] = (row["backbone"], outcome, row["scores"][kind], size * test["mean"], ends)
-    return found
+def _marks(comparison: Comparison, ranking: BackboneRanking, of: str) -> dict[str, Mark]:
+    """Return the mark of each strategy by one of the scores."""
+    return {
+        name: Mark(kind, row.scores[of], comparison.strategies[name].test[comparison.metric])
+        for row in ranking.backbones
+        for kind, name in row.outcomes.items()
+    }
 
 
-def _scatter(axes: Axes, comparison: Comparison, kind: str) -> None:
-    looks = SeriesStyle.of(list(comparison["strategies"]))
-    for name, (_, outcome, x, y, (low, high)) in _points(comparison, kind).items():
-        look, hollow = looks[name], outcome == OUTCOMES[HEADS]
-        axes.errorbar(x, y, [[max(0, y - low)], [max(0, high - y)]], fmt=look.marker, color=look.colour, capsize=3,
-                      ms=8, elinewidth=1.2, mfc=SURFACE[0] if hollow else look.colour, zorder=3)  # fmt: skip
+def _scatter(axes: Axes, comparison: Comparison, marks: dict[str, Mark]) -> None:
+    looks, size = SeriesStyle.of(list(comparison.strategies)), scale(comparison.metric)
+    for name, mark in marks.items():
+        look, y, (low, high) = looks[name], size * mark.test.mean, (size * end for end in mark.test.ci)
+        axes.errorbar(mark.promised, y, [[max(0, y - low)], [max(0, high - y)]], fmt=look.marker, color=look.colour,
+                      capsize=3, ms=8, elinewidth=1.2, mfc=SURFACE[0] if mark.kind == HEADS else look.colour,
+                      zorder=3)  # fmt: skip
     axes.margins(x=0.22, y=0.12)
     axes.xaxis.set_major_locator(MaxNLocator(5))

@@ -3,14 +3,13 @@
 A figure comes with its finding in words, made of the same numbers. Nothing here computes a statistic.
 """
 
-from typing import Any
+from collections.abc import Mapping
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from pipeline.config.metric_names import LOWER_IS_BETTER
 from pipeline.report.figures.drawing import (
     CROWDED,
     INK,
@@ -26,10 +25,11 @@ from pipeline.report.figures.drawing import (
     key,
     label_points,
 )
+from pipeline.statistics.schema import Calibration, Comparison, Pair
 from pipeline.verdict.formatting import (
     axis_label,
     called,
-    confidence,
+    level,
     listed,
     percent,
     quantity,
@@ -39,42 +39,31 @@ from pipeline.verdict.formatting import (
     span,
     unit,
 )
+from pipeline.verdict.pairwise import pareto_front, recommend
 
-Comparison = dict[str, Any]
 MOST_PAIRS = 15
-
-
-def staircase(points: dict[str, tuple[float, float]], metric: str) -> list[str]:
-    """Return the names that nothing both cheaper and better stands against, by cost: {name: (cost, score)}."""
-    sign = -1 if metric in LOWER_IS_BETTER else 1
-    front: list[str] = []
-    for name, (_, value) in sorted(points.items(), key=lambda item: (item[1][0], -sign * item[1][1], item[0])):
-        if not front or sign * value > sign * points[front[-1]][1]:
-            front.append(name)
-    return front
 
 
 def accuracy_cost(comparison: Comparison) -> Picture:
     """Return each strategy's test score against the FLOPs of one training and of one prediction."""
-    metric, strategies = comparison["metric"], comparison["strategies"]
-    kinds = {"train_flops": "FLOPs of one training", "predict_flops": "FLOPs of one prediction"}
+    metric, strategies = comparison.metric, comparison.strategies
+    labels = ("FLOPs of one training", "FLOPs of one prediction")
     looks = SeriesStyle.of(list(strategies))
-    points = {
-        kind: {n: (s["cost"][kind], scale(metric) * s["test"][metric]["mean"]) for n, s in strategies.items()}
-        for kind in kinds
-    }
-    ends = {n: [scale(metric) * end for end in s["test"][metric]["ci95"]] for n, s in strategies.items()}
-    beside = {kind: side_by_side({n: cost for n, (cost, _) in points[kind].items()}) for kind in kinds}
-    fronts = {kind: staircase(points[kind], metric) for kind in kinds}
+    costs = [{n: s.cost.train_flops for n, s in strategies.items()},
+             {n: s.cost.predict_flops for n, s in strategies.items()}]  # fmt: skip
+    tests = {n: s.test[metric] for n, s in strategies.items()}
+    heights = {n: scale(metric) * test.mean for n, test in tests.items()}
+    ends = {n: [scale(metric) * end for end in test.ci] for n, test in tests.items()}
+    beside = [side_by_side(each) for each in costs]
+    fronts = [pareto_front(comparison, "train_flops"), pareto_front(comparison, "predict_flops")]
     parts = [
-        f"{n}: {score(s['test'][metric]['mean'], metric)} ({span(s['test'][metric]['ci95'], metric)}) for "
-        f"{quantity(s['cost']['train_flops']).strip()} to train and "
-        f"{quantity(s['cost']['predict_flops']).strip()} to predict"
+        f"{n}: {score(tests[n].mean, metric)} ({span(tests[n].ci, metric)}) for "
+        f"{quantity(s.cost.train_flops).strip()} to train and {quantity(s.cost.predict_flops).strip()} to predict"
         for n, s in sorted(strategies.items())
     ]
-    trained, used = (listed(fronts[kind]) for kind in kinds)
+    trained, used = map(listed, fronts)
     text = (
-        f"Test {called(metric)} with its {confidence(comparison)} interval against FLOPs. {'; '.join(parts)}. "
+        f"Test {called(metric)} with its {level(comparison.confidence)} interval against FLOPs. {'; '.join(parts)}. "
         f"Nothing is both cheaper to train and better than {trained}; nor cheaper to use and better than {used}."
     )
 
@@ -82,23 +71,22 @@ def accuracy_cost(comparison: Comparison) -> Picture:
         stacked = width < 6 or len(strategies) > CROWDED
         figure = blank(width, 6.4 if stacked else 3.5)
         row = np.ravel(figure.subplots(2, 1) if stacked else figure.subplots(1, 2, sharey=True))
-        for axes, (kind, label) in zip(row, kinds.items()):
-            _scatter(axes, comparison, beside[kind], looks)
+        for axes, label, cost, places, front in zip(row, labels, costs, beside, fronts):
+            _scatter(axes, comparison, places, looks)
             flops_axis(axes, label)
-            _stairs(axes, [points[kind][name] for name in fronts[kind]])
+            _stairs(axes, [(cost[name], heights[name]) for name in front])
             if stacked or axes is row[0]:
                 axes.set_ylabel(axis_label(metric))
         if len(strategies) > CROWDED:
             key(figure, looks, width)
-        for axes, kind in zip(row, kinds if len(strategies) <= CROWDED else ()):
-            at = {n: (beside[kind][n], y) for n, (_, y) in points[kind].items()}
-            label_points(axes, at, ends, looks)
+        for axes, places in zip(row, beside if len(strategies) <= CROWDED else ()):
+            label_points(axes, {n: (places[n], heights[n]) for n in strategies}, ends, looks)
         return figure
 
     return Picture("accuracy_cost", f"{called(metric)} against cost".capitalize(), text, drawn)
 
 
-def side_by_side(costs: dict[str, float]) -> dict[str, float]:
+def side_by_side(costs: Mapping[str, float]) -> dict[str, float]:
     """Return where to draw each cost on a logarithmic axis: those that all but coincide, a little apart."""
     low, high = min(costs.values()), max(costs.values())
     step = 0.03 * max(np.log(high / low), np.log(LEAST_SPAN))
@@ -110,13 +98,13 @@ def side_by_side(costs: dict[str, float]) -> dict[str, float]:
 
 
 def _scatter(axes: Axes, comparison: Comparison, places: dict[str, float], looks: dict[str, SeriesStyle]) -> None:
-    metric = comparison["metric"]
-    for name, s in sorted(comparison["strategies"].items()):
-        found, cost, look, size = s["test"][metric], places[name], looks[name], scale(metric)
-        mean, (low, high) = size * found["mean"], (size * end for end in found["ci95"])
+    metric, size = comparison.metric, scale(comparison.metric)
+    for name, s in sorted(comparison.strategies.items()):
+        found, cost, look = s.test[metric], places[name], looks[name]
+        mean, (low, high) = size * found.mean, (size * end for end in found.ci)
         axes.errorbar(cost, mean, [[max(0, mean - low)], [max(0, high - mean)]], fmt=look.marker, color=look.colour,
                       capsize=3, ms=8, elinewidth=1.4, zorder=3)  # fmt: skip
-        seeds = [size * value for value in found["per_seed"]]
+        seeds = [size * value for value in found.per_seed]
         axes.plot([cost] * len(seeds), seeds, "_", color=look.colour, ms=9, mew=1, alpha=0.55, zorder=2)
     axes.margins(y=0.12)
 
@@ -131,37 +119,36 @@ def _stairs(axes: Axes, corners: list[tuple[float, float]]) -> None:
     axes.set_xlim(right=right)
 
 
-def notable_pairs(comparison: Comparison) -> list[dict[str, Any]]:
+def notable_pairs(comparison: Comparison) -> list[Pair]:
     """Return all pairs; of more than 15, those with the recommended strategy or the winner alone."""
-    found: list[dict[str, Any]] = comparison["pairs"]
-    central = {comparison["winner"], comparison["recommended"]}
-    return found if len(found) <= MOST_PAIRS else [p for p in found if central & {p["a"], p["b"]}]
+    found, central = list(comparison.pairs), {comparison.winner, recommend(comparison)}
+    return found if len(found) <= MOST_PAIRS else [p for p in found if central & {p.a, p.b}]
 
 
 def pairs(comparison: Comparison) -> Picture | None:
     """Return the difference of every pair with its interval, or None of a single strategy."""
-    metric, shown = comparison["metric"], notable_pairs(comparison)
+    metric, shown = comparison.metric, notable_pairs(comparison)
     if not shown:
         return None
+    found = [pair.differences[metric] for pair in shown]
     parts = [
-        f"{p['a']} minus {p['b']}: {signed(p[metric]['difference'], metric)} "
-        f"({signed(p[metric]['ci95'][0], metric)} to {signed(p[metric]['ci95'][1], metric)}), "
-        + (f"{p['better']} is better" if p.get("better") else "not told apart")
-        for p in shown
+        f"{p.a} minus {p.b}: {signed(d.difference, metric)} "
+        f"({signed(d.ci[0], metric)} to {signed(d.ci[1], metric)}), "
+        + (f"{p.better} is better" if p.better else "not told apart")
+        for p, d in zip(shown, found)
     ]
     what = f"{called(metric)}{',' + unit(metric) if unit(metric) else ''}"
-    text = f"Differences in test {what}, with {confidence(comparison)} intervals. {'; '.join(parts)}."
+    text = f"Differences in test {what}, with {level(comparison.confidence)} intervals. {'; '.join(parts)}."
 
     def drawn(width: float) -> Figure:
         figure = blank(width, 0.9 + 0.36 * len(shown))
         axes, size = figure.subplots(), scale(metric)
-        for row, p in enumerate(shown):
-            low, high = (size * end for end in p[metric]["ci95"])
-            told, mean = p.get("better"), size * p[metric]["difference"]
-            axes.plot([low, high], [row, row], color=(INK if told else MUTED)[0], lw=2.4 if told else 1.2)
-            axes.plot(mean, row, "o", ms=7, color=INK[0], mfc=INK[0] if told else SURFACE[0])
+        for row, (p, d) in enumerate(zip(shown, found)):
+            low, high = (size * end for end in d.ci)
+            axes.plot([low, high], [row, row], color=(INK if p.better else MUTED)[0], lw=2.4 if p.better else 1.2)
+            axes.plot(size * d.difference, row, "o", ms=7, color=INK[0], mfc=INK[0] if p.better else SURFACE[0])
         axes.axvline(0, color=MUTED[0], lw=1)
-        axes.set_yticks(range(len(shown)), [_minus(p["a"], p["b"], width) for p in shown], color=INK[0])
+        axes.set_yticks(range(len(shown)), [_minus(p.a, p.b, width) for p in shown], color=INK[0])
         axes.set_ylim(len(shown) - 0.4, -0.6)
         axes.grid(axis="y", visible=False)
         axes.xaxis.set_major_locator(MaxNLocator(5 if width < 6 else 8))
@@ -176,14 +163,12 @@ def _minus(a: str, b: str, width: float) -> str:
     return f"{a} \N{MINUS SIGN}{chr(10) if width < 6 and len(a + b) > 20 else ' '}{b}"
 
 
-def reliability(comparison: Comparison) -> Picture | None:
-    """Return accuracy against confidence before and after temperature scaling, or None where it was not measured."""
-    rows = {n: s["calibration"] for n, s in sorted(comparison["strategies"].items()) if s.get("calibration")}
-    if not rows:
-        return None
-    looks = SeriesStyle.of(list(comparison["strategies"]))
+def reliability(comparison: Comparison) -> Picture:
+    """Return accuracy against confidence before and after temperature scaling."""
+    rows = {n: s.calibration for n, s in sorted(comparison.strategies.items())}
+    looks = SeriesStyle.of(list(comparison.strategies))
     parts = [
-        f"{n}: expected calibration error {percent(c['raw']['ece'])} before, {percent(c['scaled']['ece'])} after"
+        f"{n}: expected calibration error {percent(c.raw.ece)} before, {percent(c.scaled.ece)} after"
         for n, c in rows.items()
     ]
     text = f"Share of right answers against confidence, before and after temperature scaling. {'; '.join(parts)}."
@@ -205,18 +190,14 @@ def reliability(comparison: Comparison) -> Picture | None:
     return Picture("reliability", "Reliability", text, drawn)
 
 
-def _reliability(axes: Axes, calibration: dict[str, Any], look: SeriesStyle) -> None:
+def _reliability(axes: Axes, calibration: Calibration, look: SeriesStyle) -> None:
     axes.plot([0, 100], [0, 100], color=MUTED[0], lw=1, ls=":")
-    for kind, filled in (("raw", False), ("scaled", True)):
-        bins = [b for b in calibration[kind]["bins"] if b["share"]]
-        x, y = ([100 * b[key] for b in bins] for key in ("confidence", "accuracy"))
+    for errors, filled in ((calibration.raw, False), (calibration.scaled, True)):
+        x, y = [100 * b.confidence for b in errors.bins], [100 * b.accuracy for b in errors.bins]
         axes.plot(x, y, color=look.colour, lw=1.6 if filled else 1, ls="-" if filled else "--", zorder=2 + filled)
-        axes.scatter(x, y, s=[12 + 60 * b["share"] for b in bins], marker="o", linewidths=1.2, edgecolors=look.colour,
-                     facecolors=look.colour if filled else SURFACE[0], zorder=2 + filled)  # fmt: skip
-    least = min(
-        [100 * b["low"] for kind in ("raw", "scaled") for b in calibration[kind]["bins"] if b["share"]], default=0
-    )
-    axes.set(
-        xlim=(min(least, 50) - 2, 102), ylim=(-4, 104), xticks=[x for x in (0, 25, 50, 75, 100) if x >= min(least, 50)]
-    )
+        axes.scatter(x, y, s=[12 + 60 * b.share for b in errors.bins], marker="o", linewidths=1.2,
+                     edgecolors=look.colour, facecolors=look.colour if filled else SURFACE[0],
+                     zorder=2 + filled)  # fmt: skip
+    least = min([50.0, *(100 * b.low for b in (*calibration.raw.bins, *calibration.scaled.bins))])
+    axes.set(xlim=(least - 2, 102), ylim=(-4, 104), xticks=[x for x in (0, 25, 50, 75, 100) if x >= least])
     axes.spines[:].set_color(LINE[0])

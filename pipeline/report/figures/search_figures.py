@@ -1,5 +1,6 @@
 """The figures of the search: the best so far against FLOPs, and each strategy's trials on parallel axes."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ MOST_TRIALS = 160  # drawn as lines or marks of one strategy: the best ones
 FEW = 8  # trials below which a rank correlation says nothing
 
 
-def pictures(trials: dict[str, pd.DataFrame]) -> dict[str, Picture]:
+def pictures(trials: Mapping[str, pd.DataFrame]) -> dict[str, Picture]:
     """Return the figures of the searches, by name; of the tables that tune exports."""
     found = [progress(trials)] if trials else []
     found += [parallel(name, table, SeriesStyle.of(list(trials))[name]) for name, table in sorted(trials.items())]
@@ -34,14 +35,14 @@ def _complete(table: pd.DataFrame) -> "pd.Series[bool]":
     return (table["state"] == "COMPLETE") & np.isfinite(pd.to_numeric(table["value"], errors="coerce"))
 
 
-def standing(table: pd.DataFrame) -> np.ndarray:
+def trial_ranks(table: pd.DataFrame) -> np.ndarray:
     """Return each trial's rank, from 1: those trained longer before those dropped early, then by loss; no loss last."""
     value = pd.to_numeric(table["value"], errors="coerce").replace([np.inf, -np.inf], np.nan).fillna(np.inf)
     keys = pd.DataFrame({"early": ~_complete(table), "epochs": -table["epochs"], "value": value})
     return rankdata(keys.groupby(list(keys), sort=True).ngroup())
 
 
-def progress(trials: dict[str, pd.DataFrame]) -> Picture:
+def progress(trials: Mapping[str, pd.DataFrame]) -> Picture:
     """Return the best validation loss so far against the FLOPs spent on trials."""
     parts = []
     for name, table in sorted(trials.items()):
@@ -60,7 +61,7 @@ def progress(trials: dict[str, pd.DataFrame]) -> Picture:
     return Picture("search", "Search: the best so far", text, drawn)
 
 
-def _progress(axes: Axes, trials: dict[str, pd.DataFrame]) -> None:
+def _progress(axes: Axes, trials: Mapping[str, pd.DataFrame]) -> None:
     looks, kept = SeriesStyle.of(list(trials)), []
     for name, table in sorted(trials.items()):
         look, done = looks[name], _complete(table).to_numpy()
@@ -68,7 +69,7 @@ def _progress(axes: Axes, trials: dict[str, pd.DataFrame]) -> None:
         best = pd.Series(np.where(done, value, np.nan)).cummin().ffill()
         axes.plot(spent, best, color=look.colour, ls=look.dashes, marker=look.marker, markevery=[-1], label=name,
                   drawstyle="steps-post", zorder=3)  # fmt: skip
-        pale = ~done & (standing(table) <= MOST_TRIALS)
+        pale = ~done & (trial_ranks(table) <= MOST_TRIALS)
         axes.scatter(spent[pale], value[pale], s=14, color=look.colour, alpha=0.28, marker=look.marker, lw=0)
         axes.scatter(
             spent[done], value[done], s=26, color=look.colour, marker=look.marker, lw=0.6, edgecolors=SURFACE[0]
@@ -105,7 +106,7 @@ def parallel(name: str, table: pd.DataFrame, look: SeriesStyle) -> Picture:
 def _parallel(
     axes: Axes, table: pd.DataFrame, keys: list[str], done: "pd.Series[bool]", look: SeriesStyle, width: float
 ) -> None:
-    finite = np.isfinite(pd.to_numeric(table["value"], errors="coerce")) & (standing(table) <= MOST_TRIALS)
+    finite = np.isfinite(pd.to_numeric(table["value"], errors="coerce")) & (trial_ranks(table) <= MOST_TRIALS)
     shown, columns = table[finite], [*keys, "value"]
     placed = [_placed(shown[key]) for key in columns]
     heights = np.array([places for places, _ in placed]).reshape(len(columns), len(shown))
@@ -160,7 +161,7 @@ def association(table: pd.DataFrame) -> dict[str, float]:
     shown = table[np.isfinite(pd.to_numeric(table["value"], errors="coerce"))]
     if len(shown) < FEW:
         return {}
-    every, found = standing(shown), {}
+    every, found = trial_ranks(shown), {}
     for key in searched(shown):
         there = shown[key].notna().to_numpy()
         values, ranks = shown[key][there], every[there]

@@ -15,6 +15,9 @@ from PIL import Image
 from pipeline.report import page, tables
 from pipeline.report.figures import curve_figures, drawing, ranking_figure, scores, search_figures
 from pipeline.statistics.backbone_ranking import ranking
+from pipeline.statistics.schema import FittedCurve
+from pipeline.verdict.pairwise import recommend
+from pipeline.verdict.sentences.measured import ranking_sentence
 from tests.support.example import STRATEGIES, TRANSFER, comparison
 from tests.support.reports import inputs, trials
 
@@ -59,7 +62,7 @@ def test_there_is_a_figure_for_everything_there_are_data_for(pictures):
     found = ["accuracy_cost", "learning_curves", "pairs", "reliability", "search"]
     assert list(pictures) == [*found, "trials_strategy-0", "trials_strategy-1", "trials_strategy-2"]
     alone = inputs(strategies=1, bare=True)
-    assert list(page.pictures(alone.comparison, {})) == ["accuracy_cost"]
+    assert list(page.pictures(alone.comparison, {})) == ["accuracy_cost", "reliability"]
 
 
 def test_an_svg_takes_on_the_theme_and_keeps_its_words(pictures):
@@ -112,37 +115,26 @@ def test_pngs_are_pictures_with_words(pictures, tmp_path):
 
 
 def test_every_strategy_is_in_words_and_picture(three, pictures):
-    for name, s in three.comparison["strategies"].items():
+    for name, s in three.comparison.strategies.items():
         for figure in ("accuracy_cost", "learning_curves"):
             assert name in pictures[figure].text
-            assert f"{100 * s['test']['accuracy']['mean']:.1f} %" in pictures[figure].text
+            assert f"{100 * s.test['accuracy'].mean:.1f} %" in pictures[figure].text
         assert drawing.svg(pictures["accuracy_cost"]).count(f">{name}<") == 4  # two panels, two widths
         assert drawing.svg(pictures["learning_curves"]).count(f">{name}<") == 2
 
 
-def test_words_tell_crossings_and_who_is_better(three, pictures):
-    assert "strategy-1 overtakes strategy-0 at about 50 images." in pictures["learning_curves"].text
+def test_words_name_crossings_and_who_is_better(three, pictures):
+    assert "strategy-1 overtakes strategy-0 at about 50 images (95 %: 20 to 90)." in pictures["learning_curves"].text
     assert ">strategy-0 × strategy-1<" in drawing.svg(pictures["learning_curves"])  # noqa: RUF001
-    told = [f"{p['better']} is better" if p["better"] else "not told apart" for p in three.comparison["pairs"]]
-    assert re.findall(r"\S+ is better|not told apart", pictures["pairs"].text) == told
+    words = [f"{pair.better} is better" if pair.better else "not told apart" for pair in three.comparison.pairs]
+    assert re.findall(r"\S+ is better|not told apart", pictures["pairs"].text) == words
 
 
-@given(st.dictionaries(st.sampled_from("abcdef"), st.tuples(st.floats(1, 1e6), st.floats(0, 100)), min_size=1))
-def test_nothing_on_the_front_is_beaten_and_all_else_is(points):
-    front = scores.staircase(points, "accuracy")
-    for name, (cost, value) in points.items():
-        beaten = any(
-            c <= cost and v >= value and (c, v) != (cost, value) for other, (c, v) in points.items() if other != name
-        )
-        twin = any(points[f] == (cost, value) for f in front)
-        assert twin != beaten
-    assert sorted(front, key=lambda n: points[n][0]) == front
-
-
-def test_of_a_loss_less_is_better():
-    points = {"a": (1, 0.5), "b": (2, 0.4), "c": (3, 0.6)}
-    assert scores.staircase(points, "log_loss") == ["a", "b"]
-    assert scores.staircase(points, "accuracy") == ["a", "c"]
+def test_figures_name_the_confidence_of_their_intervals(three):
+    found = page.pictures(three.compared(confidence=0.8).comparison, {})
+    for name in ("accuracy_cost", "learning_curves", "pairs"):
+        assert "80 %" in found[name].text
+        assert not re.search(r"(?<![\d.])95 %", found[name].text)
 
 
 def test_equal_costs_are_drawn_side_by_side():
@@ -160,12 +152,13 @@ def test_labels_are_spread_and_stay_in_order(values):
 
 
 def test_a_fitted_law_is_drawn_on_beyond_the_data(three):
-    law = {"images": [10, 300], "low": [0.5, 0.6], "middle": [0.6, 0.7], "high": [0.7, 0.8]}
-    strategies = {n: s | {"law": law} for n, s in three.comparison["strategies"].items()}
-    longer = three.comparison | {"strategies": strategies}
-    with_law, without = (drawing.svg(curve_figures.learning_curves(c)) for c in (longer, three.comparison))
+    law = FittedCurve(images=(10, 300), low=(0.5, 0.6), middle=(0.6, 0.7), high=(0.7, 0.8))
+    longer = three
+    for name in three.comparison.strategies:
+        longer = longer.changed(name, law=law)
+    with_law, without = (drawing.svg(curve_figures.learning_curves(c.comparison)) for c in (longer, three))
     assert (with_law.count("fill-opacity: 0.07") >= 6) > ("fill-opacity: 0.07" in without)  # 3 bands, 2 widths
-    assert tables.law_sentences(longer)[0] == (
+    assert tables.law_sentences(longer.comparison)[0] == (
         "By its law strategy-0 would reach 70.0 % (60.0 to 80.0 %) with 300 training images"
     )
 
@@ -190,7 +183,7 @@ def test_a_search_without_a_finished_trial_says_so():
 def test_trials_stand_in_the_order_of_how_long_and_how_well():
     table = pd.DataFrame({"state": ["PRUNED", "COMPLETE", "PRUNED", "COMPLETE", "PRUNED"],
                           "value": [0.1, 0.5, 0.2, 0.4, np.inf], "epochs": [1, 6, 2, 6, 2]})  # fmt: skip
-    assert search_figures.standing(table).tolist() == [5, 2, 3, 1, 4]
+    assert search_figures.trial_ranks(table).tolist() == [5, 2, 3, 1, 4]
 
 
 def test_what_goes_with_the_ranks_is_found():
@@ -222,9 +215,10 @@ def seven():
         for n, name in enumerate(ARMS)
     }  # fmt: skip
     found = comparison(rows | {"scratch": STRATEGIES["scratch"]})
-    found["crossovers"] = [c | {"images": 300.0, "ci95": [200.0, 500.0]} for c in found["crossovers"]]
-    found["ranking"] = ranking(found)
-    return found, page.pictures(found, {name: trials(n) for n, name in enumerate(found["strategies"])})
+    crossing = {"images": 300.0, "ci": (200.0, 500.0), "crossings": 1, "outcome": "inside"}
+    crossed = [c.model_copy(update={**crossing, "overtaker": c.a}) for c in found.crossovers]
+    found = found.model_copy(update={"crossovers": tuple(crossed), "ranking": ranking(found)})
+    return found, page.pictures(found, {name: trials(n) for n, name in enumerate(found.strategies)})
 
 
 @pytest.mark.parametrize("width", [drawing.WIDE, drawing.NARROW])
@@ -240,26 +234,26 @@ def test_seven_arms_with_long_names_are_all_named_within_each_figure(seven, widt
         assert [text for text, box in boxes.items() if box.x0 < -2 or box.x1 > figure.bbox.x1 + 2] == [], name
 
 
-def test_few_crossings_are_drawn_and_the_recommended_ones_are_told_first(seven):
-    found = seven[0]
-    own, others = tables.crossings(found)
+def test_few_crossings_are_drawn_and_the_recommended_ones_come_first(seven):
+    found, recommended = seven[0], recommend(seven[0])
+    own, others = tables.crossings(found, recommended)
     assert len(own) == 6
     assert len(others) == 15
-    assert all(found["recommended"] in (c["a"], c["b"]) for c in own)
+    assert all(recommended in (c.a, c.b) for c in own)
     with mpl.rc_context(drawing.STYLE):
         figure = seven[1]["learning_curves"].draw(drawing.WIDE)
     drawn = [text for text in figure.findobj(Text) if "\N{MULTIPLICATION SIGN}" in text.get_text()]
     assert len(drawn) == curve_figures.MOST_CROSSINGS
     small = comparison()
-    assert tables.crossings(small) == (small["crossovers"], [])
+    assert tables.crossings(small, "frozen") == (list(small.crossovers), [])
 
 
-def test_the_ranking_is_told_in_words_and_not_drawn_of_one_backbone(seven):
+def test_the_ranking_is_put_in_words_and_not_drawn_of_one_backbone(seven):
     picture = seven[1]["ranking"]
-    for row in seven[0]["ranking"]["backbones"]:
-        assert f"{row['backbone']}: LogME {row['scores']['log_me']:.3f}" in picture.text
-    assert seven[0]["ranking"]["said"] in picture.text
-    assert ranking_figure.ranking(comparison() | {"ranking": None}) is None
+    for row in seven[0].ranking.backbones:
+        assert f"{row.backbone}: LogME {row.scores['log_me']:.3f}" in picture.text
+    assert ranking_sentence(seven[0].ranking) in picture.text
+    assert ranking_figure.ranking(comparison()) is None
 
 
 def test_names_are_broken_after_hyphens_alone():

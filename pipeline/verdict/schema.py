@@ -1,0 +1,54 @@
+"""What results/verdict.json holds: what follows for a person, with its reasons in sentences."""
+
+from typing import Any, Literal
+
+from pydantic import field_serializer
+
+from pipeline.common.documents import Document, VersionedDocument
+from pipeline.config.constraints import Constraints
+
+Outcome = Literal["supported", "contradicted", "inconclusive"]
+
+
+class Claim(Document):
+    """A common claim, held against what was measured."""
+
+    number: int  # from 1
+    claim: str
+    outcome: Outcome
+    evidence: str
+
+
+class Conclusion(Document):
+    """What follows without any constraint."""
+
+    recommended: str
+    significant: bool  # better than each other strategy
+    sentence: str
+
+
+class Verdict(VersionedDocument):
+    """What is advised under a person's constraints, and why."""
+
+    schema_version: int = 1
+    unconstrained: Conclusion
+    constraints: Constraints
+    admissible: tuple[str, ...]  # by name: strategies whose value, or mean, lies within every limit
+    excluded: dict[str, tuple[str, ...]]  # the others, each with its reasons
+    recommended: str | None  # of the admissible ones; None: there are none
+    significant: bool  # better than each other admissible one; False where there is no other
+    reason: str
+    changes: tuple[str, ...]  # what would change the advice
+    front: tuple[str, ...]  # the Pareto front of all strategies: test score against FLOPs of one training
+    front_predict: tuple[str, ...]  # the same against FLOPs of one prediction
+    claims: tuple[Claim, ...]
+    claims_note: str  # which strategies the claims are about, where that is to be said
+
+    @property
+    def constrained(self) -> bool:
+        """Return whether anything is asked of a strategy."""
+        return self.constraints != Constraints()
+
+    @field_serializer("constraints")
+    def _asked(self, constraints: Constraints) -> dict[str, Any]:
+        return constraints.model_dump(exclude_defaults=True)

@@ -1,0 +1,1 @@
+"""What was measured and decided, in sentences: words alone, every decision is made in the modules above this folder."""
