@@ -13,9 +13,8 @@ from pipeline.config.backbone_table import Backbone
 from pipeline.config.recipe import Recipe
 from pipeline.inference.classifier import Network
 from pipeline.network.architectures import blueprint, fitted, nominal, unfitted
-from pipeline.network.fx_steps import Segment, Stage
-from pipeline.network.fx_tracing import UntraceableError
-from pipeline.network.stage_boundaries import begins, plan
+from pipeline.network.fx_tracing import Segment, UntraceableError
+from pipeline.network.stage_boundaries import Plan, begins, plan
 
 SHARES = {"early": 0.25, "middle": 0.5, "late": 0.75}  # of a backbone's stages that stay as they are
 
@@ -114,7 +113,7 @@ def _drawing(spec: dict[str, Any]) -> tuple[str, str, str, int]:
 
 
 @lru_cache(maxsize=64)  # a plan holds names and numbers alone
-def _planned(library: str, architecture: str, options: str, size: int) -> tuple[int, tuple[Stage, ...]]:
+def _planned(library: str, architecture: str, options: str, size: int) -> tuple[int, tuple[Plan, ...]]:
     """Return how many stages a backbone has, and their plans where no function of ours lists them."""
     with torch.inference_mode(False):  # whose tensors do not tell when they are written into
         backbone = blueprint(library, architecture, json.loads(options), size)

@@ -1,75 +1,79 @@
-"""What a network does to its input, written down as steps between which it can be cut.
+"""The calls a network makes, recorded with torch.fx, and a stage that makes some with the network's own weights.
 
-`torch.fx` records the calls; here every call is also made, on the meta device, where tensors have a shape and no
-content. So sizes are numbers while tracing, and only what depends on the number of images stays open. Blocks are
-recorded as one step each: what happens inside them, in training or in evaluation, is their own affair.
+Every recorded call is also made, on the meta device, where tensors have a shape and no content: so sizes are numbers
+while tracing, and code that depends on them can be followed. Blocks are recorded as one call each.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from timm.layers import get_notrace_functions, get_notrace_modules
 from torch import nn
-from torch.fx import Node, Proxy, Tracer
+from torch.fx import Graph, Interpreter, Node, Proxy, Tracer
 
-from pipeline.network.fx_steps import IMAGES, Images, Modal, Ref, Step, layers_of, mapped
+IMAGES = 4999  # in the example batch: a prime, so that sizes that depend on the number of images are known by it
+_PLAIN = (int, float, str, torch.dtype, torch.Size)  # what is a number, or the same, for any images of one size
 
 
 class UntraceableError(Exception):
-    """The steps of a network cannot be told."""
+    """The calls of a network cannot be recorded."""
 
 
-def trace(backbone: nn.Module, size: int) -> list[Step]:
-    """Return the steps of a backbone on the meta device, for images of `size` pixels; the last gives the features.
+def trace(backbone: nn.Module, size: int) -> tuple[Graph, Graph]:
+    """Return what a backbone on the meta device calls in evaluation and in training, node for node the same calls.
 
-    Raise UntraceableError, saying why, where its forward cannot be followed.
+    Images have `size` pixels; the `meta` of a node holds its `value` and that tensor's `version`. A module whose inside
+    cannot be followed is one call. Raise UntraceableError, saying why, where that is the whole backbone.
     """
     leaves: set[str] = set()
     while True:
-        tracers = [_Tracer(leaves), _Tracer(leaves)]
+        path = ""
         try:
-            for tracer, training in zip(tracers, (False, True)):
-                backbone.train(training)
-                tracer.follow(backbone, size)
-            return _merged(*tracers)
-        except _CulpritError as error:
-            if not error.path or error.path in leaves:
-                raise UntraceableError(error.why) from None
-            leaves.add(error.path)  # it becomes a step as a whole
+            graphs = [_Tracer(leaves, size).trace(backbone.train(training)) for training in (False, True)]
+            different = [
+                a for a, b in zip(*(graph.nodes for graph in graphs)) if (a.name, a.target) != (b.name, b.target)
+            ]
+            if not different:
+                return graphs[0], graphs[1]
+            path, why = different[0].meta["inside"], "it does other things in training"
+        except _FollowingError as error:
+            path, why = error.args
         finally:
             backbone.eval()
+        if not path or path in leaves:
+            raise UntraceableError(why)
+        leaves.add(path)
 
 
-class _CulpritError(Exception):
-    """A module whose inside cannot be followed."""
-
-    def __init__(self, path: str, why: str) -> None:
-        super().__init__(path, why)
-        self.path, self.why = path, why
+class _FollowingError(Exception):
+    """A module, by its path, whose inside cannot be followed, and why."""
 
 
 class _Tracer(Tracer):
     """Record the calls of a network, and make them."""
 
-    def __init__(self, leaves: set[str]) -> None:
-        super().__init__(autowrap_functions=tuple(f for f in get_notrace_functions() if callable(f)))
-        self.leaves, self.evaluating, self.inside = leaves, False, [""]
-        self.unfollowed = tuple(get_notrace_modules())
+    proxy_buffer_attributes = True
 
-    def follow(self, backbone: nn.Module, size: int) -> None:
-        """Trace; raise _CulpritError naming the innermost module that was being followed."""
+    def __init__(self, leaves: set[str], size: int) -> None:
+        super().__init__(autowrap_functions=tuple(f for f in get_notrace_functions() if callable(f)))
+        self.leaves, self.unfollowed = leaves, tuple(get_notrace_modules())
         self.example = torch.empty(IMAGES, 3, size, size, device="meta")
-        self.inside = [""]
-        with torch.no_grad():
-            try:
-                self.steps = list(self.trace(backbone).nodes)
-            except Exception as error:  # whatever code that was not written for it stumbles over
-                why = f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error) else ''}"
-                raise _CulpritError(self.inside[-1], why) from error
+        self.evaluating = False
+
+    def trace(self, root: nn.Module, concrete_args: Any = None) -> Graph:
+        """Record; raise _FollowingError with the path of the innermost module that was being followed."""
+        try:
+            with torch.no_grad():
+                return super().trace(root)
+        except Exception as error:  # whatever code that was not written for it stumbles over
+            path = [path for path, _ in self.module_stack.values()][-1:] or [""]
+            why = (str(error).strip() or "no reason given").splitlines()[0]
+            raise _FollowingError(path[0], f"{type(error).__name__}: {why}") from error
 
     def create_args_for_root(self, root_fn: Any, is_module: bool, concrete_args: Any = None) -> tuple[Any, list[Any]]:
         """Give a network its images alone; whatever else it could take stays at its default."""
+        self.interpreter = _Interpreter(self.root, garbage_collect_values=False, graph=self.graph)
         return root_fn, [self.root, self.create_proxy("placeholder", "x", (), {})]
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
@@ -79,59 +83,35 @@ class _Tracer(Tracer):
         return type(m) not in (nn.Sequential, nn.ModuleList) and not _holds_blocks(m)
 
     def call_module(self, m: nn.Module, forward: Callable[..., Any], args: Any, kwargs: Any) -> Any:
-        """Record a step, or what happens inside; remember where an error came from."""
+        """Record a call, or what happens inside."""
         if self.evaluating or m not in self.submodule_paths:  # a slice of a row of blocks is no module of the network
             return forward(*args, **kwargs)
-        path = self.path_of_module(m)
-        self.inside.append(path)
-        result = super().call_module(m, forward, args, kwargs)
-        self.inside.pop()
-        return result
+        return super().call_module(m, forward, args, kwargs)
 
     def getattr(self, attr: str, attr_val: Any, parameter_proxy_cache: dict[str, Proxy]) -> Any:
         """Record the reading of parameters and buffers, but not by what is only run."""
         return attr_val if self.evaluating else super().getattr(attr, attr_val, parameter_proxy_cache)
 
-    proxy_buffer_attributes = True
-
-    def create_node(self, *args: Any, **kwargs: Any) -> Node:
-        """Note which module a step belongs to."""
-        node = super().create_node(*args, **kwargs)
-        node.meta["inside"] = self.inside[-2] if node.op == "call_module" else self.inside[-1]
-        return node
-
     def create_proxy(self, kind: str, target: Any, args: Any, kwargs: Any, *rest: Any, **more: Any) -> Any:
-        """Make the call too; return its result where that is plain and the same for any number of images."""
+        """Make the call too; where its result is a number or the like, return that and forget the call."""
         proxy = super().create_proxy(kind, target, args, kwargs, *rest, **more)
-        node = proxy.node
-        value = self.example if kind == "placeholder" else self._called(node)
-        node.meta["value"] = value
-        node.meta["version"] = value._version if isinstance(value, torch.Tensor) else None
-        return self._plain(value, proxy)
-
-    def _called(self, node: Node) -> Any:
-        args, kwargs = mapped(node.args, _value), mapped(node.kwargs, _value)
+        node, stack = proxy.node, [path for path, _ in self.module_stack.values()]
+        if kind == "get_attr" and target.startswith("_tensor_constant"):
+            raise ValueError("it makes tensors of its own")
         self.evaluating = True
         try:
-            if node.op == "call_module":
-                return self.root.get_submodule(node.target)(*args, **kwargs)
-            if node.op == "get_attr":
-                if node.target.startswith("_tensor_constant"):
-                    raise ValueError("it makes tensors of its own")
-                path, _, name = node.target.rpartition(".")
-                return getattr(self.root.get_submodule(path), name)
-            if node.op == "call_method":
-                return getattr(args[0], node.target)(*args[1:], **kwargs)
-            return args[0] if node.op == "output" else node.target(*args, **kwargs)
+            value = self.example if kind == "placeholder" else self.interpreter.run_node(node)
         finally:
             self.evaluating = False
-
-    def _plain(self, value: Any, proxy: Proxy) -> Any:
+        self.interpreter.env[node] = value
+        node.meta = {"value": value, "version": value._version if isinstance(value, torch.Tensor) else None}
+        node.meta["inside"] = ["", *stack][-2 if kind == "call_module" else -1]
+        if isinstance(value, _PLAIN) or value is None:
+            self.graph.erase_node(node)
+            return value
         if isinstance(value, (tuple, list)):
-            return (list if isinstance(value, list) else tuple)(proxy[i] for i in range(len(value)))
-        if isinstance(value, int) and not isinstance(value, bool) and value and value % IMAGES == 0:
-            return proxy
-        return value if value is None or isinstance(value, (int, float, bool, str, torch.dtype)) else proxy
+            return type(value)(proxy[i] for i in range(len(value)))
+        return proxy
 
     def proxy(self, node: Node) -> Proxy:
         """Return a proxy that knows what its tensor is like."""
@@ -143,18 +123,13 @@ class _Known(Proxy):
 
     def __getattr__(self, name: str) -> Any:
         if name in ("shape", "ndim", "dtype", "is_cuda", "requires_grad"):
-            return self.tracer.create_proxy("call_function", getattr, (self, name), {})
+            return getattr(self.node.meta["value"], name)
         return super().__getattr__(name)
 
-    def __iter__(self) -> Iterator[Any]:
-        return iter([self[i] for i in range(len(self.node.meta["value"]))])
 
-    def __len__(self) -> int:
-        return len(self.node.meta["value"])
-
-
-def _value(argument: Any) -> Any:
-    return argument.meta["value"] if isinstance(argument, Node) else argument
+def layers_of(module: nn.Module) -> int:
+    """Return how many weights with two dimensions or more a module has, as convolutions and products have."""
+    return sum(p.ndim > 1 for p in module.parameters())
 
 
 def _holds_blocks(module: nn.Module) -> bool:
@@ -164,40 +139,62 @@ def _holds_blocks(module: nn.Module) -> bool:
     return any(_holds_blocks(child) for child in module.children())
 
 
-def _merged(evaluation: _Tracer, training: _Tracer) -> list[Step]:
-    """Return the steps of both modes as one list."""
-    names = [[(n.op, n.target, n.name) for n in t.steps] for t in (evaluation, training)]
-    if names[0] != names[1]:
-        first = next((i for i, pair in enumerate(zip(*names)) if pair[0] != pair[1]), -1)
-        raise _CulpritError(evaluation.steps[first].meta["inside"], "it does other things in training")
-    return [_step(e, t, evaluation) for e, t in zip(evaluation.steps, training.steps)]
+class Segment(nn.Module):
+    """One stage of a backbone, which shares the backbone's modules and parameters."""
+
+    def __init__(self, backbone: nn.Module, graphs: tuple[Graph, Graph]) -> None:
+        """Take what the stage calls in evaluation and in training, as `trace` records it."""
+        super().__init__()
+        self.graphs, self.whole = graphs, [backbone]  # in a list, so that its modules are not modules of this one
+        self.owners: list[tuple[nn.Module, str, str]] = []
+        for node in graphs[0].nodes:
+            name = str(node.target).replace(".", "/")
+            if node.op == "call_module":
+                self.add_module(name, backbone.get_submodule(node.target))
+            elif node.op == "get_attr":
+                path, _, own = node.target.rpartition(".")
+                owner = backbone.get_submodule(path)
+                if isinstance(tensor := getattr(owner, own), nn.Parameter):
+                    self.register_parameter(name, tensor)
+                else:
+                    self.register_buffer(name, tensor, persistent=False)
+                    self.owners.append((owner, own, name))
+
+    def _apply(self, *args: Any, **kwargs: Any) -> Any:
+        """Move to another device; buffers are replaced there, so the backbone is given the new ones too."""
+        super()._apply(*args, **kwargs)
+        for owner, own, name in self.owners:
+            setattr(owner, own, getattr(self, name))
+        return self
+
+    def extra_repr(self) -> str:
+        """Show the calls, so that other ways through the same modules differ in their text too."""
+        return "\n".join(map(str, self.graphs))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return what the next stage takes."""
+        return _Interpreter(self.whole[0], graph=self.graphs[self.training]).run(x)
 
 
-def _step(node: Node, twin: Node, tracer: _Tracer) -> Step:
-    value = node.meta.get("value")
-    tensor = isinstance(value, torch.Tensor)
-    module = tracer.root.get_submodule(node.target) if node.op == "call_module" else None
-    whole = tensor and value._version == node.meta["version"]
-    args, kwargs = (_paired(a, b) for a, b in ((node.args, twin.args), (dict(node.kwargs), dict(twin.kwargs))))
-    layers = layers_of(module) if module is not None else 0
-    return Step(node.name, node.op, node.target, args, kwargs, tuple(value.shape) if tensor else None, whole, layers)
+class _Interpreter(Interpreter):
+    """Make recorded calls with any number of images."""
 
+    images = IMAGES
 
-def _paired(evaluation: Any, training: Any) -> Any:
-    """Return an argument with what stands for results, and for what depends on the mode."""
-    if isinstance(evaluation, Node):
-        return Images() if _is_images(evaluation) else Ref(evaluation.name)
-    if isinstance(evaluation, dict):
-        return {key: _paired(evaluation[key], training[key]) for key in evaluation}
-    if isinstance(evaluation, (tuple, list)):
-        pairs = zip(evaluation, training)
-        return (tuple if isinstance(evaluation, tuple) else list)(_paired(a, b) for a, b in pairs)
-    if isinstance(evaluation, slice):
-        ends = [(s.start, s.stop, s.step) for s in (evaluation, training)]
-        return slice(*(_paired(a, b) for a, b in zip(*ends)))
-    return evaluation if evaluation == training else Modal(training, evaluation)
+    def run(self, x: torch.Tensor) -> Any:  # type: ignore[override]
+        """Return what a graph gives for x (N, ...)."""
+        self.images = len(x)
+        return super().run(x)
 
-
-def _is_images(node: Node) -> bool:
-    value = node.meta["value"]
-    return isinstance(value, int) and value == IMAGES
+    def map_nodes_to_values(self, args: Any, n: Node) -> Any:
+        """Look values up and put in the number of images; lists are plain ones, as some modules write into them."""
+        if isinstance(args, Node):
+            return self.env[args]
+        if isinstance(args, dict):
+            return {key: self.map_nodes_to_values(value, n) for key, value in args.items()}
+        if isinstance(args, (list, tuple)):
+            return (list if isinstance(args, list) else tuple)(self.map_nodes_to_values(each, n) for each in args)
+        if isinstance(args, slice):
+            return slice(*(self.map_nodes_to_values(each, n) for each in (args.start, args.stop, args.step)))
+        counts = type(args) is int and args and args % IMAGES == 0
+        return args // IMAGES * self.images if counts else args

@@ -1,4 +1,4 @@
-"""Where a network of any architecture can be cut, and its stages as modules that share its weights.
+"""Where a network of any architecture can be cut.
 
 A network is a row of units: each begins with a block, or with a single convolution or product outside of blocks, and
 only one tensor passes from one to the next. Units that make maps of one resolution are one stage, as the stages of
@@ -7,115 +7,116 @@ stages of their own, joined evenly so that there are at most `MOST`.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from torch import nn
+from torch import Tensor, nn
+from torch.fx import Graph, Node
 
-from pipeline.network.fx_steps import IMAGES, Ref, Stage, Step
-from pipeline.network.fx_tracing import trace
+from pipeline.network.fx_tracing import IMAGES, layers_of, trace
 
 MOST = 12  # stages
 FEWEST = 4  # stages that a network with enough units is cut into
+Plan = tuple[Graph, Graph]  # what a stage calls in evaluation and in training
 
 
 def begins(backbone: nn.Module, size: int) -> list[str]:
-    """Return the steps with which the stages after the first begin, of a backbone on the meta device.
+    """Return the modules with which the stages after the first begin, of a backbone on the meta device.
 
     `size` is that of the images the architecture was made for: where maps are so small that they hardly shrink any
-    more, resolutions tell nothing. Raise UntraceableError where the steps cannot be told.
+    more, resolutions tell nothing. Raise UntraceableError where the calls cannot be recorded.
     """
     row = _Row(backbone, size)
-    starts = [0, *sorted(row.crossings)]
-    units = [_unit(row.steps[a:b], a, size) for a, b in zip(starts, [*starts[1:], len(row.steps)])]
-    return [row.steps[group[0].start].name for group in _grouped(units)[1:]]
+    starts = [0, *row.crossings]
+    units = [row.unit(a, b, size) for a, b in zip(starts, [*starts[1:], len(row.nodes)])]
+    return [str(row.nodes[group[0].start].target) for group in _grouped(units)[1:]]
 
 
-def plan(backbone: nn.Module, size: int, names: Sequence[str]) -> list[Stage]:
+def plan(backbone: nn.Module, size: int, names: Sequence[str]) -> list[Plan]:
     """Return the stages of a backbone on the meta device, for images of `size` pixels; `names` are from `begins`.
 
-    Raise UntraceableError where the steps cannot be told.
+    Raise UntraceableError where the calls cannot be recorded.
     """
     row = _Row(backbone, size)
-    starts = [at for at in sorted(row.crossings) if row.steps[at].name in names]
-    tensors = [row.steps[0].name, *(row.crossings[at] for at in starts), row.given]
-    ends = zip([0, *starts], [*starts, len(row.steps)])
-    return [Stage(tensors[k], row.part(a, b, tensors[k]), tensors[k + 1]) for k, (a, b) in enumerate(ends)]
+    starts = [at for at in row.crossings if row.nodes[at].target in names]
+    tensors = [0, *(row.crossings[at] for at in starts), row.given]
+    ends = zip([0, *starts], [*starts, len(row.nodes)])
+    return [row.stage(a, b, tensors[k], tensors[k + 1]) for k, (a, b) in enumerate(ends)]
 
 
 class _Row:
-    """The steps of a backbone, and where one can cut between them."""
+    """The calls of a backbone, in order and numbered, and where one can cut between them."""
 
     def __init__(self, backbone: nn.Module, size: int) -> None:
-        steps = trace(backbone, size)
-        given = steps[-1].args[0]
-        assert isinstance(given, Ref), "a network gives one tensor"
-        self.given, self.steps = given.name, _needed(steps[:-1])
-        self.moving = _moving(self.steps)
-        self.crossings = _crossings(backbone, self.steps, self.moving)
+        self.graphs = trace(backbone, size)
+        *self.nodes, output = self.graphs[0].nodes
+        self.place = {node: at for at, node in enumerate(self.nodes)}
+        self.given = self.place[output.args[0]]  # a network gives one tensor
+        self.called = {node: backbone.get_submodule(node.target) for node in self.nodes if node.op == "call_module"}
+        self.layers = [layers_of(self.called[node]) if node in self.called else 0 for node in self.nodes]
+        self.moving = set[Node]()  # what depends on the images; the rest can be done anywhere, and again
+        for node in self.nodes:
+            if node.op == "placeholder" or self.moving & set(node.all_input_nodes):
+                self.moving.add(node)
+        self.crossings = self._crossings()
 
-    def part(self, start: int, end: int, takes: str) -> tuple[Step, ...]:
-        """Return the steps of a stage, with those that depend on no image and that it needs."""
-        own = {step.name for step in self.steps[start:end] if step.name in self.moving} - {takes}
-        for step in reversed(self.steps[:end]):
-            if step.name in own:
-                own |= step.needs() - self.moving
-        return tuple(step for step in self.steps if step.name in own)
+    def _crossings(self) -> dict[int, int]:
+        """Return the places before which one tensor alone, and no weight, is needed on both sides; and the tensor's."""
+        tensors = [(at, self._last_use(node)) for node, at in self.place.items() if node in self.moving]
+        weights, found = self._weights(), {}
+        for at, node in enumerate(self.nodes):
+            if node in self.moving and self.layers[at] and any(self.layers[:at]):
+                crossing = [first for first, last in tensors if first < at <= last]
+                parted = any(first < at <= last for first, last in weights)
+                if len(crossing) == 1 and not parted and _is_whole(self.nodes[crossing[0]]):
+                    found[at] = crossing[0]
+        return found
+
+    def _last_use(self, node: Node) -> int:
+        end = len(self.nodes)
+        return max((self.place.get(user, end) for user in node.users), default=end)
+
+    def _weights(self) -> Iterable[tuple[int, int]]:
+        """Return the first and the last place at which a weight is used together with the images, of all weights."""
+        used, spans = dict[Node, set[int]](), dict[int, tuple[int, int]]()
+        for node, at in self.place.items():
+            value = node.meta["value"]
+            used[node] = {id(p) for p in self.called[node].parameters()} if node in self.called else set()
+            used[node] |= {id(value)} if isinstance(value, nn.Parameter) else set()
+            for earlier in set(node.all_input_nodes) - self.moving:  # a table made from weights, for example
+                used[node] |= used[earlier]
+            if node in self.moving:
+                spans |= {weight: (spans.get(weight, (at,))[0], at) for weight in used[node]}
+        return spans.values()
+
+    def unit(self, start: int, end: int, size: int) -> "_Unit":
+        """Return what is between two places, in a network that takes images of `size` pixels."""
+        given = [self.nodes[at].meta["value"] for at in range(start, end) if self.layers[at]]
+        sides = [_side(value.shape) for value in given if isinstance(value, Tensor)]
+        return _Unit(start, sum(self.layers[start:end]), round(math.log2(size / sides[-1])) if sides else 0)
+
+    def stage(self, start: int, end: int, takes: int, gives: int) -> Plan:
+        """Return the calls between two places, with those that depend on no image and that they need."""
+        own = {node for node in self.nodes[start:end] if node in self.moving}
+        for node in reversed(self.nodes[:end]):
+            own |= {each for each in node.all_input_nodes if node in own and each not in self.moving}
+        return tuple(_part(list(graph.nodes), [self.place[n] for n in own], takes, gives) for graph in self.graphs)
 
 
-def _needed(steps: Sequence[Step]) -> list[Step]:
-    """Leave out sizes that nobody uses: what they were used for is a number by now."""
-    used: set[str] = set()
-    kept = []
-    for step in reversed(steps):
-        if step.name in used or step.shape is not None or step.op == "placeholder":
-            kept.append(step)
-            used |= step.needs()
-    return kept[::-1]
+def _part(nodes: Sequence[Node], own: Sequence[int], takes: int, gives: int) -> Graph:
+    part = Graph()
+    copies = {nodes[takes]: part.placeholder("x")}
+    for at in sorted({*own} - {takes}):
+        copies[nodes[at]] = part.node_copy(nodes[at], copies.__getitem__)
+        copies[nodes[at]].meta = {}
+    part.output(copies[nodes[gives]])
+    return part
 
 
-def _moving(steps: Sequence[Step]) -> set[str]:
-    """Return the names of the steps that depend on the images; the others can be done anywhere, and again."""
-    moving: set[str] = set()
-    for step in steps:
-        if step.op == "placeholder" or step.needs() & moving:
-            moving.add(step.name)
-    return moving
-
-
-def _crossings(backbone: nn.Module, steps: Sequence[Step], moving: set[str]) -> dict[int, str]:
-    """Return the positions before which one tensor alone, and no weight, is needed on both sides; and its name."""
-    weights = _weights(backbone, steps, moving)
-    last = {name: at for at, step in enumerate(steps) for name in step.needs()}
-    found, live = {}, set[str]()
-    shapes = {step.name: step.shape for step in steps if step.whole}
-    for at, step in enumerate(steps):
-        live = {name for name in live if last.get(name, len(steps)) >= at}
-        if at and step.layers and step.name in moving and len(live) == 1:
-            (name,) = live
-            before, after = (set().union(*part) for part in (weights[:at], weights[at:]))
-            begun = any(earlier.layers for earlier in steps[:at])
-            if begun and (shapes.get(name) or (0,))[0] == IMAGES and not before & after:
-                found[at] = name
-        if step.name in moving:
-            live.add(step.name)
-    return found
-
-
-def _weights(backbone: nn.Module, steps: Sequence[Step], moving: set[str]) -> list[set[int]]:
-    """Return which parameters each step that depends on the images uses, itself or through others."""
-    named, by_step, found = dict(backbone.named_parameters(remove_duplicate=False)), dict[str, set[int]](), []
-    for step in steps:
-        own: set[int] = set()
-        if step.op == "call_module":
-            own = {id(p) for p in backbone.get_submodule(step.target).parameters()}
-        elif step.op == "get_attr" and step.target in named:
-            own = {id(named[step.target])}
-        for name in step.needs() - moving:
-            own |= by_step[name]
-        by_step[step.name] = own
-        found.append(own if step.name in moving else set[int]())
-    return found
+def _is_whole(node: Node) -> bool:
+    """Say whether a result has a row for each image, and no later call writes into it."""
+    value = node.meta["value"]
+    return isinstance(value, Tensor) and value.shape[:1] == (IMAGES,) and value._version == node.meta["version"]
 
 
 @dataclass(frozen=True)
@@ -123,12 +124,6 @@ class _Unit:
     start: int
     layers: int
     level: int  # how often the resolution was halved
-
-
-def _unit(steps: Sequence[Step], start: int, size: int) -> _Unit:
-    weighty = [step for step in steps if step.layers and step.shape]
-    side = _side(weighty[-1].shape or ()) if weighty else size
-    return _Unit(start, sum(step.layers for step in steps), round(math.log2(size / side)))
 
 
 def _side(shape: tuple[int, ...]) -> float:

@@ -12,8 +12,7 @@ from pipeline.config.recipe import Recipe
 from pipeline.inference.classifier import Classifier, Network
 from pipeline.network.build import build, save_model
 from pipeline.network.cut import SHARES, count_stages, describe, place, position, split, stages
-from pipeline.network.fx_steps import Segment
-from pipeline.network.fx_tracing import UntraceableError
+from pipeline.network.fx_tracing import Segment, UntraceableError
 from pipeline.training.feature_pass import weights_digest
 
 every_backbone = pytest.mark.parametrize("backbone", sorted(BACKBONES))

@@ -1,10 +1,10 @@
 import pytest
 import torch
 from torch import nn
+from torch.fx import Node
 from torch.nn import functional as F
 
-from pipeline.network.fx_steps import IMAGES, Images, Modal, Ref, Step, mapped
-from pipeline.network.fx_tracing import UntraceableError, trace
+from pipeline.network.fx_tracing import IMAGES, UntraceableError, trace
 
 
 class Block(nn.Module):
@@ -33,37 +33,29 @@ class Root(nn.Module):
         return F.dropout(x, 0.5, training=self.training).mean(-1)
 
 
-def traced(root: nn.Module) -> list[Step]:
-    return trace(root.to("meta"), 8)
+def traced(root: nn.Module) -> list[Node]:
+    return list(trace(root.to("meta"), 8)[0].nodes)
 
 
-def named(steps: list[Step]) -> dict[str, Step]:
-    return {step.name: step for step in steps}
+def modules(nodes: list[Node]) -> list[str]:
+    return [node.target for node in nodes if node.op == "call_module"]
 
 
-def test_blocks_are_one_step_each_and_what_is_around_them_is_followed():
-    assert [step.target for step in traced(Root()) if step.op == "call_module"] == ["entry", "blocks.0", "blocks.1"]
+def test_blocks_are_one_call_each_and_what_is_around_them_is_followed():
+    assert modules(traced(Root())) == ["entry", "blocks.0", "blocks.1"]
 
 
-def test_sizes_are_numbers_but_for_the_number_of_images():
-    step = named(traced(Root()))["reshape"]
-    assert step.args == (Ref("blocks_1"), Images(), 4, 16)
-    assert step.shape == (IMAGES, 4, 16)
+def test_sizes_are_numbers_and_need_no_call():
+    nodes = {node.name: node for node in traced(Root())}
+    assert nodes["reshape"].args == (nodes["blocks_1"], IMAGES, 4, 16)
+    assert nodes["reshape"].meta["value"].shape == (IMAGES, 4, 16)
+    assert list(nodes) == ["x", "entry", "blocks_0", "blocks_1", "reshape", "dropout", "mean", "output"]
 
 
-def test_what_the_mode_decides_stays_open():
-    assert named(traced(Root()))["dropout"].kwargs["training"] == Modal(training=True, evaluation=False)
-
-
-def test_layers_are_counted():
-    steps = named(traced(Root()))
-    assert [steps[name].layers for name in ("entry", "blocks_0", "dropout")] == [1, 2, 0]
-
-
-def test_what_is_written_into_later_is_not_whole():
-    steps = named(traced(nn.Sequential(Root(), nn.Linear(4, 4), nn.ReLU(inplace=True), nn.Linear(4, 4))))
-    linear, relu = (next(s for s in steps.values() if s.target == path) for path in ("1", "2"))
-    assert (linear.whole, relu.whole) == (False, True)
+def test_what_the_mode_decides_is_told_of_both():
+    graphs = trace(Root().to("meta"), 8)
+    found = [node.kwargs["training"] for graph in graphs for node in graph.nodes if node.name == "dropout"]
+    assert found == [False, True]
 
 
 class Divided(nn.Module):
@@ -77,15 +69,10 @@ class Divided(nn.Module):
         return self.blocks(x) if x.sum() > 0 else x
 
 
-def test_a_part_that_cannot_be_followed_is_one_step():
+def test_a_part_that_cannot_be_followed_is_one_call():
     root = Root()
     root.blocks = nn.Sequential(nn.Sequential(Block(), Block()), Moody())
-    assert [s.target for s in traced(root) if s.op == "call_module"] == [
-        "entry",
-        "blocks.0.0",
-        "blocks.0.1",
-        "blocks.1",
-    ]
+    assert modules(traced(root)) == ["entry", "blocks.0.0", "blocks.0.1", "blocks.1"]
 
 
 class Moody(nn.Module):
@@ -121,9 +108,3 @@ def test_tracing_leaves_the_network_in_eval_mode_and_its_mode_unseen():
     root = Root().to("meta").train()
     trace(root, 8)
     assert not root.training
-
-
-def test_arguments_are_changed_wherever_they_stand():
-    held = {"a": [Ref("x"), (Ref("x"), 2)], "b": slice(None, Ref("x"))}
-    changed = mapped(held, lambda a: 7 if isinstance(a, Ref) else a)
-    assert changed == {"a": [7, (7, 2)], "b": slice(None, 7)}

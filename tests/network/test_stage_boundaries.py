@@ -5,7 +5,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from pipeline.network.fx_steps import Segment, layers_of
+from pipeline.network.fx_tracing import Segment, layers_of
 from pipeline.network.stage_boundaries import MOST, begins, plan
 
 
