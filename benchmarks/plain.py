@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from pipeline.config.recipe import Recipe
 from pipeline.data.image_set import ImageSet
-from pipeline.inference.classifier import decode
+from pipeline.inference.decoding import decode
 from pipeline.network import flops
 from pipeline.network.build import build
 from pipeline.network.cut import split

@@ -11,7 +11,8 @@ from torch import nn
 from pipeline.config.backbone_table import resolve
 from pipeline.config.recipe import Recipe
 from pipeline.data.image_set import ImageSet
-from pipeline.inference.classifier import Classifier, Network
+from pipeline.inference.classifier import Classifier
+from pipeline.inference.network import Network
 from pipeline.network.build import build, save_model
 from pipeline.network.cut import count_stages, describe, place, split, stages
 from pipeline.network.devices import running

@@ -1,8 +1,4 @@
-"""Image files to squares of pixels: one way for `prepare` and for serving, so that what is served is what was measured.
-
-This file imports nothing of the project: its source is part of the code that a registered model carries. It loads
-no torch, so that the processes that read images start at once.
-"""
+"""Image files to squares of pixels. No torch is loaded, so that processes that only read images start at once."""
 
 import io
 from collections.abc import Iterator

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from pipeline.common.errors import UserError
-from pipeline.inference.classifier import make_backbone
+from pipeline.inference.network import make_backbone
 
 OF_SIZE = ("img_size", "image_size", "input_size")  # options that say how large images are
 Made = TypeVar("Made")

@@ -12,7 +12,7 @@ from pipeline.common.files import atomic, write_json
 from pipeline.common.seeding import derive
 from pipeline.config.recipe import Recipe
 from pipeline.data.image_set import ImageSet
-from pipeline.inference.classifier import Network, make_head
+from pipeline.inference.network import Network, make_head
 from pipeline.network.cut import check, describe
 from pipeline.network.pretrained import PACKAGED, LocalBackbone
 
@@ -42,7 +42,7 @@ def new_head(recipe: Recipe, images: ImageSet, seed: int, features: int) -> nn.S
 
 
 def save_model(network: Network, spec: dict[str, Any], folder: Path) -> None:
-    """Write model.json and model.safetensors, as serving.Classifier reads them."""
+    """Write model.json and model.safetensors, as `Classifier` reads them."""
     tensors = {name: tensor.cpu().contiguous() for name, tensor in network.state_dict().items()}
     with atomic(folder / "model.safetensors") as temporary:
         temporary.write_bytes(save(tensors))  # its own way to a file hides that the disk is full

@@ -11,7 +11,7 @@ from torch import nn
 from pipeline.common.errors import UserError
 from pipeline.config.backbone_table import Backbone
 from pipeline.config.recipe import Recipe
-from pipeline.inference.classifier import Network
+from pipeline.inference.network import Network
 from pipeline.network.architectures import blueprint, fitted, nominal, unfitted
 from pipeline.network.fx_tracing import Segment, UntraceableError
 from pipeline.network.stage_boundaries import Plan, begins, plan

@@ -17,7 +17,7 @@ from pipeline.common.files import atomic, read_json, write_json
 from pipeline.common.hashes import digest
 from pipeline.config.backbone_table import Backbone, Own, folder_of, resolve, told
 from pipeline.config.recipe import Recipe
-from pipeline.inference.classifier import Network
+from pipeline.inference.network import Network
 from pipeline.network import downloads
 from pipeline.network.architectures import nominal, on_meta, unfitted
 from pipeline.network.checkpoints import fit, read

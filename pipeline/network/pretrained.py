@@ -15,7 +15,7 @@ from pipeline.common.errors import UserError
 from pipeline.common.files import read_json
 from pipeline.common.hashes import digest, file_digest
 from pipeline.config.backbone_table import BACKBONES, Backbone, folder_of, resolve
-from pipeline.inference.classifier import load_tensors
+from pipeline.inference.network import load_tensors
 from pipeline.network.checkpoints import Tensors, read
 
 AGAIN = "bring it again: uv run dvc repro -f weights"

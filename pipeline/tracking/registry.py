@@ -3,6 +3,7 @@
 import logging
 import os
 import re
+import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,9 +12,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from pipeline.common.errors import UserError
+from pipeline.common.hashes import digest
 from pipeline.tracking.client import KEY, as_user_error, connect, shown
 
 CHAMPION = "champion"
+CODE = Path(__file__).parents[1] / "inference"  # the package that models carry
 SERVED = ("mlflow", "numpy", "pandas", "pillow", "safetensors", "timm", "torch", "torchvision")
 
 
@@ -46,7 +49,7 @@ class Registry:
     def add(self, run: str, folder: Path, aliases: Sequence[str], tags: dict[str, str]) -> int:
         """Make a model folder a version, unless one has its key (in `tags`) already; point aliases at it.
 
-        Return the version. The model is code (decoding.py, serving.py) beside safetensors: nothing in it is pickled.
+        Return the version. The model is the package `inference` beside safetensors: nothing in it is pickled.
         """
         versions = self._client.search_model_versions(f"name = '{self._model}'")
         known = [int(v.version) for v in versions if v.tags.get(KEY) == tags[KEY]]
@@ -72,16 +75,16 @@ class Registry:
         mlflow.set_tracking_uri(os.environ["MLFLOW_TRACKING_URI"])
         mlflow.set_experiment(experiment_id=self._client.get_run(run).info.experiment_id)
         with TemporaryDirectory() as temporary:
-            code = Path(temporary) / "model.py"
-            code.write_text(_served_source(), encoding="utf-8")
+            code = _shipped_code(Path(temporary))
             # Not `pyfunc.log_model` inside `start_run`: that would close the stage's run, which is not done yet.
             info = Model.log(
                 None,
                 mlflow.pyfunc,
                 name=self._model,
                 run_id=run,
-                python_model=str(code),
-                artifacts={"model": str(folder)},
+                loader_module=f"{code.name}.classifier",
+                data_path=str(folder),
+                code_paths=[str(code)],
                 pip_requirements=[f"{package}=={version(package).split('+')[0]}" for package in SERVED],
             )
         made = self._client.create_model_version(
@@ -131,11 +134,15 @@ def _downloaded(root: Path, reference: str, folder: Path) -> tuple[str, Path]:
     return f"models:/{name}/{version.version}", Path(found)
 
 
-def _served_source() -> str:
-    """Return the code of the model file: decoding, serving and its MLflow end, one after the other."""
-    here = Path(__file__).parents[1]
-    parts = [
-        (here / f"{name}.py").read_text(encoding="utf-8")
-        for name in ("inference/decoding", "inference/classifier", "tracking/serving_entry")
-    ]
-    return re.sub(r"^from pipeline\.[\w.]+ import \w+\n", "", "\n\n".join(parts), flags=re.MULTILINE)
+def _shipped_code(folder: Path) -> Path:
+    """Copy the package that a model carries into a folder; return the copy.
+
+    It is named by its content. MLflow puts the code of each model that a process loads on `sys.path`, so models with
+    different code under one name would all get the code of the first.
+    """
+    files = sorted(CODE.glob("*.py"))
+    code = folder / f"headstart_inference_{digest({file.name: file.read_text(encoding='utf-8') for file in files})}"
+    code.mkdir()
+    for file in files:
+        shutil.copy(file, code)
+    return code

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from pipeline.inference.classifier import apply_view
+from pipeline.inference.network import apply_view
 from pipeline.network.devices import images_at_once, running
 
 Progress = Callable[[int], object]

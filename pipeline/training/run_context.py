@@ -20,7 +20,7 @@ from pipeline.config.backbone_table import folder_of
 from pipeline.config.params import Features, Runtime
 from pipeline.config.recipe import Recipe
 from pipeline.data.image_set import ImageSet
-from pipeline.inference.classifier import Network
+from pipeline.inference.network import Network
 from pipeline.network import flops
 from pipeline.network.cut import SHARES, place, stages
 from pipeline.network.devices import Precision, keep_memory

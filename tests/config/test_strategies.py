@@ -19,7 +19,7 @@ from pipeline.config.params import Features, Runtime
 from pipeline.config.recipe import Recipe
 from pipeline.config.strategies import Dimension, Strategy
 from pipeline.data.image_set import ImageSet, load
-from pipeline.inference.classifier import Network
+from pipeline.inference.network import Network
 from pipeline.network.build import build
 from pipeline.network.cut import place, split, stages
 from pipeline.network.pretrained import load_pretrained

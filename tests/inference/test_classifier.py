@@ -7,7 +7,8 @@ import torch
 
 from pipeline.config.backbone_table import BACKBONES
 from pipeline.config.recipe import Recipe
-from pipeline.inference.classifier import Classifier, Network, apply_view
+from pipeline.inference.classifier import Classifier
+from pipeline.inference.network import Network, apply_view
 from pipeline.network.build import save_model
 from pipeline.network.cut import describe
 from tests.support.pictures import saved, smooth

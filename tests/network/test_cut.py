@@ -9,7 +9,8 @@ import pipeline.network.cut
 from pipeline.common.errors import UserError
 from pipeline.config.backbone_table import BACKBONES, resolve
 from pipeline.config.recipe import Recipe
-from pipeline.inference.classifier import Classifier, Network
+from pipeline.inference.classifier import Classifier
+from pipeline.inference.network import Network
 from pipeline.network.build import build, save_model
 from pipeline.network.cut import SHARES, count_stages, describe, place, position, split, stages
 from pipeline.network.fx_tracing import Segment, UntraceableError

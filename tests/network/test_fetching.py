@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from pipeline.common.errors import UserError
 from pipeline.config.backbone_table import resolve
 from pipeline.config.recipe import Recipe
-from pipeline.inference.classifier import Network
+from pipeline.inference.network import Network
 from pipeline.network.build import save_model
 from pipeline.network.cut import describe
 from pipeline.network.fetching import Ask, fetch

@@ -6,8 +6,9 @@ import torch
 
 from pipeline.config.backbone_table import BACKBONES
 from pipeline.config.recipe import Recipe
-from pipeline.inference.classifier import Classifier, Network
+from pipeline.inference.classifier import Classifier
 from pipeline.inference.decoding import decode
+from pipeline.inference.network import Network
 from pipeline.network.build import save_model
 from pipeline.network.cut import describe
 from pipeline.network.latency import measure, model_bytes

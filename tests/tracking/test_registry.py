@@ -1,8 +1,8 @@
 import json
 import os
+import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"  # before mlflow loads: tests are offline
 
@@ -14,9 +14,11 @@ from PIL import Image
 
 from pipeline.config.backbone_table import BACKBONES
 from pipeline.config.recipe import Recipe
-from pipeline.inference.classifier import Classifier, Network
+from pipeline.inference.classifier import Classifier
+from pipeline.inference.network import Network
 from pipeline.network.build import save_model
 from pipeline.network.cut import describe
+from pipeline.tracking import registry
 from pipeline.tracking.client import KEY
 from pipeline.tracking.registry import Registry, Version
 
@@ -103,39 +105,58 @@ def test_a_run_that_surrounds_the_process_is_not_joined(register, client, run, m
     assert [found.info.run_id for found in client.search_runs(experiments)] == [run]
 
 
-LOAD = """
+PREDICT = """
 import importlib.util, json, pathlib, sys, mlflow
 assert importlib.util.find_spec("pipeline") is None
-model = mlflow.pyfunc.load_model("models:/tiny-model@champion")
-table = model.predict([pathlib.Path(name).read_bytes() for name in sys.argv[1:]])
-print(json.dumps(table.to_dict("list")))
+images = [pathlib.Path(name).read_bytes() for name in sys.argv[2:]]
+models = [mlflow.pyfunc.load_model(f"models:/tiny-model/{version}") for version in sys.argv[1].split(",")]
+print(json.dumps([model.predict(images).to_dict("list") for model in models]))
 """
 
 
-def test_the_registered_model_needs_neither_pickle_nor_the_project(
-    register, client, model, tmp_path, tmp_path_factory, tracking_uri
-):
-    register(1, "champion")
-    version = client.get_model_version_by_alias("tiny-model", "champion")
-    kept = Path(client.get_model_version_download_uri("tiny-model", version.version).removeprefix("file://"))
-    files = [path for path in tmp_path.rglob("*") if path.is_file() and "artifacts" in path.parts]
-    assert {"model.safetensors", "model.json", "MLmodel"} <= {path.name for path in files}, kept
-    assert not [path for path in files if path.suffix in (".pkl", ".pickle", ".pt", ".pth", ".bin", ".joblib")]
-
-    elsewhere = tmp_path_factory.mktemp("elsewhere")
+@pytest.fixture
+def images(tmp_path):
     rng = np.random.default_rng(0)
     for number in range(5):
-        Image.fromarray(rng.integers(0, 256, (30, 20 + number, 3), dtype=np.uint8)).save(elsewhere / f"{number}.png")
-    images = sorted(elsewhere.glob("*.png"))
-    answer = subprocess.run(
-        [sys.executable, "-I", "-W", "ignore", "-c", LOAD, *map(str, images)],
-        cwd=elsewhere,
-        env={**os.environ, "MLFLOW_TRACKING_URI": tracking_uri, "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false"},
-        check=True,
-        capture_output=True,
-        text=True,
-    )
+        Image.fromarray(rng.integers(0, 256, (30, 20 + number, 3), dtype=np.uint8)).save(tmp_path / f"{number}.png")
+    return sorted(tmp_path.glob("*.png"))
+
+
+@pytest.fixture
+def predict(images, tracking_uri, tmp_path_factory):
+    """A function that loads versions in a process without the project, and returns what each says of the images."""
+
+    def call(*versions):
+        answer = subprocess.run(
+            [sys.executable, "-I", "-W", "ignore", "-c", PREDICT, ",".join(map(str, versions)), *map(str, images)],
+            cwd=tmp_path_factory.mktemp("elsewhere"),
+            env={**os.environ, "MLFLOW_TRACKING_URI": tracking_uri, "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false"},
+            check=True,
+            capture_output=True,
+            text=True,
+        )
+        return json.loads(answer.stdout.splitlines()[-1])
+
+    return call
+
+
+def test_the_registered_model_needs_neither_pickle_nor_the_project(register, model, images, predict, tmp_path):
+    register(1)
+    files = [path for path in tmp_path.rglob("*") if path.is_file() and "artifacts" in path.parts]
+    assert {"model.safetensors", "model.json", "MLmodel", "classifier.py"} <= {path.name for path in files}
+    assert not [path for path in files if path.suffix in (".pkl", ".pickle", ".pt", ".pth", ".bin", ".joblib")]
+    (served,) = predict(1)
     expected = Classifier(model(1)).predict([path.read_bytes() for path in images])
-    served = json.loads(answer.stdout.splitlines()[-1])
     assert served["label"] == list(expected["label"])
     np.testing.assert_allclose(served["p_low"], expected["p_low"], rtol=1e-5)
+
+
+def test_models_with_different_code_in_one_process_run_their_own(register, predict, tmp_path, monkeypatch):
+    for version, logits in enumerate(([9.0, 0.0], [0.0, 9.0]), 1):
+        code = shutil.copytree(registry.CODE, tmp_path / f"code-{version}")
+        with (code / "network.py").open("a", encoding="utf-8") as file:
+            file.write(f"\nNetwork.forward = lambda self, images: torch.tensor([{logits}]).expand(len(images), 2)\n")
+        with monkeypatch.context() as patch:
+            patch.setattr(registry, "CODE", code)
+            register(version)
+    assert [set(said["label"]) for said in predict(1, 2)] == [{"low"}, {"top"}]

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.config.params import View
-from pipeline.inference.classifier import apply_view
+from pipeline.inference.network import apply_view
 from pipeline.training.augment import jitter
 
 VIEWS = get_args(View)

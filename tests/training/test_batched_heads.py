@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from pipeline.config.recipe import Recipe
-from pipeline.inference.classifier import make_head
+from pipeline.inference.network import make_head
 from pipeline.training.batched_heads import HeadStack, stacks
 from pipeline.training.loop import Fit, Samples, predict
 
