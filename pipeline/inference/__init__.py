@@ -1,5 +1,5 @@
-"""The model that people use: image files decoded to squares of pixels, the network, and the classifier around it.
+"""What a registered model carries: decoding, the network, and the classifier that people call.
 
-A registered MLflow model carries a copy of this package, which therefore imports nothing of the project and uses
-relative imports within. Training and `prepare` use the same code, so that what is served is what was measured.
+A copy of this package travels with every registered model, so it imports nothing of the project, and relatively within.
+Training and `prepare` use the same code: what is served is what was measured. Read `classifier.py` first.
 """

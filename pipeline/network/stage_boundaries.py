@@ -73,8 +73,7 @@ class _Row:
         return found
 
     def _last_use(self, node: Node) -> int:
-        end = len(self.nodes)
-        return max((self.place.get(user, end) for user in node.users), default=end)
+        return max((self.place.get(user, len(self.nodes)) for user in node.users), default=-1)
 
     def _weights(self) -> Iterable[tuple[int, int]]:
         """Return the first and the last place at which a weight is used together with the images, of all weights."""
