@@ -24,7 +24,6 @@ def main(argv: Sequence[str] | None = None) -> None:
     from pipeline.report import markdown
     from pipeline.statistics.schema import Comparison
     from pipeline.tracking import runs
-    from pipeline.verdict import pairwise
     from pipeline.verdict.schema import Verdict
 
     compared, verdict = Comparison.load(args.comparison), Verdict.load(args.verdict)
@@ -35,7 +34,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     folders = {name: args.models / name for name in sorted(compared.strategies)}
     keys = {name: digest([file_digest(folder / f"model.{end}") for end in ("json", "safetensors")])
             for name, folder in folders.items()}  # fmt: skip
-    gain = pairwise.gain_over_majority(compared, winner)
+    gain = compared.gain_over_majority(winner)
     gate = {
         "gain_over_majority": gain,
         "min_gain_over_majority": wanted.min_gain_over_majority,

@@ -235,6 +235,16 @@ class Comparison(VersionedDocument):
         """Return names from the best mean to the worst; equals by name."""
         return sorted(names, key=lambda name: (-self.goodness(name, split), name))
 
+    def gain_over_majority(self, name: str) -> float:
+        """Return a strategy's mean validation accuracy above that of always naming the commonest class.
+
+        Both are of balanced accuracy where that decides: naming one class alone is then right of one class in all.
+        """
+        counts, scores = self.dataset.counts["valid"].values(), self.strategies[name].valid
+        if self.metric == "balanced_accuracy":
+            return scores["balanced_accuracy"].mean - 1 / len(counts)
+        return scores["accuracy"].mean - max(counts) / sum(counts)
+
     def by_kind(self) -> dict[Kind, list[str]]:
         """Return the strategies of each kind, the best on validation first; controls are of none."""
         found: dict[Kind, list[str]] = {}

@@ -102,17 +102,6 @@ def train_flops(comparison: Comparison, name: str) -> int:
     return comparison.strategies[name].cost.train_flops
 
 
-def gain_over_majority(comparison: Comparison, name: str) -> float:
-    """Return a strategy's mean validation accuracy above that of always naming the commonest class.
-
-    Both are of balanced accuracy where that decides: naming one class alone is then right of one class in all.
-    """
-    counts, scores = comparison.dataset.counts["valid"].values(), comparison.strategies[name].valid
-    if comparison.metric == "balanced_accuracy":
-        return scores["balanced_accuracy"].mean - 1 / len(counts)
-    return scores["accuracy"].mean - max(counts) / sum(counts)
-
-
 def crossover(comparison: Comparison, name: str, other: str) -> Crossover:
     """Return what the learning curves say of where two strategies cross; KeyError where they were not compared."""
     found = next((c for c in comparison.crossovers if {c.a, c.b} == {name, other}), None)

@@ -32,3 +32,19 @@ def test_features_and_pixels_are_measured_alike():
     transfer = comparison().strategies["frozen"].transfer
     assert transfer.features == {name: TRANSFER[name] for name in SEPARATIONS}
     assert transfer.pixels == {name: TRANSFER[f"pixels_{name}"] for name in SEPARATIONS}
+
+
+def with_valid_counts(compared, counts):
+    dataset = compared.dataset.model_copy(update={"counts": {**compared.dataset.counts, "valid": counts}})
+    return compared.model_copy(update={"dataset": dataset})
+
+
+def test_the_gain_is_measured_against_always_naming_the_commonest_class():
+    compared = with_valid_counts(comparison({"a": {"accuracy": 0.9}}), {"ash": 30, "oak": 10})
+    assert compared.gain_over_majority("a") == pytest.approx(0.15)
+
+
+def test_where_balanced_accuracy_decides_naming_one_class_is_right_of_one_class_in_all():
+    compared = comparison({"a": {"accuracy": 0.97}}, metric="balanced_accuracy")  # 0.95 of it balanced
+    compared = with_valid_counts(compared, {"ash": 97, "oak": 2, "yew": 1, "fir": 1})
+    assert compared.gain_over_majority("a") == pytest.approx(0.7)

@@ -102,22 +102,6 @@ def test_whoever_is_off_the_front_is_dominated_by_somebody_on_it(compared):
     assert not any(p[0] <= q[0] and p[1] <= q[1] and p != q for p in kept for q in kept)
 
 
-def with_valid_counts(compared, counts):
-    dataset = compared.dataset.model_copy(update={"counts": {**compared.dataset.counts, "valid": counts}})
-    return compared.model_copy(update={"dataset": dataset})
-
-
-def test_the_gain_is_measured_against_always_naming_the_commonest_class():
-    compared = with_valid_counts(comparison({"a": {"accuracy": 0.9}}), {"ash": 30, "oak": 10})
-    assert pairwise.gain_over_majority(compared, "a") == pytest.approx(0.15)
-
-
-def test_where_balanced_accuracy_decides_naming_one_class_is_right_of_one_class_in_all():
-    compared = comparison({"a": {"accuracy": 0.97}}, metric="balanced_accuracy")  # 0.95 of it balanced
-    compared = with_valid_counts(compared, {"ash": 97, "oak": 2, "yew": 1, "fir": 1})
-    assert pairwise.gain_over_majority(compared, "a") == pytest.approx(0.7)
-
-
 def test_a_crossing_is_found_whichever_way_round_the_pair_is():
     compared = comparison(crossings={("frozen", "scratch"): {"not_before": 2000.0}})
     for names in (("frozen", "scratch"), ("scratch", "frozen")):
