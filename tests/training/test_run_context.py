@@ -67,8 +67,6 @@ OTHER: dict[str, Any] = {
     "interpolation": "bicubic",
     "channels_last": False,
 }
-
-
 ELSEWHERE = {"package": "some_weights", "origin": "timm", "licence": "MIT"}
 
 

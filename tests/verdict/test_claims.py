@@ -7,15 +7,11 @@ from pipeline.config.metric_names import METRICS
 from pipeline.verdict.claim_cases import Case
 from pipeline.verdict.claims import ABOUT, RULES, claims
 from pipeline.verdict.sentences.claims import WORDS, claims_note
+from tests.support.claimants import COMPACT, FINETUNE, FROZEN, SCRATCH, SEVERAL, without
 from tests.support.example import TRANSFER, comparison, timings, with_better
 from tests.support.worlds import measured, worlds
 
 SUPPORTED, CONTRADICTED, INCONCLUSIVE = "supported", "contradicted", "inconclusive"
-
-FROZEN = {"train_flops": 2e12}
-FINETUNE = {"cut": 5, "train_flops": 4e12}
-SCRATCH = {"weights": "random", "cut": "input", "train_flops": 5e12}
-COMPACT = SCRATCH | {"backbone": "compact", "predict_flops": 2e8, "model_bytes": 1.3e6}
 FAR = TRANSFER | {"ridge_accuracy": 0.5, "log_me": -0.3}
 MIXED = TRANSFER | {"log_me": -0.3}
 GOOD, FAIR, POOR = {"accuracy": 0.9}, {"accuracy": 0.85}, {"accuracy": 0.8}
@@ -179,37 +175,6 @@ def test_supported_and_contradicted_rest_on_significant_differences_or_on_cost(c
     assert [outcomes[i] for i in (1, 3, 5)] == [INCONCLUSIVE] * 3
 
 
-# Several of a kind: x and y are other backbones than the rows' own
-
-SEVERAL = {
-    "frozen": FROZEN | {"accuracy": 0.86},
-    "frozen-x": FROZEN | {"accuracy": 0.80, "backbone": "x"},
-    "frozen-y": FROZEN | {"accuracy": 0.90, "backbone": "y"},
-    "finetune": FINETUNE | {"accuracy": 0.87},
-    "finetune-x": FINETUNE | {"accuracy": 0.88, "backbone": "x"},
-    "scratch": SCRATCH | {"accuracy": 0.81},
-    "scratch-x": COMPACT | {"accuracy": 0.79, "backbone": "x", "image_size": 128},
-}
-
-
-def without(*names, **changes):
-    return comparison({name: row for name, row in (SEVERAL | changes).items() if name not in names})
-
-
-def test_frozen_and_fine_tuned_are_of_one_backbone_the_best_that_has_both():
-    names = {"heads": "frozen-x", "tuned": "finetune-x", "fresh": "scratch"}
-    assert Case(without(), {}).names == names  # frozen-y is better, and nothing is fine-tuned on y
-    assert Case(without("finetune-x"), {}).names == names | {"heads": "frozen", "tuned": "finetune"}
-    tuned_y = FINETUNE | {"accuracy": 0.84, "backbone": "y"}
-    best = names | {"heads": "frozen-y", "tuned": "finetune-y"}
-    assert Case(without(**{"finetune-y": tuned_y}), {}).names == best
-
-
-def test_without_a_backbone_that_is_both_frozen_and_tuned_each_kind_has_its_best():
-    names = Case(without("frozen", "frozen-x"), {}).names
-    assert names == {"heads": "frozen-y", "tuned": "finetune-x", "fresh": "scratch"}
-
-
 def test_the_note_names_whom_the_claims_are_about_and_is_empty_where_there_is_one_of_each():
     said = claims_note(Case(without(), {}))
     for words in ("frozen-x (of 3)", "finetune-x (of 2)", "scratch (of 2)", "on one backbone"):
@@ -234,11 +199,3 @@ def test_the_claim_on_compact_networks_takes_one_from_scratch_on_another_backbon
     worse = SEVERAL["scratch"] | {"accuracy": 0.7, "backbone": "compact", "model_bytes": 1e6, "predict_flops": 1e8}
     found = claims(without(scratch=worse))[6]
     assert (found.outcome, "scratch (compact)" in found.evidence) == (SUPPORTED, True)
-
-
-def test_with_fewer_images_the_claims_are_about_the_same_strategies():
-    falling = without(**{"finetune-x": SEVERAL["finetune-x"] | {"slope": 0.2}})  # the worst of all with few images
-    case = Case(falling, {})
-    small, _ = case.smallest()
-    assert small.names == case.names
-    assert Case(small.comparison, {}).names != case.names  # what it would choose by itself
