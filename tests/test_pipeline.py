@@ -75,15 +75,16 @@ def clone(tmp_path_factory):
     return made
 
 
-def test_a_fresh_clone_runs_every_stage_and_ends_with_a_short_summary(clone):
+def test_a_fresh_clone_runs_every_stage_and_prints_a_short_summary(clone):
     enabled = yaml.safe_load(clone.params.read_text(encoding="utf-8"))["enabled"]
     assert set(clone.ran) == {
         "download@elpv", "prepare", "weights", "compare", "register",
         *(f"{stage}@{name}" for stage in ("tune", "train") for name in enabled),
     }  # fmt: skip
-    summary = clone.said.split("Running stage 'register'")[1]
+    summary, registered = clone.said.split("Running stage 'compare'")[1].split("Running stage 'register'")
     verdict = Verdict.load(clone.root / "results" / "verdict.json")
     assert verdict.unconstrained.sentence in summary
+    assert "champion" in registered
     assert (clone.root / "results" / "report.md").exists()
     assert set(clone.runs().values()) == {"FINISHED"}
 

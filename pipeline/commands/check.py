@@ -17,6 +17,7 @@ from pipeline.data.checked import Checked
 from pipeline.data.facts import Facts
 from pipeline.data.readers.class_folders import images
 from pipeline.data.scan import Plan, read
+from pipeline.data.summary import handled, left_out
 from pipeline.verdict import formatting
 from pipeline.verdict.sentences.metric import metric_sentence
 
@@ -113,12 +114,12 @@ def _vetted(
         return None
     if vetted.excluded:
         how = "left out" if lenient else "prepare.on_problem: exclude would leave out"
-        found.facts.append(f"{how}: {formatting.left_out(vetted.kinds)}")
+        found.facts.append(f"{how}: {left_out(vetted.kinds)}")
         found.facts += [
             f"  {manifest.printed(path)}: {why}" for path, why in vetted.excluded[: manifest.SHOWN] if lenient
         ]
     if vetted.marks:
-        found.facts.append(f"not taken as they are: {formatting.handled(vetted.marks)}")
+        found.facts.append(f"not taken as they are: {handled(vetted.marks)}")
     found.facts += vetted.notes
     return vetted
 

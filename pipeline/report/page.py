@@ -14,6 +14,7 @@ from markupsafe import Markup
 
 from pipeline.config.metric_names import METRICS
 from pipeline.data.image_set import ImageSet
+from pipeline.data.summary import notes_on
 from pipeline.report import confusion, gallery, tables
 from pipeline.report.figures import curve_figures, drawing, ranking_figure, scores, search_figures
 from pipeline.statistics.schema import Comparison, StrategyResult
@@ -57,6 +58,7 @@ def render(
         "fig": {name: (p, Markup(drawing.svg(p))) for name, p in pictures(comparison, trials).items()},
         "glance": glance(comparison, verdict),
         "headline": tables.headline(comparison, verdict),
+        "data_notes": notes_on(comparison.dataset),
         "chips": tables.constraint_chips(verdict.constraints),
         "wall_clock": tables.wall_clock_rows(comparison, timings),
         "settings": settings(trials, importances or {}),

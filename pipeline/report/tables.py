@@ -11,8 +11,6 @@ from pipeline.verdict.formatting import (
     digits,
     duration,
     file_size,
-    handled,
-    left_out,
     level,
     listed,
     quantity,
@@ -25,8 +23,6 @@ from pipeline.verdict.sentences.measured import crossover_sentence
 from pipeline.verdict.sentences.metric import metric_sentence
 
 FEW_CLASSES = 12  # up to which a confusion matrix is a table with numbers
-LISTED = 20  # images left out that are named; EXCLUDED names all
-EXCLUDED = "excluded.csv"  # in the data report's folder
 SHOWN = 12  # rows of a long list that stand on the page at once
 
 Cells = dict[str, str | None]
@@ -211,16 +207,6 @@ def law_sentences(comparison: Comparison) -> list[str]:
                 f"({span((law.low[-1], law.high[-1]), metric)}) with {law.images[-1]:,.0f} training images"
             )
     return found
-
-
-def data_notes(dataset: DatasetSummary) -> list[str]:
-    """Return what was left out of a data set, what was not taken as it is, and how it was split, in sentences."""
-    kinds, marks = dataset.excluded.kinds, dataset.marks
-    return [
-        *([f"Left out: {left_out(kinds)}; results/data/{EXCLUDED} lists them."] if kinds else []),
-        *([f"Not taken as they are: {handled(marks)}."] if marks else []),
-        *dataset.notes,
-    ]
 
 
 def left(dataset: DatasetSummary) -> tuple[Sequence[tuple[str, str]], int]:

@@ -1,4 +1,4 @@
-"""Compare the strategies: intervals, pairs, learning curves, verdict under constraints; report and figures."""
+"""Compare the strategies: intervals, pairs, learning curves, verdict under constraints; report and summary."""
 
 from collections.abc import Sequence
 
@@ -25,10 +25,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     from pipeline.common.files import write_json
     from pipeline.common.hashes import digest
     from pipeline.data import image_set
-    from pipeline.data.summary import DatasetSummary
+    from pipeline.data.summary import EXCLUDED, DatasetSummary
+    from pipeline.report import markdown
     from pipeline.report.plots import metrics
     from pipeline.report.publish import Places, publish
-    from pipeline.report.tables import EXCLUDED
     from pipeline.statistics import stored_results
     from pipeline.statistics.summary import summarise
     from pipeline.tracking import runs
@@ -52,6 +52,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     with tracker.stage(f"compare-{digest([compared, verdict])}", "compare", tags) as run:
         tracker.finish(run, scores, [args.out, args.verdict, args.data.with_name(EXCLUDED), *files])
     write_json(args.timings, watch.read())
+    print(f"\n{markdown.summary(compared, verdict)}")
 
 
 if __name__ == "__main__":

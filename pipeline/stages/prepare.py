@@ -81,9 +81,10 @@ def _prepare(args: argparse.Namespace, params: parameters.Params, plan: "Plan", 
     from pipeline.common.files import write_json
     from pipeline.data import cleaning, image_set, manifest, readers
     from pipeline.data.checked import Checked
+    from pipeline.data.data_report import write_data_report
     from pipeline.data.facts import Facts
     from pipeline.data.scan import read
-    from pipeline.report import markdown, tables
+    from pipeline.data.summary import notes_on
 
     watch, wanted, root, label = Stopwatch(), params.prepare, plan.root, params.data.label
     found = readers.read(root)
@@ -116,10 +117,10 @@ def _prepare(args: argparse.Namespace, params: parameters.Params, plan: "Plan", 
             at = places.get_indexer(rows["path"])
             digests[folder.name] = manifest.pack(rows, squares, at, folder, classes, grey, bar.step)
     left = vetted.listing()
-    summary = markdown.data_report(table, image_set.load(args.dev), params.data.name, digests, args.report, notes,
+    summary = write_data_report(table, image_set.load(args.dev), params.data.name, digests, args.report, notes,
                                    left, vetted.kinds, vetted.marks)  # fmt: skip
     write_json(args.timings, watch.read())
-    print("".join(f"{note}\n" for note in tables.data_notes(summary)), end="")
+    print("".join(f"{note}\n" for note in notes_on(summary)), end="")
 
 
 def _kinds(table: "pd.DataFrame") -> "pd.Series":

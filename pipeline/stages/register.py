@@ -1,4 +1,4 @@
-"""Register the winner, chosen on validation, and the best model of each strategy; print the summary."""
+"""Register the winner, chosen on validation, and the best model of each strategy."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,14 +19,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parser.parse_args(argv)
     params = parameters.load(args.params)
     quiet()
-    from pipeline.common.files import write_json
+    from pipeline.common.files import read_json, write_json
     from pipeline.common.hashes import digest, file_digest
-    from pipeline.report import markdown
     from pipeline.statistics.schema import Comparison
     from pipeline.tracking import runs
-    from pipeline.verdict.schema import Verdict
 
-    compared, verdict = Comparison.load(args.comparison), Verdict.load(args.verdict)
+    compared, recommended = Comparison.load(args.comparison), read_json(args.verdict)["recommended"]
     wanted, dataset, winner = params.register_, compared.dataset, compared.winner
     root = args.params.resolve().parent
     named = runs.Dataset(dataset.name, dataset.digest, params.data.path)
@@ -51,9 +49,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         write_json(args.out, {"model": wanted.model, "winner": winner, "gate": gate, "champion": champion,
                               "versions": _described(versions, keys, champion)})  # fmt: skip
         tracker.finish(run, {"gain_over_majority": gain}, [args.out])
-    print("\n" + markdown.summary(compared, verdict))
-    if verdict.recommended not in (None, winner):
-        print(f"Recommended: models:/{wanted.model}@best-{verdict.recommended}.")
+    if recommended not in (None, winner):
+        print(f"Recommended: models:/{wanted.model}@best-{recommended}.")
     print(_closing(wanted.model, winner, gate, champion))
 
 

@@ -1,6 +1,6 @@
 """How numbers and names are written for people."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 from pipeline.config.recipe import HEADS, TUNED, Kind
 
@@ -207,24 +207,6 @@ def listed(names: Sequence[str]) -> str:
 def begun(sentence: str) -> str:
     """Return a sentence with a capital where it begins with a word of ours; strategies keep their names."""
     return sentence[0].upper() + sentence[1:] if sentence.startswith(("where ", "whether ")) else sentence
-
-
-HANDLED = {
-    "animated": "of an animated file the first picture is used", "CMYK": "CMYK is turned into RGB",
-    "16 bit": "16 bits are scaled to 8", "palette": "a palette is turned into its colours",
-    "alpha": "what is transparent is laid on white", "rotated": "turned upright as the EXIF tag says",
-    "extension": "the content is of another format than the name says, and is read as what it is",
-}  # fmt: skip
-
-
-def handled(marks: Mapping[str, int]) -> str:
-    """Return how many images were not taken as they are, and what was done: 2 CMYK (CMYK is turned into RGB)."""
-    return "; ".join(f"{count:,} {mark} ({HANDLED.get(mark, mark)})" for mark, count in marks.items())
-
-
-def left_out(kinds: Mapping[str, int]) -> str:
-    """Return how many images are left out, and why: 3 image(s) (cannot be used: 2; no label: 1)."""
-    return f"{sum(kinds.values()):,} image(s) ({'; '.join(f'{kind}: {count:,}' for kind, count in kinds.items())})"
 
 
 FILTERS = {

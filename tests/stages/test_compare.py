@@ -220,6 +220,16 @@ def dvc_plots():
     return yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["plots"]
 
 
+def test_a_short_summary_is_printed_and_ends_with_the_verdict(chain, small_params, write_params, tmp_path, capsys):
+    params = write_params(tmp_path, small_params | {"enabled": STRATEGIES, "constraints": {"train_flops": 1}})
+    again(chain, tmp_path, params=params)
+    lines = capsys.readouterr().out.strip().splitlines()
+    verdict = Verdict.load(tmp_path / "verdict.json")
+    assert len(lines) <= 15
+    assert lines[-2:] == [verdict.unconstrained.sentence, f"Under your constraints: {verdict.reason}"]
+    assert sorted(line.split()[0] for line in lines[1:3]) == STRATEGIES
+
+
 def test_a_strategy_that_was_not_trained_is_asked_for(new_chain, capsys):
     assert new_chain().run("compare") == 2
     assert "frozen.json: not there; run the stage that makes it" in capsys.readouterr().err

@@ -90,7 +90,7 @@ def refused(small_params, write_params, capsys):
 def test_a_winner_that_gains_too_little_is_no_champion_and_the_terminal_says_so(gated, capsys):
     other = gated(0.99)
     said = capsys.readouterr().out
-    assert "\nNo champion: on validation" in said
+    assert "No champion: on validation" in said
     assert "register.min_gain_over_majority asks for 99.0" in said
     assert sorted(aliases(other)) == NAMES
     registry = json.loads((other.root / "results" / "registry.json").read_text())
@@ -136,12 +136,12 @@ def test_a_gate_closed_behind_the_champion_leaves_it_in_service_and_says_so(gate
     assert registry["versions"][winner]["aliases"] == [f"best-{winner}", "champion"]
 
 
-def test_the_summary_is_short_and_ends_with_what_was_registered(gated, capsys):
+def test_what_was_registered_is_told_in_a_sentence(gated, capsys):
     other = gated(0)
     lines = capsys.readouterr().out.strip().splitlines()
     winner = json.loads((other.root / "results" / "registry.json").read_text())["winner"]
-    assert len(lines) <= 15
     assert lines[-1] == f"Registered: models:/tiny@champion is {winner}, best on validation."
+    assert all(line.startswith("Recommended: ") for line in lines[:-1])
     assert "champion" in aliases(other)
 
 
@@ -149,7 +149,7 @@ def test_where_another_than_the_winner_is_recommended_its_alias_is_told(gated, r
     other = gated(0)
     winner = json.loads((other.root / "results" / "registry.json").read_text())["winner"]
     (cheaper,) = {name.removeprefix("best-") for name in NAMES} - {winner}
-    file, told = other.root / "results" / "verdict.json", f"\nRecommended: models:/tiny@best-{cheaper}.\n"
+    file, told = other.root / "results" / "verdict.json", f"Recommended: models:/tiny@best-{cheaper}.\n"
     verdict = json.loads(file.read_text())
     for recommended in (cheaper, winner, None):
         file.write_text(json.dumps(verdict | {"recommended": recommended}))

@@ -1,0 +1,105 @@
+"""What a prepared data set looks like, written for people: report.md, pictures, and what was left out."""
+
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from matplotlib.figure import Figure
+from PIL import Image
+
+from pipeline.common.files import atomic, write_csv, write_json, write_text
+from pipeline.common.hashes import digest
+from pipeline.data.image_set import ImageSet
+from pipeline.data.summary import EXCLUDED, LISTED, DatasetSummary, ExcludedImages, notes_on
+
+COLOURS = ("#0072b2", "#c95700")  # Okabe and Ito's blue and orange, darkened to 3:1 with white
+
+
+def write_data_report(
+    table: pd.DataFrame,
+    dev: ImageSet,
+    name: str,
+    digests: dict[str, str],
+    folder: Path,
+    notes: Sequence[str] = (),
+    excluded: pd.DataFrame | None = None,
+    kinds: Mapping[str, int] | None = None,
+    marks: Mapping[str, int] | None = None,
+) -> DatasetSummary:
+    """Write summary.json, report.md, excluded.csv and pictures of a prepared data set into a folder; return the first.
+
+    `table` is the manifest with its splits; the pictures show images of train and valid alone. `notes` are sentences
+    on how the splits came about. `excluded` (path, reason) is what was left out, `kinds` counts its reasons, `marks`
+    the images that were not taken as they are.
+    """
+    left = pd.DataFrame(columns=["path", "reason"]) if excluded is None else excluded
+    counts = pd.crosstab(table["split"], table["label"]).reindex(["train", "valid", "test"])
+    duplicates = int(table["id"].duplicated().sum())
+    summary = DatasetSummary(
+        name=name,
+        digest=digest(digests),
+        classes=dev.classes,
+        counts={str(split): {str(c): int(n) for c, n in row.items()} for split, row in counts.iterrows()},
+        images=len(table),
+        duplicates=duplicates,
+        channels=dev.channels,
+        excluded=ExcludedImages(kinds=dict(kinds or {}), first=tuple(map(tuple, left[:LISTED].to_numpy().tolist()))),
+        marks=dict(marks or {}),
+        notes=tuple(notes),
+    )
+    write_json(folder / "summary.json", summary)
+    contact_sheet(dev.images, dev.labels, dev.classes, folder / "contact_sheet.png")
+    size_histogram(table, folder / "sizes.png")
+    write_csv(folder / EXCLUDED, left)
+    write_text(folder / "report.md", _rendered(summary))
+    return summary
+
+
+def _rendered(summary: DatasetSummary) -> str:
+    environment = Environment(loader=FileSystemLoader(Path(__file__).parent), undefined=StrictUndefined,
+                              trim_blocks=True, lstrip_blocks=True, autoescape=False)  # fmt: skip
+    return environment.get_template("data_report.md.j2").render(d=summary, notes=notes_on(summary))
+
+
+def contact_sheet(images: np.ndarray, labels: np.ndarray, classes: tuple[str, ...], path: Path) -> Path:
+    """Save a picture of a few images of each class: images uint8 (N, H, W, C), labels int (N,)."""
+    columns, shown = 10, classes[:12]
+    figure = Figure((columns, 1.05 * len(shown) + 0.2), dpi=110, layout="constrained")
+    grid = figure.subplots(len(shown), columns, squeeze=False)
+    for row, name in enumerate(shown):
+        chosen = np.flatnonzero(labels == classes.index(name))[:columns]
+        for column, axes in enumerate(grid[row]):
+            axes.set_axis_off()
+            if column < len(chosen):
+                axes.imshow(Image.fromarray(images[chosen[column]].squeeze()), cmap="gray", vmin=0, vmax=255)
+        grid[row][0].set_title(" ", fontsize=9)  # the name's height, without its width: that would push images apart
+        grid[row][0].annotate(_shortened(name), (0, 1), (0, 4), xycoords="axes fraction", textcoords="offset points",
+                              fontsize=9, parse_math=False, in_layout=False)  # fmt: skip
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph")  # the font has not all scripts; report.md has the names
+        return _save(figure, path)
+
+
+def _shortened(name: str) -> str:
+    """Return a name on one line, of at most 80 characters."""
+    line = " ".join(name.split())
+    return line if len(line) <= 80 else f"{line[:79]}…"
+
+
+def size_histogram(table: pd.DataFrame, path: Path) -> Path:
+    """Save a picture of the original image sizes: columns width and height, pixels."""
+    figure = Figure((6.4, 2.6), dpi=110, layout="constrained")
+    axes = figure.subplots()
+    axes.hist([table["width"], table["height"]], bins=30, label=["width", "height"], color=COLOURS)
+    axes.set(xlabel="pixels", ylabel="images")
+    axes.legend(frameon=False)
+    return _save(figure, path)
+
+
+def _save(figure: Figure, path: Path) -> Path:
+    with atomic(path) as temporary:
+        figure.savefig(temporary, format="png", facecolor="w", metadata={"Software": None})
+    return path
