@@ -1,36 +1,19 @@
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 
 import pipeline.network.cut
 from pipeline.common.errors import UserError
 from pipeline.config.backbone_table import BACKBONES, resolve
-from pipeline.config.recipe import Recipe
-from pipeline.inference.classifier import Classifier
 from pipeline.inference.network import Network
-from pipeline.network.build import build, save_model
 from pipeline.network.cut import SHARES, count_stages, describe, place, position, split, stages
 from pipeline.network.fx_tracing import Segment, UntraceableError
 from pipeline.training.feature_pass import weights_digest
+from tests.support.networks import every_backbone, images, recipe, spec
 
-every_backbone = pytest.mark.parametrize("backbone", sorted(BACKBONES))
 EVERY_CUT = [(name, cut) for name, row in BACKBONES.items() for cut in range(row.stages + 1)]
-
-
-def recipe(backbone: str, **wanted: Any) -> Recipe:
-    plain = {"weights": "random", "cut": "input", "image_size": 32, "epochs": 1, "learning_rate": 0.001, "hidden": 8}
-    return Recipe(**{**plain, "backbone": backbone, **wanted})
-
-
-def spec(backbone: str, **wanted: Any) -> dict[str, Any]:
-    return describe(recipe(backbone, **wanted), BACKBONES[backbone], ("a", "b", "c"), 40, 1, ("identity",))
-
-
-def images(count: int = 3, channels: int = 1) -> torch.Tensor:
-    return torch.from_numpy(np.random.default_rng(0).integers(0, 256, (count, channels, 40, 40), dtype=np.uint8))
 
 
 @pytest.mark.parametrize(("backbone", "cut"), EVERY_CUT)
@@ -148,37 +131,3 @@ def test_a_spec_says_the_library_and_the_interpolation_only_where_they_are_not_t
     assert row("torchvision/resnet18")["library"] == "torchvision"
     backbone = replace(BACKBONES["compact"], interpolation="bicubic")
     assert describe(recipe("compact"), backbone, ("a",), 40, 1, ("identity",))["interpolation"] == "bicubic"
-
-
-def test_an_image_size_that_does_not_fit_is_refused_before_the_network_is_built(image_set):
-    with pytest.raises(UserError, match=r"^image_size: .*torchvision/alexnet.* 32 pixels .*work: 64, 75$"):
-        build(recipe("torchvision/alexnet"), image_set, 1)
-
-
-@pytest.mark.parametrize("head", ["linear", "mlp"])
-@every_backbone
-def test_a_saved_network_is_rebuilt_from_its_spec_with_the_same_outputs(backbone, head, tmp_path):
-    made = spec(backbone, head=head, dropout=0.5)
-    network = Network(made)
-    network.head[0].measure(torch.rand(5, network.features))
-    network.train()(images().float())  # which moves BatchNorm's statistics
-    save_model(network, made, tmp_path)
-    rebuilt = Classifier(tmp_path).network
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["model.json", "model.safetensors"]
-    with torch.inference_mode():
-        assert torch.equal(rebuilt(images()), network.eval()(images()))
-
-
-def test_a_spec_keeps_all_that_a_recipe_says_of_the_network():
-    made = spec("compact", head="mlp", hidden=9, dropout=0.4, image_size=24)
-    head = Network(made).head
-    assert [type(module).__name__ for module in head] == ["Standardize", "Linear", "GELU", "Dropout", "Linear"]
-    assert (head[1].out_features, head[3].p, head[4].out_features) == (9, 0.4, 3)
-    assert Network(made).preprocess(images()).shape == (3, 3, 24, 24)
-
-
-@every_backbone
-def test_grey_images_and_their_rgb_copies_look_alike_to_a_network(backbone, image_set):
-    network = build(recipe(backbone), image_set, 1).eval()
-    with torch.inference_mode():
-        torch.testing.assert_close(network(images()), network(images().expand(-1, 3, -1, -1)))

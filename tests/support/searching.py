@@ -26,8 +26,6 @@ ROW = Strategy(
         "batch_size": {"low": 2, "high": 64},
     },
 )
-
-
 Evaluate = Callable[[int, Recipe, int], Outcome]
 
 
