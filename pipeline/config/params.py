@@ -11,6 +11,7 @@ from pipeline.common.errors import UserError
 from pipeline.config import backbone_table
 from pipeline.config.constraints import Constraints
 from pipeline.config.recipe import Recipe
+from pipeline.config.renamed import renamed
 from pipeline.config.settings import Fraction, Section, explain
 from pipeline.config.strategies import Search, Strategy, crossings
 
@@ -221,17 +222,31 @@ class Params(Section):
 def load(path: Path) -> Params:
     """Read and check params.yaml; raise UserError naming every bad key and what it may be."""
     try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; run from the repository root or pass --params") from None
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: not valid YAML: {error}") from None
+    return parse(text, path)
+
+
+def parse(text: str, path: Path) -> Params:
+    """Check the text of params.yaml, which `path` names in errors; raise UserError as `load` does."""
+    try:
+        raw = yaml.safe_load(text)
+    except yaml.YAMLError as error:
         raise UserError(f"{path}: not valid YAML: {error}") from None
     if not isinstance(raw, dict):
         raise UserError(f"{path}: expected keys and values at the top level, found {type(raw).__name__}")
+    raw, lines = renamed(raw)
     try:
-        return Params.model_validate(raw)
+        params = Params.model_validate(raw)
     except ValidationError as error:
-        lines = [explain(problem, Params) for problem in error.errors()]
-        raise UserError(f"{path}: {len(lines)} problem(s)\n" + "\n".join(lines)) from None
+        lines += [explain(problem, Params).strip() for problem in error.errors()]
+    if len(lines) == 1:
+        raise UserError(f"{path}: {lines[0]}")
+    if lines:
+        raise UserError(f"{path}: {len(lines)} problems\n" + "\n".join(f"  {line}" for line in lines))
+    return params
