@@ -6,6 +6,7 @@ import signal
 import threading
 import traceback
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from multiprocessing import get_context, parent_process
 from multiprocessing.connection import Connection, wait
 from types import TracebackType
@@ -85,8 +86,9 @@ class Executor:
     def _free(self, idle: list[Connection]) -> Connection | None:
         """Return a worker without work, a new one if need be; None where all there may be have work."""
         if not idle and len(self._pool) < self._workers:
-            pipe, process = _start(self._make_context, self._work)
-            self._pool[pipe] = process
+            with _interrupted_later():
+                pipe, process = _start(self._make_context, self._work)
+                self._pool[pipe] = process
             return pipe
         return idle.pop() if idle else None
 
@@ -117,6 +119,24 @@ class Executor:
                 f"a worker process died (exit code {process.exitcode}; -9 is what running out of memory looks like). "
                 f"{self._advise(self._last[pipe])}".rstrip()
             ) from None
+
+
+@contextmanager
+def _interrupted_later() -> Iterator[None]:
+    """Put Ctrl-C off to the end, or it would leave a worker half begun; what is started here never hears of it."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    heard: list[int] = []
+    usual = signal.signal(signal.SIGINT, lambda number, frame: heard.append(number))
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # which a new process takes over
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        signal.signal(signal.SIGINT, usual)
+        if heard:
+            signal.raise_signal(signal.SIGINT)
 
 
 def _start(make_context: Callable[[], Any], work: Work) -> tuple[Connection, Any]:
