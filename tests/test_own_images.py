@@ -1,4 +1,4 @@
-"""A user's own images, of each kind, as the README says: check, paste the lines, `dvc add`, `dvc repro`."""
+"""A user's own images, of each kind, as the README says: `headstart init`, `dvc add`, `dvc repro`."""
 
 import json
 import re
@@ -102,12 +102,13 @@ def dvc(clone, *words):
     return clone._run(sys.executable, "-m", "dvc", *words)
 
 
-def pasted(clone, path):
-    """Take over the lines that `--check` prints into params.yaml; return what it said."""
-    said = clone._run(sys.executable, "-m", "pipeline.stages.prepare", "--check", path)
-    lines = said.partition("(a dot stands for a level):")[2]
-    assert len(lines.split("\n\n")[1].splitlines()) in (6, 7)
-    clone.edit(lambda params: merge(params, yaml.safe_load(lines)))
+def taken(clone, path):
+    """Set params.yaml to use the images; return what was said."""
+    said = clone._run(sys.executable, "-m", "pipeline.commands", "init", path)
+    shown = yaml.safe_load(said.partition("Written to params.yaml:\n")[2].partition("\nNext:")[0])
+    params = yaml.safe_load(clone.params.read_text(encoding="utf-8"))
+    assert merge(params, shown) == params
+    assert params["data"]["path"] == path
     return said
 
 
@@ -120,7 +121,7 @@ def prepared(clone):
 @pytest.mark.parametrize("kind", KINDS)
 def test_images_of_each_kind_are_checked_added_and_prepared(clone, kind):
     path = kind(clone.root / f"photos_{kind.__name__}")
-    assert "no problem(s)" in pasted(clone, path.name)
+    assert "no problems" in taken(clone, path.name)
     dvc(clone, "add", path.name)
     assert (clone.root / f"{path.name}.dvc").exists()
     assert re.findall(r"Running stage '(.+)'", dvc(clone, "repro", "prepare")) == ["prepare"]
@@ -135,13 +136,13 @@ def test_images_of_each_kind_are_checked_added_and_prepared(clone, kind):
 
 def test_changed_images_are_prepared_again_and_old_ones_come_back(clone):
     root = by_class(clone.root / "mine")
-    pasted(clone, "mine")
+    taken(clone, "mine")
     dvc(clone, "add", "mine")
     dvc(clone, "repro", "prepare")
     first = (clone.root / "data/prepared/dev/about.json").read_text()
     kept = {name: (clone.root / name).read_text() for name in ("mine.dvc", "dvc.lock")}
     for number in range(3):
-        save(root / "low" / f"new {number}.png", np.full((9, 9), number, np.uint8))
+        save(root / "low" / f"new {number}.png", np.arange(number, 81 + number, dtype=np.uint8).reshape(9, 9))
     dvc(clone, "add", "mine")
     assert re.findall(r"Running stage '(.+)'", dvc(clone, "repro", "prepare")) == ["prepare"]
     assert prepared(clone) == COUNT + 3
@@ -167,10 +168,11 @@ def test_a_data_set_is_laid_out_by_name_once_its_file_is_there(clone):
 
 
 def test_the_readme_says_so():
-    path = next(s["data.path"] for s in map(yaml.safe_load, blocks(read("README.md"), "yaml")) if "data.path" in s)
+    found = map(yaml.safe_load, blocks(read("README.md"), "yaml"))
+    path = next(each["data"]["path"] for each in found if "path" in each.get("data", {}))
     said = commands(read("README.md"))
     order = [said.index(f"uv run {words}") for words in (
-        f"python -m pipeline.stages.prepare --check {path}", f"dvc add {path}")]  # fmt: skip
+        f"headstart check {path}", f"headstart init {path}", f"dvc add {path}")]  # fmt: skip
     assert order == sorted(order)
-    assert said[order[1] + 1] == "uv run dvc repro"
+    assert said[order[2] + 1] == "uv run dvc repro"
     assert Path(path).parts[0] != "data"

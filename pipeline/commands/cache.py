@@ -1,15 +1,15 @@
-"""List or clear what is kept between runs: features, finished units, studies, and what was found out about images."""
+"""`headstart cache`: list or clear what is kept between runs: features, finished units, studies, lists of checks."""
 
-import argparse
 import ast
 import shutil
 import struct
-import sys
 import time
-from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated
 
-from pipeline.common.entry_point import handle_user_errors
+import typer
+
+from pipeline.commands.options import PARAMS, WORK, ParamsFile, WorkFolder
 from pipeline.common.errors import UserError
 from pipeline.common.lru_store import Entry, Store, shown
 from pipeline.common.text_table import text_table
@@ -19,33 +19,29 @@ LOST = (
     "Results, models and MLflow are not touched."
 )
 
-
-@handle_user_errors
-def main(argv: Sequence[str] | None = None) -> None:
-    """Run the command."""
-    args = _arguments(argv)
-    if not args.work.is_dir():
-        raise UserError(f"{args.work}: no such folder; run from the repository root after a first run, or pass --work")
-    if args.command == "list":
-        _list(args.work, args.params)
-    else:
-        _clear(args.work, args.all)
+app = typer.Typer(help="List or clear what is kept between runs.", no_args_is_help=True, rich_markup_mode=None)
 
 
-def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
-    shared = argparse.ArgumentParser(add_help=False)
-    shared.add_argument(
-        "--work", type=Path, default=Path(".headstart"), help="where runs keep it (default: %(default)s)"
-    )
-    parser = argparse.ArgumentParser(prog="python -m pipeline.commands.cache", description=__doc__)
-    commands = parser.add_subparsers(dest="command", required=True)
-    shows = commands.add_parser("list", parents=[shared], help="show what is kept, the last used first")
-    shows.add_argument(
-        "--params", type=Path, default=Path("params.yaml"), help="states the limit (default: %(default)s)"
-    )
-    clears = commands.add_parser("clear", parents=[shared], help="remove the features; the next run makes them again")
-    clears.add_argument("--all", action="store_true", help="remove all but downloads; stop runs first")
-    return parser.parse_args(argv)
+@app.command("list")
+def list_cache(work: WorkFolder = WORK, params: ParamsFile = PARAMS) -> None:
+    """Show what is kept, the features used last first."""
+    _check(work)
+    _list(work, params)
+
+
+@app.command("clear")
+def clear_cache(
+    everything: Annotated[bool, typer.Option("--all", help="Remove all but downloads; stop runs first.")] = False,
+    work: WorkFolder = WORK,
+) -> None:
+    """Remove the features; the next run makes them again."""
+    _check(work)
+    _clear(work, everything)
+
+
+def _check(work: Path) -> None:
+    if not work.is_dir():
+        raise UserError(f"{work}: no such folder; run from the repository root after a first run, or pass --work")
 
 
 def _list(work: Path, params: Path) -> None:
@@ -60,7 +56,7 @@ def _list(work: Path, params: Path) -> None:
         ("features", shown(total), f"{len(entries)} file(s){writing}; {_limit(params)}"),
         ("units", shown(_size(units)), f"{sum(1 for _ in units.glob('*'))} trained recipe(s)"),
         ("studies", shown(sum(map(_size, _studies(work)))), "the searches' trials (optuna.db)"),
-        ("checks", shown(sum(map(_size, _checks(work)))), "what is known of unchanged images (checked.sqlite)"),
+        ("checks", shown(_size(work / "check")), "lists of images that cannot be used"),
         ("downloads", shown(_size(work / "downloads")), "archives of data sets; never cleared, yours may be there"),
     ]
     print(text_table(rows))
@@ -99,16 +95,12 @@ def _clear(work: Path, everything: bool) -> None:
     if not everything:
         return
     print(LOST)
-    freed = sum(_removed(path) for path in [*(work / "units").glob("*"), *_studies(work), *_checks(work)])
+    freed = sum(_removed(path) for path in [*(work / "units").glob("*"), *_studies(work), work / "check"])
     print(f"removed units, studies and checks: {shown(freed)} freed")
 
 
 def _studies(work: Path) -> list[Path]:
     return sorted(work.glob("optuna.db*"))
-
-
-def _checks(work: Path) -> list[Path]:
-    return sorted(work.glob("checked.sqlite*"))
 
 
 def _removed(path: Path) -> int:
@@ -125,7 +117,3 @@ def _size(path: Path) -> int:
     """Return the bytes of a file, or of all files in a folder; 0 for what is not there."""
     files = [inner for inner in path.rglob("*") if inner.is_file()] if path.is_dir() else [path]
     return sum(file.stat().st_size for file in files if file.exists())
-
-
-if __name__ == "__main__":
-    sys.exit(main())

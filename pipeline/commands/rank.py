@@ -1,6 +1,4 @@
-"""Rank candidate backbones before anything is trained, by how far their features separate the classes.
-
-    python -m pipeline.commands.rank efficientnet_lite0 efficientnet_lite1
+"""`headstart rank`: candidate backbones before anything is trained, by how far their features separate the classes.
 
 Each costs one pass over the images of train and valid, which the search then finds in the cache.
 """
@@ -9,47 +7,58 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import ValidationError
+import typer
 
-from pipeline.common.entry_point import arguments, exit_now, handle_user_errors
+from pipeline.commands.options import PARAMS, WORK, ParamsFile, WorkFolder
 from pipeline.common.errors import UserError
-from pipeline.common.progress import Progress, one_thread_pool, quiet
 from pipeline.common.text_table import text_table
-from pipeline.config import params as parameters
-from pipeline.config.backbone_table import BACKBONES, resolve
-from pipeline.config.recipe import Recipe
-from pipeline.config.settings import explain
+
+if TYPE_CHECKING:
+    from pipeline.config.params import Params
+    from pipeline.config.recipe import Recipe
 
 NOTE = "Higher is better; a backbone that is not above raw pixels has little to give. It foretells, it does not decide."
 
 
-@handle_user_errors
-def main(argv: Sequence[str] | None = None) -> None:
-    """Print a table of the backbones, the highest LogME first."""
-    parser = arguments(__doc__)
-    parser.add_argument("backbones", nargs="*", help="names; default: those of pretrained strategies")
-    parser.add_argument("--image-size", type=int, help="pixels (default: prepare.image_size)")
-    parser.add_argument("--dev", type=Path, default=Path("data/prepared/dev"), help="train and valid (default: "
-                        "%(default)s)")  # fmt: skip
-    parser.add_argument("--work", type=Path, default=Path(".headstart"), help="where features are kept (default: "
-                        "%(default)s)")  # fmt: skip
-    args = parser.parse_args(argv)
-    params = parameters.load(args.params)
-    names = list(dict.fromkeys(args.backbones)) or candidates(params)
-    size = args.image_size or params.prepare.image_size
-    if size > params.prepare.image_size:
-        raise UserError(f"--image-size: images are packed at {params.prepare.image_size} pixels (prepare.image_size)")
-    recipes = [recipe(name, size, params.own) for name in names]
+def rank(
+    backbones: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="BACKBONE", show_default=False, help="Names; without any, those of the pretrained strategies."
+        ),
+    ] = None,
+    image_size: Annotated[
+        int | None, typer.Option(metavar="PIXELS", show_default="prepare.image_size", help="Pixels a side.")
+    ] = None,
+    dev: Annotated[
+        Path, typer.Option(metavar="FOLDER", help="The images of train and valid, as `dvc repro prepare` leaves them.")
+    ] = Path("data/prepared/dev"),
+    work: WorkFolder = WORK,
+    params: ParamsFile = PARAMS,
+) -> None:
+    """Rank backbones before anything is trained.
+
+    By how far their features separate your classes, in one pass over the images each.
+    """  # fmt: skip
+    from pipeline.common.progress import one_thread_pool, quiet
+    from pipeline.config import params as parameters
+
+    settings = parameters.load(params)
+    names = list(dict.fromkeys(backbones or ())) or candidates(settings)
+    size = image_size or settings.prepare.image_size
+    if size > settings.prepare.image_size:
+        raise UserError(f"--image-size: images are packed at {settings.prepare.image_size} pixels (prepare.image_size)")
+    recipes = [recipe(name, size, settings.own) for name in names]
     quiet()
-    one_thread_pool(params.runtime.threads)
-    weight_store = args.work / "weights"
-    bring(names, params.own, args.params.resolve().parent, weight_store)
-    print(table(measured(recipes, params, args.dev, args.work, weight_store)))
+    one_thread_pool(settings.runtime.threads)
+    weight_store = work / "weights"
+    bring(names, settings.own, params.resolve().parent, weight_store)
+    print(table(measured(recipes, settings, dev, work, weight_store)))
 
 
-def candidates(params: parameters.Params) -> list[str]:
+def candidates(params: "Params") -> list[str]:
     """Return the backbones of all strategies that start from pretrained ones; raise UserError where there are none."""
     rows = [arm.recipe for arm in params.arms.values()]
     found = [str(row["backbone"]) for row in rows if row.get("weights") == "pretrained" and "backbone" in row]
@@ -58,8 +67,14 @@ def candidates(params: parameters.Params) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def recipe(backbone: str, size: int, own: Mapping[str, Any]) -> Recipe:
+def recipe(backbone: str, size: int, own: Mapping[str, Any]) -> "Recipe":
     """Return a recipe for the features of a pretrained backbone; raise UserError for one that cannot be."""
+    from pydantic import ValidationError
+
+    from pipeline.config.backbone_table import resolve
+    from pipeline.config.recipe import Recipe
+    from pipeline.config.settings import explain
+
     try:
         resolve(backbone, own)
         untrained = {"weights": "pretrained", "cut": "head", "epochs": 1, "learning_rate": 1.0}
@@ -73,6 +88,8 @@ def recipe(backbone: str, size: int, own: Mapping[str, Any]) -> Recipe:
 
 def bring(names: Sequence[str], own: Mapping[str, Any], root: Path, weight_store: Path) -> None:
     """Bring the weights of backbones that no package holds, as stage `weights` does for those of strategies."""
+    from pipeline.config.backbone_table import BACKBONES
+
     asked = [name for name in names if name not in BACKBONES]
     if asked:
         from pipeline.network import fetching
@@ -84,9 +101,10 @@ def bring(names: Sequence[str], own: Mapping[str, Any], root: Path, weight_store
 
 
 def measured(
-    recipes: Sequence[Recipe], params: parameters.Params, dev: Path, work: Path, weight_store: Path
+    recipes: Sequence["Recipe"], params: "Params", dev: Path, work: Path, weight_store: Path
 ) -> dict[str, dict[str, float]]:
     """Return what is known of each backbone's features, by name; no image of test is read."""
+    from pipeline.common.progress import Progress
     from pipeline.execution import jobs
     from pipeline.training import transferability
 
@@ -117,7 +135,3 @@ def table(found: dict[str, dict[str, float]]) -> str:
     head = ("backbone", *BACKBONE_SCORES.values())
     cells = text_table([head, *((name, *map(decimals, values.values())) for name, values in rows)])
     return f"{cells}\nAlways naming the commonest class is right {100 * first.majority:.1f} %.\n{NOTE}"
-
-
-if __name__ == "__main__":
-    exit_now(main())

@@ -15,7 +15,6 @@ from pipeline.common.syntax import EMPTY, Import, parsed
 ROOTS = {
     "units": ("pipeline.training.unit", "pipeline.training.head_units"),
     "features": ("pipeline.training.feature_pass", "pipeline.network.cut"),  # how stages are run, and what they are
-    "facts": ("pipeline.data.contents", "pipeline.data.facts"),  # what is known of an image file
 }
 
 Sources = Mapping[str, str]  # a file's path, from the folder that holds the package: its text

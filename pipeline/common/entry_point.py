@@ -1,27 +1,19 @@
-"""What every stage's command line has in common."""
+"""What the ways in have in common: the stages, which DVC runs, and the commands, which people type."""
 
 import argparse
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
-from typing import NoReturn, Protocol
+from typing import NoReturn, ParamSpec
 
 from pipeline.common.errors import UserError
 
-Main = Callable[[Sequence[str] | None], None]
+P = ParamSpec("P")
 
 
-class GuardedMain(Protocol):
-    """A main that never raises for what a user can mend."""
-
-    def __call__(self, argv: Sequence[str] | None = None) -> int:
-        """Return the exit code."""
-        ...
-
-
-def arguments(description: str | None, **paths: str) -> argparse.ArgumentParser:
+def stage_parser(description: str | None, **paths: str) -> argparse.ArgumentParser:
     """Return a parser for a stage: `--params`, and one required path option per keyword (name=help)."""
     parser = argparse.ArgumentParser(description=(description or "").strip().splitlines()[0])
     parser.add_argument(
@@ -32,19 +24,19 @@ def arguments(description: str | None, **paths: str) -> argparse.ArgumentParser:
     return parser
 
 
-def handle_user_errors(main: Main) -> GuardedMain:
+def handle_user_errors(main: Callable[P, None]) -> Callable[P, int]:
     """Make a main return 0, or say in a sentence what the user can mend and return 2 (130 after Ctrl-C)."""
 
     @wraps(main)
-    def run(argv: Sequence[str] | None = None) -> int:
+    def run(*args: P.args, **kwargs: P.kwargs) -> int:
         try:
-            main(argv)
+            main(*args, **kwargs)
             return 0
         except UserError as error:
             print(f"\nerror: {error}", file=sys.stderr)
             return 2
         except KeyboardInterrupt:
-            print("\nstopped; what is finished is kept. Continue with: uv run dvc repro", file=sys.stderr)
+            print("\nstopped; what is finished is kept. Run the same command again to continue.", file=sys.stderr)
             return 130
 
     return run

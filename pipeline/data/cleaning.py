@@ -1,5 +1,6 @@
 """Which images of a source are used: what is left out and why, and which look so alike that none are parted."""
 
+import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -10,7 +11,7 @@ import pandas as pd
 
 from pipeline.common.errors import UserError
 from pipeline.config.params import Prepare
-from pipeline.data import group_split, manifest, near_duplicates
+from pipeline.data import group_split, manifest, near_duplicates, readers
 from pipeline.data.facts import Facts
 
 Read = Callable[[list[str]], Iterator[Facts | str]]  # the facts of each file, or why it cannot be used
@@ -65,7 +66,7 @@ def vet(root: Path, table: pd.DataFrame, label: str, wanted: Prepare, read: Read
     """
     for problem in manifest.column_problems(root, table, label, wanted.stratify):
         tell(problem, False)
-    found = Vetted(table)
+    found, classes = Vetted(table), table[label].value_counts()
     _unlabelled(root, found, label, tell, shown)
     _unusable(root, found, label, wanted.stratify, read, tell)
     if found.table.empty:
@@ -80,7 +81,49 @@ def vet(root: Path, table: pd.DataFrame, label: str, wanted: Prepare, read: Read
     if wanted.near_duplicate_bits is not None:
         _keep_together(root, found, wanted.near_duplicate_bits, tell, shown)
     found.table = found.table.drop(columns="look")
+    for problem in _lost_classes(root, classes, found.table):
+        tell(problem, False)
+    for problem in similar_classes(found.table):
+        tell(f"{root}: {problem}; give each class one name, or names that differ in more", True)
     return found
+
+
+def check_folders(root: Path, tell: Tell) -> None:
+    """Tell of folders that stand where a class does and hold no image."""
+    if empty := readers.empty_classes(root):
+        kinds = ", ".join(sorted(suffix[1:] for suffix in readers.class_folders.SUFFIXES))
+        tell(f"{root}: {len(empty)} folder(s) of classes hold no image: {', '.join(empty)}; add images ({kinds}), "
+             "remove the folders, or pass them over (prepare.on_problem: exclude)", True)  # fmt: skip
+
+
+def passed_over(root: Path, table: pd.DataFrame) -> list[str]:
+    """Return sentences on what `check_folders` and `similar_classes` find, for where it does not stop the run."""
+    empty = ", ".join(readers.empty_classes(root))
+    return [
+        *([f"Folders of classes that hold no image are passed over: {empty}."] if empty else []),
+        *(f"There are {problem}; here they are different classes." for problem in similar_classes(table)),
+    ]
+
+
+def _lost_classes(root: Path, before: "pd.Series[int]", table: pd.DataFrame) -> Iterator[str]:
+    """Yield what is to be said of classes of which every image was left out; `before` counts images by class."""
+    kept = set(table["label"])
+    gone = before[[name not in kept and name.strip() != "" for name in before.index]]
+    if len(gone):
+        named = ", ".join(f"{name!r} ({count:,})" for name, count in gone.sort_index().items())
+        yield f"{root}: no image can be used of {named}; mend or replace images of each, or remove all of them"
+
+
+def similar_classes(table: pd.DataFrame) -> Iterator[str]:
+    """Yield which classes differ in case, spaces or Unicode's forms alone; single letters may differ in case."""
+    counts = table["label"].value_counts()
+    alike: dict[str, list[str]] = {}
+    for name in sorted(counts.index):
+        plain = " ".join(unicodedata.normalize("NFC", name).split())
+        alike.setdefault(plain.casefold() if len(plain) > 1 else plain, []).append(name)
+    named = [", ".join(f"{name!r} ({counts[name]:,})" for name in names) for names in alike.values() if len(names) > 1]
+    if named:
+        yield f"classes whose names differ only in case or spaces: {'; '.join(named)}"
 
 
 def _unlabelled(root: Path, found: Vetted, label: str, tell: Tell, shown: int) -> None:
@@ -105,7 +148,7 @@ def _unusable(root: Path, found: Vetted, label: str, stratify: tuple[str, ...], 
                 yield facts
 
     known = manifest.known(sound())
-    bad = [f"{manifest.printed(path)}: {text}" for path, text in zip(found.table["path"], why) if text]
+    bad = [(path, text) for path, text in zip(found.table["path"], why) if text]
     if bad:
         tell(manifest.unusable(root, bad), True)
     found.drop(pd.Series([f"{UNUSABLE}: {text}" if text else "" for text in why], dtype=object))

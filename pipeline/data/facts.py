@@ -15,6 +15,7 @@ _FORMATS = {
     ".png": {"PNG"}, ".jpg": {"JPEG", "MPO"}, ".jpeg": {"JPEG", "MPO"}, ".bmp": {"BMP"}, ".gif": {"GIF"},
     ".tif": {"TIFF"}, ".tiff": {"TIFF"}, ".webp": {"WEBP"}, ".ppm": {"PPM"}, ".pgm": {"PPM"},
 }  # fmt: skip
+_WITH_ALPHA = ("LA", "PA", "RGBA")
 _ORIENTATION = 0x0112  # the EXIF tag
 _SIDE, _KEPT = 32, 8  # of the image that is hashed, and of its lowest frequencies that are
 
@@ -33,14 +34,26 @@ class Facts(NamedTuple):
 def examine(data: bytes, path: str, size: int, max_pixels: int) -> tuple[Facts, np.ndarray]:
     """Return what is known of an image file, and its pixels (size, size, 1 if grey else 3) as `decode` gives them.
 
-    Raise ValueError saying why it cannot be used.
+    Raise ValueError saying why it cannot be used: it cannot be read in full, or all its pixels are alike.
     """
     with opened(data, max_pixels) as image:
         width, height = image.size
         grey, marks = is_grey(image), _marks(image, PurePath(path).suffix.lower())
         pixels = square(image, size, 1 if grey else 3)
+        blank = _blankness(image, pixels) if (pixels == pixels[:1, :1]).all() else ""
+    if blank:
+        raise ValueError(f"has no content ({blank})")
     content = hashlib.sha256(data).hexdigest()[:32]
     return Facts(content, width, height, grey, look(pixels), marks), pixels
+
+
+def _blankness(image: Image.Image, pixels: np.ndarray) -> str:
+    """Return how there is nothing to see in an image whose pixels are all alike."""
+    if image.size == (1, 1):
+        return "a single pixel"
+    if image.mode in _WITH_ALPHA and image.getchannel("A").getextrema()[1] == 0:
+        return "transparent all over"
+    return f"{'black' if not pixels.any() else 'one colour'} all over"
 
 
 def _marks(image: Image.Image, suffix: str) -> tuple[str, ...]:
@@ -49,7 +62,7 @@ def _marks(image: Image.Image, suffix: str) -> tuple[str, ...]:
         "CMYK": image.mode == "CMYK",
         "16 bit": image.mode.startswith("I") or any(";16" in str(tile[3]) for tile in getattr(image, "tile", [])[:1]),
         "palette": image.mode in ("P", "PA"),
-        "alpha": image.mode in ("LA", "PA", "RGBA") or "transparency" in image.info,
+        "alpha": image.mode in _WITH_ALPHA or "transparency" in image.info,
         "rotated": 2 <= image.getexif().get(_ORIENTATION, 1) <= 8,
         "extension": image.format not in _FORMATS.get(suffix, {image.format}),
     }

@@ -16,6 +16,7 @@ from pipeline.data.scan import Progress, Squares
 
 COLUMNS = ["id", "width", "height", "grey", "look"]  # of what is known of an image
 SHOWN = 10  # problems that a message lists
+NAMED = 3  # files that are named for each reason
 LEAVE_OUT = "or leave them out (prepare.on_problem: exclude)"
 
 
@@ -45,10 +46,21 @@ def _is_weight(text: str) -> bool:
         return False
 
 
-def unusable(root: Path, bad: Sequence[str]) -> str:
-    """Return how many files cannot be used, and why the first cannot."""
-    listed = "".join(f"\n  {each}" for each in bad[:SHOWN])
+def unusable(root: Path, bad: Sequence[tuple[str, str]]) -> str:
+    """Return how many files (path, why) cannot be used, and for each reason some of them."""
+    by_reason: dict[str, list[str]] = {}
+    for path, why in bad:
+        by_reason.setdefault(why, []).append(printed(path))
+    lines = [f"{_some(paths)}: {why}" for why, paths in by_reason.items()]
+    hidden = len(lines) > SHOWN or any(len(paths) > NAMED for paths in by_reason.values())
+    more = ["`uv run headstart check` writes a list of all of them"] if hidden else []
+    listed = "".join(f"\n  {line}" for line in [*lines[:SHOWN], *more])
     return f"{root}: {len(bad)} file(s) cannot be used; mend or remove them, {LEAVE_OUT}:{listed}"
+
+
+def _some(paths: Sequence[str]) -> str:
+    more = f" and {len(paths) - NAMED} more" if len(paths) > NAMED else ""
+    return ", ".join(paths[:NAMED]) + more
 
 
 def printed(path: str) -> str:

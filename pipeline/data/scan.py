@@ -1,6 +1,5 @@
 """Reading the images of a source: every file is decoded once, in full, by several processes."""
 
-import json
 import math
 import os
 import warnings
@@ -12,13 +11,10 @@ from pathlib import Path
 from types import TracebackType
 
 import numpy as np
-import PIL
 from PIL import Image
 
-from pipeline.common.code_digest import code_digest
 from pipeline.common.errors import UserError
 from pipeline.common.process_pool import Executor
-from pipeline.data.checked import Checked, Stamp, stamp
 from pipeline.data.contents import LARGEST, Contents
 from pipeline.data.facts import Facts, examine
 
@@ -41,12 +37,6 @@ class Plan:
     def slot(self) -> int:
         """Return the bytes of a square in colour; a grey one takes a third, and leaves a hole."""
         return 3 * self.size * self.size
-
-    @property
-    def meaning(self) -> str:
-        """Return all that facts depend on beside the content of files."""
-        code = code_digest("facts")
-        return f"{code} Pillow {PIL.__version__} {self.size} {self.max_pixels}"
 
 
 class Squares:
@@ -84,55 +74,22 @@ def _unwritable(file: Path | None, why: str | None) -> UserError:
     return UserError(f"{file}: cannot be written: {why}; free space or rights, then run again")
 
 
-def read(
-    plan: Plan, paths: Sequence[str], progress: Progress, workers: int | None = 1, checked: Checked | None = None
-) -> Iterator[Facts | str]:
+def read(plan: Plan, paths: Sequence[str], progress: Progress, workers: int | None = 1) -> Iterator[Facts | str]:
     """Yield what is known of each image, or why it cannot be used, in order; every file is decoded in full.
 
-    `workers` processes read side by side; None is one for each core. What `checked` remembers of unchanged files is
-    taken from there, unless squares are wanted. Pixels are never held but for those that are being decoded.
+    `workers` processes read side by side; None is one for each core. Pixels are never held but for those that are
+    being decoded.
     """
-    remembered = _remembered(plan, paths, checked) if checked is not None and plan.squares is None else {}
-    missing = [row for row in range(len(paths)) if row not in remembered]
-    count = max(1, min(workers or len(os.sched_getaffinity(0)), len(missing) // _WORTH))
-    chunk = max(1, min(_CHUNK, len(missing) // (4 * count)))
-    jobs = ([(row, paths[row]) for row in missing[start : start + chunk]] for start in range(0, len(missing), chunk))
+    count = max(1, min(workers or len(os.sched_getaffinity(0)), len(paths) // _WORTH))
+    chunk = max(1, min(_CHUNK, len(paths) // (4 * count)))
+    jobs = (list(enumerate(paths[start : start + chunk], start)) for start in range(0, len(paths), chunk))
     with ExitStack() as stack:
         own = stack.enter_context(_Reader(plan)) if count == 1 else None
         executor = stack.enter_context(Executor(count, partial(_Reader, plan), _read_some, own, _advise))
-        found = (each for part in executor.stream(jobs, ahead=4 * count) for each in part)
-        for row, path in enumerate(paths):
-            if row in remembered:
-                text = remembered.pop(row)
-            else:
-                then, text = next(found)
-                if checked is not None:
-                    checked.put(_key(plan, path), then, text)
-            progress(1)
-            yield _from_json(text)
-
-
-def _from_json(text: str) -> Facts | str:
-    value = json.loads(text)
-    if isinstance(value, str):
-        return value
-    return Facts._make([*value[:-1], tuple(value[-1])])
-
-
-def _remembered(plan: Plan, paths: Sequence[str], checked: Checked) -> dict[int, str]:
-    known = ((row, checked.get(_key(plan, path), _stamp(plan, path))) for row, path in enumerate(paths))
-    return {row: text for row, text in known if text is not None}
-
-
-def _key(plan: Plan, path: str) -> str:
-    """Return a name for an image in a folder: of another one, its path might lead out."""
-    return f"{os.path.abspath(plan.root)}\0{path}"
-
-
-def _stamp(plan: Plan, path: str) -> Stamp | None:
-    """Return the stamp of a file, or of the array that a row is in."""
-    file = os.path.join(plan.root, path)
-    return stamp(file) or stamp(os.path.dirname(file))
+        for part in executor.stream(jobs, ahead=4 * count):
+            for each in part:
+                progress(1)
+                yield each
 
 
 class _Reader(Contents):
@@ -150,11 +107,11 @@ def _advise(job: list[tuple[int, str]]) -> str:
     return f"It was {named}. Lower prepare.workers or prepare.max_pixels if memory is short, then run again."
 
 
-def _read_some(job: list[tuple[int, str]], reader: _Reader, report: object) -> list[tuple[Stamp | None, str]]:
-    """Return the stamp of each image, and as JSON its facts or why it cannot be used; put down the squares."""
+def _read_some(job: list[tuple[int, str]], reader: _Reader, report: object) -> list[Facts | str]:
+    """Return the facts of each image, or why it cannot be used; put down the squares."""
     plan = reader.plan
     with _calm(plan.max_pixels), _writing(plan) as put:
-        return [(_stamp(plan, path), json.dumps(_read_one(row, path, reader, put))) for row, path in job]
+        return [_read_one(row, path, reader, put) for row, path in job]
 
 
 def _read_one(row: int, path: str, reader: _Reader, put: Put) -> Facts | str:

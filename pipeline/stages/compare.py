@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from pipeline.common.entry_point import arguments, exit_now, handle_user_errors
+from pipeline.common.entry_point import exit_now, handle_user_errors, stage_parser
 from pipeline.common.progress import one_thread_pool, quiet
 from pipeline.common.timing import Stopwatch
 from pipeline.config import params as parameters
@@ -11,12 +11,22 @@ from pipeline.config import params as parameters
 @handle_user_errors
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the stage."""
-    parser = arguments(__doc__, tuned="folder of tune's results", trained="folder of train's results",
-                       times="folder of tune's and train's timings", data="the data report's summary.json",
-                       test="folder of test, for pictures", out="file for the comparison", verdict="file for the "
-                       "verdict under constraints", page="file for the report (HTML)", report="file for the report in "
-                       "short (Markdown)", figures="folder for figures", metrics="file for DVC's metrics",
-                       plots="folder for DVC's plots", timings="file for timings")  # fmt: skip
+    parser = stage_parser(
+        __doc__,
+        tuned="folder of tune's results",
+        trained="folder of train's results",
+        times="folder of tune's and train's timings",
+        data="the data report's summary.json",
+        test="folder of test, for pictures",
+        out="file for the comparison",
+        verdict="file for the verdict under constraints",
+        page="file for the report (HTML)",
+        report="file for the report in short (Markdown)",
+        figures="folder for figures",
+        metrics="file for DVC's metrics",
+        plots="folder for DVC's plots",
+        timings="file for timings",
+    )
     args = parser.parse_args(argv)
     params = parameters.load(args.params)
     quiet()

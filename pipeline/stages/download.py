@@ -3,15 +3,18 @@
 from collections.abc import Sequence
 from contextlib import ExitStack
 
-from pipeline.common.entry_point import arguments, exit_now, handle_user_errors
+from pipeline.common.entry_point import exit_now, handle_user_errors, stage_parser
 from pipeline.common.progress import Progress, quiet
 
 
 @handle_user_errors
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the stage."""
-    parser = arguments(__doc__, out="the folder to make", downloads="folder that keeps what is fetched, and to which "
-                       "a file is brought that only you can fetch")  # fmt: skip
+    parser = stage_parser(
+        __doc__,
+        out="the folder to make",
+        downloads="folder that keeps what is fetched, and to which a file is brought that only you can fetch",
+    )
     parser.add_argument("name", help="elpv, or a data set of torchvision, such as CIFAR10")
     args = parser.parse_args(argv)
     quiet()

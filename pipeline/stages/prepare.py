@@ -1,13 +1,10 @@
-"""Pack labelled images into arrays, split them, and report on them; or check a folder of images with --check."""
+"""Pack labelled images into arrays, split them, and report on them."""
 
 import argparse
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline.common.entry_point import arguments, exit_now, handle_user_errors
-from pipeline.common.errors import UserError
+from pipeline.common.entry_point import exit_now, handle_user_errors, stage_parser
 from pipeline.common.progress import Progress, one_thread_pool, quiet
 from pipeline.common.timing import Stopwatch
 from pipeline.config import params as parameters
@@ -18,51 +15,21 @@ if TYPE_CHECKING:
     from pipeline.data.scan import Plan, Squares
 
 
-class _InPlaceOfAll(argparse.Action):
-    """An option without which all others are required."""
-
-    def __call__(self, parser: argparse.ArgumentParser, namespace: Any, values: Any, option: str | None = None) -> None:
-        """Take the value, and let the others be left out."""
-        setattr(namespace, self.dest, values)
-        for other in parser._actions:
-            other.required = False
-
-
 @handle_user_errors
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the stage."""
-    parser = arguments(__doc__, dev="folder for train and valid", test="folder for test", report="folder for the data "
-                       "report", timings="file for timings")  # fmt: skip
-    parser.add_argument("--check", type=Path, metavar="PATH", action=_InPlaceOfAll, help="say what a folder or .npz "
-                        "file of images holds, what is wrong with it, and how to use it; write nothing")  # fmt: skip
+    parser = stage_parser(
+        __doc__,
+        dev="folder for train and valid",
+        test="folder for test",
+        report="folder for the data report",
+        timings="file for timings",
+    )
     args = parser.parse_args(argv)
     params = parameters.load(args.params)
     quiet()
     one_thread_pool(params.runtime.threads)
-    if args.check:
-        check(args.check, args.params, params.prepare)
-    else:
-        prepare(args, params)
-
-
-def check(root: Path, file: Path, wanted: parameters.Prepare) -> None:
-    """Print what a folder holds, with `file` as the parameters; raise UserError where it cannot be used."""
-    from pipeline.commands.check import inspect
-    from pipeline.data.checked import Checked
-    from pipeline.data.scan import Plan
-
-    plan = Plan(root, wanted.image_size, wanted.max_pixels)
-    with ExitStack() as open_, Checked(_work(file), plan.meaning) as checked:
-        found = inspect(plan, file.resolve().parent, wanted, checked,
-                        lambda count: open_.enter_context(Progress("checking", count, "image")).step)  # fmt: skip
-    print(found.text())
-    if found.problems:
-        raise UserError(f"{root}: cannot be used yet; mend the {len(found.problems)} problem(s) above")
-
-
-def _work(file: Path) -> Path:
-    """Return where facts of images are remembered: beside the parameters, whatever folder was looked at."""
-    return file.resolve().parent / ".headstart" / "checked.sqlite"
+    prepare(args, params)
 
 
 def prepare(args: argparse.Namespace, params: parameters.Params) -> None:
@@ -80,7 +47,6 @@ def _prepare(args: argparse.Namespace, params: parameters.Params, plan: "Plan", 
 
     from pipeline.common.files import write_json
     from pipeline.data import cleaning, image_set, manifest, readers
-    from pipeline.data.checked import Checked
     from pipeline.data.data_report import write_data_report
     from pipeline.data.facts import Facts
     from pipeline.data.scan import read
@@ -88,15 +54,16 @@ def _prepare(args: argparse.Namespace, params: parameters.Params, plan: "Plan", 
 
     watch, wanted, root, label = Stopwatch(), params.prepare, plan.root, params.data.label
     found = readers.read(root)
+    tell = cleaning.forgive if wanted.on_problem == "exclude" else cleaning.refuse
+    cleaning.check_folders(root, tell)
     places = pd.Index([])
-    with Progress("reading", len(found), "image") as bar, Checked(_work(args.params), plan.meaning) as checked:
+    with Progress("reading", len(found), "image") as bar:
 
         def facts(paths: list[str]) -> Iterator[Facts | str]:
             nonlocal places
             places = pd.Index(paths)
-            return read(plan, paths, bar.step, wanted.workers, checked)
+            return read(plan, paths, bar.step, wanted.workers)
 
-        tell = cleaning.forgive if wanted.on_problem == "exclude" else cleaning.refuse
         vetted = cleaning.vet(root, found, label, wanted, facts, tell)
     table = vetted.table
     if wanted.max_images and wanted.max_images < len(table):
@@ -106,7 +73,11 @@ def _prepare(args: argparse.Namespace, params: parameters.Params, plan: "Plan", 
     manifest.check_labels(table, wanted.test_fraction, wanted.valid_fraction)
     parts = image_set.three_way(table, wanted.test_fraction, wanted.valid_fraction, wanted.seed)
     grouped = "group" in found and label != "group"
-    notes = [*_notes(table, grouped, parts == "test", parts == "valid"), *vetted.notes]
+    notes = [
+        *_notes(table, grouped, parts == "test", parts == "valid"),
+        *vetted.notes,
+        *cleaning.passed_over(root, table),
+    ]
     table = table.drop(columns="split", errors="ignore")
     table.insert(1, "split", parts)
     classes, grey = sorted(table["label"].unique()), bool(table["grey"].all())

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pipeline.common.entry_point import arguments, exit_now, handle_user_errors
+from pipeline.common.entry_point import exit_now, handle_user_errors, stage_parser
 from pipeline.common.progress import quiet
 from pipeline.config import params as parameters
 from pipeline.tracking.client import KEY
@@ -14,8 +14,13 @@ from pipeline.tracking.registry import CHAMPION, Registry, Version
 @handle_user_errors
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the stage."""
-    parser = arguments(__doc__, comparison="the comparison", verdict="the verdict under constraints",
-                       models="folder with a folder per strategy", out="file for what was registered")  # fmt: skip
+    parser = stage_parser(
+        __doc__,
+        comparison="the comparison",
+        verdict="the verdict under constraints",
+        models="folder with a folder per strategy",
+        out="file for what was registered",
+    )
     args = parser.parse_args(argv)
     params = parameters.load(args.params)
     quiet()

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from functools import partial
 
-from pipeline.common.entry_point import arguments, exit_now, handle_user_errors
+from pipeline.common.entry_point import exit_now, handle_user_errors, stage_parser
 from pipeline.common.progress import TrialProgress, one_thread_pool, quiet
 from pipeline.common.timing import Stopwatch
 from pipeline.config import params as parameters
@@ -12,9 +12,14 @@ from pipeline.config import params as parameters
 @handle_user_errors
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the stage."""
-    parser = arguments(__doc__, dev="folder of train and valid", weights="folder of what stage weights brought",
-                       work="folder for features, units and studies", out="folder for <strategy>.json and .csv",
-                       timings="file for timings")  # fmt: skip
+    parser = stage_parser(
+        __doc__,
+        dev="folder of train and valid",
+        weights="folder of what stage weights brought",
+        work="folder for features, units and studies",
+        out="folder for <strategy>.json and .csv",
+        timings="file for timings",
+    )
     parser.add_argument("strategy", help="a row of `strategies` in params.yaml, or an arm: <row>-<backbone>")
     args = parser.parse_args(argv)
     params = parameters.load(args.params)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from functools import partial
 
-from pipeline.common.entry_point import arguments, exit_now, handle_user_errors
+from pipeline.common.entry_point import exit_now, handle_user_errors, stage_parser
 from pipeline.common.progress import quiet
 from pipeline.config import params as parameters
 from pipeline.config.backbone_table import BACKBONES
@@ -13,7 +13,7 @@ from pipeline.config.strategies import Strategy
 @handle_user_errors
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the stage."""
-    args = arguments(__doc__, out="folder for a folder per backbone").parse_args(argv)
+    args = stage_parser(__doc__, out="folder for a folder per backbone").parse_args(argv)
     params = parameters.load(args.params)
     quiet()
     from pipeline.common.files import write_json

@@ -7,16 +7,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.commands.cache import LOST, main
+from pipeline.commands.app import main
+from pipeline.commands.cache import LOST
 from pipeline.common.lru_store import Store
 from tests.support.imports import ROOT
 from tests.test_architecture import HEAVY
 
 IMPORTED = """
 import contextlib, io, json, sys
-from pipeline.commands.cache import main
+from pipeline.commands.app import main
 with contextlib.suppress(SystemExit), contextlib.redirect_stdout(io.StringIO()):
-    main(json.loads(sys.argv[1]))
+    main(["cache", *json.loads(sys.argv[1])])
 print(json.dumps(sorted({name.split(".")[0] for name in sys.modules})))
 """
 
@@ -37,7 +38,8 @@ def work(tmp_path):
         (tmp_path / "work" / "units" / name / "epoch-1.json").write_text("x" * 600)
     (tmp_path / "work" / "optuna.db").write_text("y" * 5000)
     (tmp_path / "work" / "optuna.db.lock").write_text("")
-    (tmp_path / "work" / "checked.sqlite").write_text("z" * 700)
+    (tmp_path / "work" / "check").mkdir()
+    (tmp_path / "work" / "check" / "photos.csv").write_text("z" * 700)
     (tmp_path / "work" / "downloads" / "FER2013").mkdir(parents=True)
     (tmp_path / "work" / "downloads" / "FER2013" / "fer2013.csv").write_text("mine" * 20)
     (tmp_path / "work" / "other").write_text("mine")
@@ -45,7 +47,7 @@ def work(tmp_path):
 
 
 def said(capsys, *argv: object) -> str:
-    assert main([str(part) for part in argv]) == 0
+    assert main(["cache", *map(str, argv)]) == 0
     return capsys.readouterr().out
 
 
@@ -70,7 +72,7 @@ def test_the_list_ends_with_totals_against_the_limit(work, capsys):
     )
     assert units == "units 1.2 kB 2 trained recipe(s)"
     assert studies == "studies 5.0 kB the searches' trials (optuna.db)"
-    assert checks == "checks 700 B what is known of unchanged images (checked.sqlite)"
+    assert checks == "checks 700 B lists of images that cannot be used"
     assert downloads.startswith("downloads 80 B archives of data sets")
 
 
@@ -84,7 +86,7 @@ def test_an_empty_folder_is_listed_too(tmp_path, capsys):
 
 def test_clear_removes_features_alone_and_says_how_much(work, capsys):
     assert said(capsys, "clear", "--work", work) == "removed features: 74.0 kB freed\n"
-    kept = ["checked.sqlite", "epoch-1.json", "epoch-1.json", "fer2013.csv", "optuna.db", "optuna.db.lock", "other"]
+    kept = ["epoch-1.json", "epoch-1.json", "fer2013.csv", "optuna.db", "optuna.db.lock", "other", "photos.csv"]
     assert left(work) == kept
     assert said(capsys, "clear", "--work", work) == "removed features: 0 B freed\n"
 
@@ -115,31 +117,14 @@ def test_mapped_features_stay_readable_when_they_are_cleared(work, capsys):
 
 @pytest.mark.parametrize("command", ["list", "clear"])
 def test_a_folder_that_is_not_there_is_explained(tmp_path, capsys, command):
-    assert main([command, "--work", str(tmp_path / "none")]) == 2
+    assert main(["cache", command, "--work", str(tmp_path / "none")]) == 2
     assert "none: no such folder; run from the repository root" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("argv", [[], ["remove"], ["list", "--all"], ["clear", "--everything"]])
-def test_other_words_are_refused(argv, capsys):
-    with pytest.raises(SystemExit) as caught:
-        main(argv)
-    assert caught.value.code == 2
-    assert "usage: python -m pipeline.commands.cache" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize("argv", [["--help"], ["list", "--help"], ["list", "--work", "."], ["clear", "--work", "."]])
+@pytest.mark.parametrize("argv", [["list", "--work", "."], ["clear", "--work", "."]])
 def test_no_command_imports_anything_heavy(argv, tmp_path):
     done = subprocess.run(
         [sys.executable, "-c", IMPORTED, json.dumps(argv)], capture_output=True, text=True, check=True, cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
     )  # fmt: skip
     assert not set(json.loads(done.stdout)) & set(HEAVY)
-
-
-def test_it_runs_as_the_readme_says(work):
-    done = subprocess.run(
-        [sys.executable, "-m", "pipeline.commands.cache", "list", "--work", work], capture_output=True, text=True,
-        cwd=ROOT,
-        check=True,
-    )  # fmt: skip
-    assert "float16" in done.stdout

@@ -1,15 +1,12 @@
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 
 from pipeline.commands import rank
+from pipeline.commands.app import main
 from pipeline.config.params import load
 from pipeline.execution.jobs import open_context
 from pipeline.training import transferability
 from tests.execution.test_jobs import FEATURES, RUNTIME
-from tests.support.imports import ROOT
 
 
 @pytest.fixture
@@ -26,7 +23,7 @@ def ranked(prepared, small_params, write_params, tmp_path):
             "--params",
             str(tmp_path / "params.yaml"),
         ]
-        return rank.main([*words, *map(str, paths)])
+        return main(["rank", *words, *map(str, paths)])
 
     return run
 
@@ -65,10 +62,3 @@ def test_without_a_pretrained_strategy_it_asks_for_names(small_params, write_par
 def test_what_cannot_be_ranked_is_refused_in_a_sentence(ranked, capsys, words, said):
     assert ranked(*words) == 2
     assert said in capsys.readouterr().err
-
-
-def test_its_help_imports_nothing_heavy():
-    code = "import sys\nfrom pipeline.commands import rank\n"
-    code += "try: rank.main(['--help'])\nfinally: print('torch' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=ROOT)
-    assert done.stdout.rstrip().endswith("False")

@@ -2,12 +2,12 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.common.entry_point import arguments, handle_user_errors
+from pipeline.common.entry_point import handle_user_errors, stage_parser
 from pipeline.common.errors import UserError
 
 
 def test_paths_are_required_and_params_has_a_default():
-    parser = arguments("Do it.\n\nMore.", dev="a folder", out_file="a file")
+    parser = stage_parser("Do it.\n\nMore.", dev="a folder", out_file="a file")
     args = parser.parse_args(["--dev", "a", "--out-file", "b"])
     assert (args.dev, args.out_file, args.params) == (Path("a"), Path("b"), Path("params.yaml"))
 
@@ -15,14 +15,14 @@ def test_paths_are_required_and_params_has_a_default():
 @pytest.mark.parametrize("argv", [[], ["--dev", "a", "--test", "b"], ["--dev"]])
 def test_missing_or_unknown_options_show_the_usage_and_exit_with_2(argv, capsys):
     with pytest.raises(SystemExit) as caught:
-        arguments("Do it.", dev="a folder").parse_args(argv)
+        stage_parser("Do it.", dev="a folder").parse_args(argv)
     assert caught.value.code == 2
     assert "usage:" in capsys.readouterr().err
 
 
 def test_help_starts_with_the_first_line_of_the_description(capsys):
     with pytest.raises(SystemExit) as caught:
-        arguments("\nDo it.\n\nMore.", dev="a folder").parse_args(["--help"])
+        stage_parser("\nDo it.\n\nMore.", dev="a folder").parse_args(["--help"])
     text = capsys.readouterr().out
     assert caught.value.code == 0
     assert "Do it." in text
@@ -53,7 +53,7 @@ def test_what_a_user_can_mend_is_said_in_a_sentence_and_returns_2(capsys):
 
 def test_an_interrupted_main_says_how_to_go_on_and_returns_130(capsys):
     assert raising(KeyboardInterrupt())() == 130
-    assert "dvc repro" in capsys.readouterr().err
+    assert "stopped; what is finished is kept. Run the same command again" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("error", [ValueError("ours"), AssertionError(), ZeroDivisionError()])

@@ -1,3 +1,4 @@
+import re
 from itertools import pairwise
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 
 from pipeline.common.errors import UserError
 from pipeline.config.params import Prepare
-from pipeline.data.cleaning import forgive, refuse, vet
+from pipeline.data.cleaning import forgive, refuse, similar_classes, vet
 from pipeline.data.facts import Facts
 
 WANTED = Prepare(image_size=32, test_fraction=0.25, valid_fraction=0.2, seed=0)
@@ -147,3 +148,33 @@ def test_special_files_are_counted_where_they_are_used():
     facts["001.png"] = facts["001.png"]._replace(marks=("CMYK", "rotated"))
     facts["002.png"] = facts["002.png"]._replace(marks=("CMYK",))
     assert used(table, facts).marks == {"CMYK": 2, "rotated": 1}
+
+
+@pytest.mark.parametrize("tell", [refuse, forgive])
+def test_a_class_that_is_lost_altogether_is_an_error(tell):
+    table, facts = source(60, "", label=np.repeat(["a", "b", "c"], 20))
+    for path in table["path"][40:]:
+        facts[path] = facts["000.png"]  # copies of an image of another class
+    with pytest.raises(
+        UserError, match=r"no image can be used of 'c' \(20\)" if tell is forgive else "different labels"
+    ):
+        used(table, facts, tell)
+
+
+@pytest.mark.parametrize(("names", "said"), [
+    (["Fish", "fish"], "'Fish' (12), 'fish' (12)"),
+    (["cat", " cat"], "' cat' (12), 'cat' (12)"),
+    (["sea  lion", "Sea lion"], "'Sea lion' (12), 'sea  lion' (12)"),
+    (["\u00e9t\u00e9", "e\u0301te\u0301"], "'e\u0301te\u0301' (12), '\u00e9t\u00e9' (12)"),
+])  # fmt: skip
+def test_classes_that_differ_in_case_or_spaces_stop_the_run_and_can_be_let_pass(names, said):
+    table, facts = source(24, "", label=np.resize(names, 24))
+    with pytest.raises(UserError, match=re.escape(f"differ only in case or spaces: {said}; give")):
+        used(table, facts)
+    assert next(similar_classes(used(table, facts, forgive).table)).endswith(said)
+
+
+@pytest.mark.parametrize("names", [["A", "a"], ["cat", "dog"], ["1", "01"]])
+def test_single_letters_and_other_names_are_different_classes(names):
+    table, facts = source(24, "", label=np.resize(names, 24))
+    assert used(table, facts).table["label"].nunique() == 2

@@ -16,7 +16,7 @@ def facts(data, path="a.png", size=16):
 
 
 def frames(form):
-    first, second = (Image.fromarray(np.full((8, 8), level, np.uint8)) for level in (10, 200))
+    first, second = (Image.fromarray(smooth(1, 8) // part) for part in (1, 2))
     return saved(first, form, save_all=True, append_images=[second])
 
 
@@ -27,7 +27,7 @@ def turned(orientation):
 
 
 def see_through():
-    image = Image.new("P", (8, 8), 0)
+    image = Image.fromarray(np.arange(64, dtype=np.uint8).reshape(8, 8) // 32).convert("P")
     image.putpalette([90, 90, 90, 10, 10, 10])
     return saved(image, transparency=0)
 
@@ -46,7 +46,7 @@ MARKED = {
     "an animated PNG": (frames("PNG"), "a.png", ("animated",)),
     "an animated WebP": (frames("WEBP"), "a.webp", ("animated",)),
     "colours of print": (saved(PLAIN.convert("CMYK"), "JPEG"), "a.jpeg", ("CMYK",)),
-    "16 bits of grey": (saved(np.zeros((4, 4), np.uint16)), "a.png", ("16 bit",)),
+    "16 bits of grey": (saved(smooth(1).astype(np.uint16)), "a.png", ("16 bit",)),
     "a palette": (saved(PLAIN.quantize(16)), "a.png", ("palette",)),
     "a palette, partly transparent": (see_through(), "a.png", ("palette", "alpha")),
     "transparency": (saved(PLAIN.convert("RGBA")), "a.png", ("alpha",)),
@@ -78,7 +78,7 @@ def test_16_bits_of_colour_are_marked_though_pillow_reads_8():
 
 
 def test_content_size_and_colour_are_those_of_the_file_as_stored():
-    data = saved(np.zeros((300, 200), np.uint8), "JPEG")
+    data = saved(Image.fromarray(smooth(1)).resize((200, 300)), "JPEG")
     assert facts(data, size=8)[:4] == (hashlib.sha256(data).hexdigest()[:32], 200, 300, True)
     assert facts(saved(smooth()))[3] is False
 
@@ -91,6 +91,29 @@ def test_pixels_are_those_that_decode_gives_whether_one_level_is_kept_or_three(m
     assert pixels.shape[2] == (1 if found.grey else 3)
     for channels in (1, 3) if found.grey else (3,):
         assert np.array_equal(np.broadcast_to(pixels, (16, 16, channels)), decode(data, 16, channels))
+
+
+BLANK = {
+    "black": (saved(np.zeros((40, 40, 3), np.uint8)), "black all over"),
+    "black, as a JPEG": (saved(np.zeros((40, 40), np.uint8), "JPEG"), "black all over"),
+    "one colour": (saved(np.full((40, 40, 3), (1, 2, 3), np.uint8)), "one colour all over"),
+    "16 bits of white": (saved(np.full((9, 9), 2**16 - 1, np.uint16)), "one colour all over"),
+    "a pixel": (saved(np.full((1, 1), 7, np.uint8)), "a single pixel"),
+    "transparent": (saved(np.dstack([smooth(), np.zeros((24, 24), np.uint8)])), "transparent all over"),
+}
+
+
+@pytest.mark.parametrize("case", BLANK)
+def test_an_image_without_content_is_refused(case):
+    data, how = BLANK[case]
+    with pytest.raises(ValueError, match=rf"^has no content \({how}\)$"):
+        facts(data)
+
+
+def test_an_image_that_is_transparent_in_part_has_content():
+    alpha = np.zeros((24, 24), np.uint8)
+    alpha[:8] = 255
+    assert facts(saved(np.dstack([smooth(), alpha]))).marks == ("alpha",)
 
 
 def distance(one, other):

@@ -1,6 +1,7 @@
 import hashlib
 import shutil
 import tracemalloc
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -13,7 +14,7 @@ from pipeline.common.errors import UserError
 from pipeline.data import readers
 from pipeline.data.facts import Facts
 from pipeline.data.image_set import load
-from pipeline.data.manifest import check_labels, joined, known, label_problems, printed
+from pipeline.data.manifest import check_labels, joined, known, label_problems, printed, unusable
 from tests.support.packing import index, pack
 
 text = st.text(st.characters(codec="utf-8"), max_size=5)
@@ -55,13 +56,24 @@ def test_a_row_without_a_label_is_named(image_folder, empty):
         index(image_folder, table, "label", ())
 
 
-def test_every_bad_file_is_named_up_to_ten(lay_out):
+def test_bad_files_are_counted_and_three_of_each_reason_are_named(lay_out):
     root = lay_out()
     for number in range(12):
-        (root / f"{number:03}.png").write_bytes(b"")
+        (root / f"{number:03}.png").write_bytes(b"" if number < 11 else b"junk")
     with pytest.raises(UserError, match=r"12 file\(s\) cannot be used") as caught:
         indexed(root)
-    assert str(caught.value).count("the file is empty") == 10
+    assert str(caught.value).splitlines()[1:] == [
+        "  000.png, 001.png, 002.png and 8 more: the file is empty",
+        "  011.png: not a readable image (of no known format)",
+        "  `uv run headstart check` writes a list of all of them",
+    ]
+
+
+def test_no_more_than_ten_reasons_are_named():
+    said = unusable(Path("photos"), [(f"{n}.png", f"reason {n}") for n in range(11)])
+    assert said.count(": reason") == 10
+    assert said.endswith("list of all of them")
+    assert "list" not in unusable(Path("photos"), [(f"{n}.png", f"reason {n}") for n in range(10)])
 
 
 @pytest.mark.parametrize("name", ["stratum", "id", "width", "grey"])
@@ -161,7 +173,9 @@ def test_the_digest_changes_with(image_folder, tmp_path, change):
 
 
 def test_an_image_over_the_limit_is_named(image_folder):
-    with pytest.raises(UserError, match=r"000\.png: 24x24 pixels are over the limit of 500"):
+    with pytest.raises(
+        UserError, match=r"000\.png, 001\.png, 002\.png and 45 more: 24x24 pixels are over the limit of 500"
+    ):
         index(image_folder, readers.read(image_folder), max_pixels=500)
 
 

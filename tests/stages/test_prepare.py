@@ -11,6 +11,7 @@ from PIL import Image
 
 from pipeline.data.image_set import load, train_valid
 from pipeline.stages.prepare import main
+from tests.support.pictures import saved
 
 FILES = {"images.npy", "manifest.csv", "about.json"}
 
@@ -362,22 +363,6 @@ def test_packed_arrays_are_prepared(run, tmp_path, kind):
         assert [packed.classes[label] for label in packed.labels] == labels[rows].tolist()
 
 
-def test_a_check_needs_no_other_option_and_changes_no_file_of_the_users(
-    lay_out, tmp_path, small_params, write_params, capsys
-):
-    data, params = lay_out(), write_params(tmp_path, small_params)
-    before = contents(tmp_path)
-    assert main(["--params", str(params), "--check", str(data)]) == 0
-    assert "no problem(s)" in capsys.readouterr().out
-    (data / "000.png").write_text("no image")
-    before[(data / "000.png").relative_to(tmp_path)] = b"no image"
-    assert main(["--check", str(data), "--params", str(params)]) == 2
-    said = capsys.readouterr()
-    assert "000.png: not a readable image" in said.out
-    assert "mend the 1 problem(s) above" in said.err
-    assert {path: data for path, data in contents(tmp_path).items() if path.parts[0] != ".headstart"} == before
-
-
 def with_flaws(data):
     """Add to a folder of images what cannot be used; return the files' names."""
     lines = (data / "labels.csv").read_text().splitlines()
@@ -528,18 +513,54 @@ def test_a_link_that_leads_out_of_the_folder_is_not_followed(run, lay_out, tmp_p
     assert "inside.png" in set(sides(tmp_path)["path"])
 
 
-def test_a_check_says_what_would_be_left_out(lay_out, tmp_path, small_params, write_params, capsys):
-    with_flaws(data := lay_out())
-    params = write_params(tmp_path, small_params)
-    assert main(["--params", str(params), "--check", str(data)]) == 2
-    said = capsys.readouterr().out
-    kinds = "7 image(s) (cannot be used: 4; copies with different labels: 2; no label: 1)"
-    assert f"prepare.on_problem: exclude would leave out: {kinds}" in said
-    assert "3 problem(s)" in said
-    assert "prepare.near_duplicate_bits: 2" in said
-    small_params["prepare"]["on_problem"] = "exclude"
-    write_params(tmp_path, small_params)
-    assert main(["--params", str(params), "--check", str(data)]) == 0
-    said = capsys.readouterr().out
-    assert f"left out: {kinds}\n  " in said
-    assert "  empty.png: cannot be used: the file is empty\n" in said
+def test_classes_without_an_image_stop_the_run_or_are_named_in_the_report(run, album, tmp_path):
+    (album / "c").mkdir()
+    (album / "d").mkdir()
+    (album / "d" / "1.heic").write_bytes(b"not read")
+    code, text = run(album, stratify=[])
+    assert code == 2
+    assert "2 folder(s) of classes hold no image: c (empty), d (1 other file(s) or folder(s), such as 1.heic)" in text
+    assert run(album, stratify=[], on_problem="exclude")[0] == 0
+    said = "Folders of classes that hold no image are passed over: c (empty), d ("
+    assert said in (tmp_path / "out" / "report" / "report.md").read_text()
+    assert load(tmp_path / "out" / "dev").classes == ("a", "b")
+
+
+@pytest.mark.parametrize("content", [b"", b"not an image", saved(np.zeros((9, 9), np.uint8))])
+def test_a_class_of_which_no_image_can_be_used_is_an_error_in_any_case(run, album, tmp_path, content):
+    (album / "c").mkdir()
+    for number in range(12):
+        (album / "c" / f"{number}.png").write_bytes(content)
+    for on_problem, said in (("error", "12 file(s) cannot be used"), ("exclude", "no image can be used of 'c' (12)")):
+        code, text = run(album, stratify=[], on_problem=on_problem)
+        assert code == 2
+        assert said in text
+    assert not [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
+
+
+def test_classes_that_differ_in_case_stop_the_run_or_are_named_in_the_report(run, album, tmp_path):
+    (album / "Fish").mkdir()
+    (album / "fish").mkdir()
+    for number in range(40):
+        smooth(100 + number).save(album / ("Fish", "fish")[number % 2] / f"{number}.png")
+    code, text = run(album, stratify=[])
+    assert code == 2
+    said = "classes whose names differ only in case or spaces: 'Fish' (20), 'fish' (20)"
+    assert f"{said}; give each class one name" in text
+    assert run(album, stratify=[], on_problem="exclude")[0] == 0
+    assert f"There are {said}; here they are different classes." in (tmp_path / "out/report/report.md").read_text()
+
+
+def test_images_without_content_are_left_out_like_those_that_cannot_be_read(run, lay_out, tmp_path):
+    data = lay_out()
+    Image.new("L", (24, 24)).save(data / "000.png")
+    Image.new("L", (1, 1)).save(data / "001.png")
+    code, text = run(data)
+    assert code == 2
+    assert "000.png: has no content (black all over)" in text
+    assert "001.png: has no content (a single pixel)" in text
+    assert run(data, on_problem="exclude")[0] == 0
+    assert pd.read_csv(tmp_path / "out/report/excluded.csv").to_numpy().tolist() == [
+        ["000.png", "cannot be used: has no content (black all over)"],
+        ["001.png", "cannot be used: has no content (a single pixel)"],
+    ]

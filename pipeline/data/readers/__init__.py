@@ -73,6 +73,18 @@ def problems(root: Path, table: pd.DataFrame, shown: int = 1) -> Iterator[str]:
             )
 
 
+def empty_classes(root: Path) -> list[str]:
+    """Return the folders that stand where a class does and hold no image, each with what it holds."""
+    reads = reader(root)
+    empty = reads.empty_classes(root) if reads in (class_folders, split_folders) else []
+    return [f"{folder.relative_to(root)} ({_held(folder)})" for folder in empty]
+
+
+def _held(folder: Path) -> str:
+    others = sorted(entry.name for entry in folder.iterdir() if not entry.name.startswith("."))
+    return f"{len(others)} other file(s) or folder(s), such as {others[0]}" if others else "empty"
+
+
 def settled(table: pd.DataFrame) -> pd.DataFrame:
     """Return a table in which splits are called train, valid and test; what is none of them is left empty."""
     if "split" not in table:

@@ -24,6 +24,12 @@ def read(root: Path) -> pd.DataFrame:
     return pd.DataFrame(found, columns=["path", "label"])
 
 
+def empty_classes(root: Path) -> list[Path]:
+    """Return the folders that stand where a class does and hold no image."""
+    folders = (folder for folder in root.iterdir() if folder.is_dir() and not folder.name.startswith("."))
+    return sorted(folder for folder in folders if next(images(folder, "*"), None) is None)
+
+
 def images(root: Path, pattern: str = "*/*") -> Iterator[Path]:
     """Yield the image files, by their names, that a glob finds in a folder."""
     return (p for p in root.glob(pattern) if p.suffix.lower() in SUFFIXES and not _hidden(p.relative_to(root)))

@@ -6,6 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from pipeline.common.errors import UserError
+from pipeline.data.readers import class_folders
 from pipeline.data.readers.class_folders import check_listable, images
 
 KIND = "a folder of images per class, already split"
@@ -37,6 +38,11 @@ def read(root: Path) -> pd.DataFrame:
         (f"{side.name}/{p.parent.name}/{p.name}", p.parent.name, side.name) for side in sides for p in images(side)
     )
     return pd.DataFrame(found, columns=["path", "label", "split"])
+
+
+def empty_classes(root: Path) -> list[Path]:
+    """Return the folders that stand where a class of a side does and hold no image."""
+    return sorted(folder for side in _sides(root) for folder in class_folders.empty_classes(side))
 
 
 def _sides(root: Path) -> Iterator[Path]:

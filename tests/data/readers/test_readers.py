@@ -11,7 +11,7 @@ from PIL import Image
 from pipeline.common.errors import UserError
 from pipeline.data.datasets import elpv
 from pipeline.data.image_set import load
-from pipeline.data.readers import class_folders, read
+from pipeline.data.readers import class_folders, empty_classes, read
 from pipeline.stages.prepare import main as prepare
 
 
@@ -313,3 +313,26 @@ def test_the_demos_grades_are_its_probabilities_and_agree_with_its_labels(tmp_pa
         "intact": {"min": 0, "max": 0}, "possibly": {"min": 0.333, "max": 0.333},
         "likely": {"min": 0.667, "max": 0.667}, "defective": {"min": 1, "max": 1}}  # fmt: skip
     assert (table["grade"].isin(["likely", "defective"]) == (table["label"] == "defective")).all()
+
+
+def test_folders_of_classes_without_an_image_are_named_with_what_they_hold(tmp_path):
+    for name in ("cat/a.png", "dog/a.heic", "dog/b.heic", "owl/.hidden", "fox/inner/a.png", ".git/x"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"")
+    assert empty_classes(tmp_path) == [
+        "dog (2 other file(s) or folder(s), such as a.heic)",
+        "fox (1 other file(s) or folder(s), such as inner)",
+        "owl (empty)",
+    ]
+
+
+def test_with_a_split_by_folders_each_side_is_looked_at(tmp_path):
+    for name in ("train/cat", "train/dog", "test/cat", "test/dog"):
+        (tmp_path / name).mkdir(parents=True)
+        if name != "test/dog":
+            (tmp_path / name / "a.png").write_bytes(b"")
+    assert empty_classes(tmp_path) == ["test/dog (empty)"]
+
+
+def test_where_classes_are_no_folders_none_is_empty(image_folder):
+    assert empty_classes(image_folder) == []

@@ -1,0 +1,122 @@
+"""`headstart init`: params.yaml, so that it uses a folder of images."""
+
+import io
+import re
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from pipeline.commands.options import PARAMS, ImageFolder, ParamsFile
+from pipeline.common.errors import UserError
+
+if TYPE_CHECKING:
+    from pipeline.config.params import Params
+    from pipeline.data.inspection import Inspection
+
+Changes = dict[str, Any]  # settings, nested as in params.yaml
+
+
+def init(
+    folder: ImageFolder,
+    params: ParamsFile = PARAMS,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be written, and write nothing.")] = False,
+) -> None:
+    """Check a folder of images and set params.yaml to use it.
+
+    Comments and the order of params.yaml stay; where the images cannot be used, it is left as it is.
+    """
+    from pipeline.commands.check import counted, look
+    from pipeline.common.files import write_text
+
+    found, settings = look(folder, params)
+    if found.problems:
+        raise UserError(f"{params}: left as it is; mend the {counted(found)} above, then run this again")
+    wanted = changes(found, params, settings)
+    if not wanted:
+        print(f"\n{params} uses it already; nothing was written.")
+    else:
+        text = edited(params, wanted)
+        if not dry_run:
+            write_text(params, text)
+        print(f"\n{'Would be written' if dry_run else 'Written'} to {params}:\n\n{as_yaml(wanted)}", end="")
+    print(f"\n{_next(found, params, settings)}")
+
+
+def changes(found: "Inspection", file: Path, settings: "Params") -> Changes:
+    """Return the settings that have to change for `file` to use the images, nested as it is."""
+    from pipeline.data.inspection import DISTANCE
+
+    name = re.sub(r"[^A-Za-z0-9_-]+", "-", found.root.resolve().stem).strip("-_") or "images"
+    wanted: dict[str, Any] = {"data.name": name, "data.path": _path(found.root, file), "data.label": found.label}
+    wanted |= {"download": [], "prepare.stratify": [], "register.model": f"headstart-{name}"}
+    if settings.prepare.near_duplicate_bits is None:
+        wanted["prepare.near_duplicate_bits"] = DISTANCE
+    now = settings.model_dump(mode="json", by_alias=True)
+    nested: Changes = {}
+    for key, value in wanted.items():
+        section, _, inner = key.partition(".")
+        if inner and now[section][inner] != value:
+            nested.setdefault(section, {})[inner] = value
+        elif not inner and now[section] != value:
+            nested[section] = value
+    return {key: nested[key] for key in now if key in nested}
+
+
+def _path(root: Path, file: Path) -> str:
+    """Return a path as params.yaml has it: from the folder that `file` is in, where it leads into that."""
+    there, base = root.resolve(), file.resolve().parent
+    return (there.relative_to(base) if there.is_relative_to(base) else there).as_posix()
+
+
+def as_yaml(wanted: Changes) -> str:
+    """Return settings as they stand in params.yaml."""
+    import yaml
+
+    return yaml.safe_dump(wanted, allow_unicode=True, sort_keys=False, width=1000)
+
+
+def edited(file: Path, wanted: Changes) -> str:
+    """Return the text of `file` with other settings, its comments and order kept; raise UserError if it were wrong."""
+    from ruamel.yaml import YAML
+
+    from pipeline.config.params import parse
+
+    yaml = YAML()
+    yaml.preserve_quotes, yaml.width = True, 1_000_000
+    yaml.representer.add_representer(
+        type(None), lambda representer, _: representer.represent_scalar("tag:yaml.org,2002:null", "null")
+    )
+    document = yaml.load(file.read_text(encoding="utf-8"))
+    for key, value in wanted.items():
+        if isinstance(value, dict):
+            for inner, setting in value.items():
+                _set(document[key], inner, setting)
+        else:
+            _set(document, key, value)
+    stream = io.StringIO()
+    yaml.dump(document, stream)
+    parse(stream.getvalue(), file)
+    return stream.getvalue()
+
+
+def _set(section: Any, key: str, value: Any) -> None:
+    section[key] = value
+    comment = section.ca.items.get(key, [None] * 3)[2]
+    if comment is not None:
+        comment.start_mark.column = 0  # or it would stay where the end of the old value had put it
+
+
+def _next(found: "Inspection", file: Path, settings: "Params") -> str:
+    """Return what is left to do."""
+    views, path = settings.features.views[1:], Path(_path(found.root, file))
+    lines = ["Next:"]
+    if views:
+        lines.append(
+            f"- look at features.views in {file}: keep {', '.join(views)} only where such a flip or turn leaves your "
+            "labels true (a 6 turned upside down is a 9)"
+        )
+    if not path.is_absolute() and path.parts[0] != "data":
+        lines.append(f"- to keep a version of the images, if you like: uv run dvc add {shlex.quote(path.as_posix())}")
+    return "\n".join([*lines, "- to run the comparison: uv run dvc repro"])
