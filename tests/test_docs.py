@@ -6,22 +6,21 @@ import json
 import re
 import shlex
 import shutil
+from collections.abc import Callable
 from importlib import import_module
 from itertools import product
 from typing import Any
 
 import click
 import pytest
+import typer
 import yaml
-from PIL import Image
 
 from docs import fill_readme
-from pipeline.commands.check import inspect
-from pipeline.common.entry_point import GuardedMain
+from pipeline.commands.app import app, main
 from pipeline.config import params as parameters
-from pipeline.data.checked import Checked
-from pipeline.data.scan import Plan
 from pipeline.statistics.schema import Comparison
+from tests.commands.test_check import picture
 from tests.smoke import main as make_small
 from tests.smoke import shrink
 from tests.support.example import changed, comparison
@@ -33,7 +32,7 @@ RAW: dict[str, Any] = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="
 DVC: dict[str, Any] = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"!?\[[^]]*\]\(([^)\s]+)\)")
-SHELL_WORDS = ("uv ", "pip ", "dvc ", "python ", "mlflow ", ".ci/")
+SHELL_WORDS = ("uv ", "headstart ", "pip ", "dvc ", "python ", "mlflow ", ".ci/")
 
 
 def read(document: str) -> str:
@@ -87,13 +86,15 @@ def check_python(words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """Refuse a script or module that is not there, and options that its parser does not know."""
     if words[0] != "-m":
         assert (ROOT / words[0]).is_file(), words
+    elif words[1] == "pipeline.commands":
+        check_headstart(words[2:])
     elif words[1].startswith("pipeline."):
         check_options(import_module(words[1]).main, words[2:], monkeypatch)
     else:
         assert (ROOT / f"{words[1].replace('.', '/')}.py").is_file(), words
 
 
-def check_options(main: GuardedMain, argv: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def check_options(main: Callable[..., int], argv: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     parse = argparse.ArgumentParser.parse_args
 
     def stop(parser: argparse.ArgumentParser, args: Any = None, namespace: Any = None) -> None:
@@ -104,6 +105,15 @@ def check_options(main: GuardedMain, argv: list[str], monkeypatch: pytest.Monkey
         patched.setattr(argparse.ArgumentParser, "parse_args", stop)
         with pytest.raises(ParsedError):
             main(argv)
+
+
+def check_headstart(words: list[str]) -> None:
+    """Refuse commands and options that `headstart` does not have."""
+    command = typer.main.get_command(app)
+    while (inner := getattr(command, "commands", {}).get(words[0] if words else "")) is not None:
+        command, words = inner, words[1:]
+    assert not hasattr(command, "commands"), words
+    command.make_context(str(command.name), words)
 
 
 def check_dvc(words: list[str]) -> None:
@@ -153,6 +163,8 @@ def check(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
         check_dvc(rest)
     elif tool == "mlflow":
         check_mlflow(rest)
+    elif tool == "headstart":
+        check_headstart(rest)
     elif tool == "python":
         check_python(rest, monkeypatch)
     elif "/" in tool:
@@ -181,7 +193,9 @@ def test_the_two_commands_are_there():
     ("uv run mlflow server --wrokers 1", click.UsageError),
     ("uv run python docs/nothing.py", AssertionError),
     ("uv run python -m pipeline.stages.tune frozen", SystemExit),
-    ("uv run python -m pipeline.commands.cache clear --everything", SystemExit),
+    ("uv run headstart cache clear --everything", typer.BadParameter.__base__),
+    ("uv run headstart nothing", AssertionError),
+    ("uv run headstart check", typer.BadParameter.__base__),
     ("uv run nothing", AssertionError),
 ])  # fmt: skip
 def test_a_command_that_names_what_does_not_exist_is_refused(command, error, monkeypatch, capsys):
@@ -220,24 +234,38 @@ def test_settings_that_are_shown_are_valid(document):
         assert parameters.Params(**merge(RAW, yaml.safe_load(block)))
 
 
+def leaves(settings: dict[str, Any], above: str = "") -> dict[str, Any]:
+    """Return settings by dotted key."""
+    inner = [leaves(value, f"{above}{key}.") if isinstance(value, dict) and value else {f"{above}{key}": value}
+             for key, value in settings.items()]  # fmt: skip
+    return {key: value for each in inner for key, value in each.items()}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_settings_are_shown_as_they_stand_in_the_file(document):
+    for block in blocks(read(document), "yaml"):
+        assert not [key for key in yaml.safe_load(block) if "." in key]
+
+
+def own_images() -> dict[str, Any]:
+    return next(found for found in snippets() if "path" in found.get("data", {}))
+
+
 def test_own_images_take_six_settings_that_are_valid():
-    snippet = next(found for found in snippets() if "data.path" in found)
-    assert len(snippet) == 6
-    assert parameters.Params(**merge(RAW, snippet)).data.path == snippet["data.path"]
-    assert f"dvc add {snippet['data.path']}" in read("README.md")
+    assert len(leaves(own_images())) == 6
+    assert parameters.Params(**merge(RAW, own_images())).data.path == own_images()["data"]["path"]
+    assert f"dvc add {own_images()['data']['path']}" in read("README.md")
 
 
-def test_a_check_prints_the_settings_that_are_shown(tmp_path):
-    snippet = next(found for found in snippets() if "data.path" in found)
+def test_init_writes_the_settings_that_are_shown(tmp_path, monkeypatch):
+    path = own_images()["data"]["path"]
     for number in range(20):
-        file = tmp_path / snippet["data.path"] / "ab"[number % 2] / f"{number}.png"
-        file.parent.mkdir(parents=True, exist_ok=True)
-        Image.new("L", (number + 1, 1)).save(file)
-    prepare = parameters.Params(**RAW).prepare
-    plan = Plan(tmp_path / snippet["data.path"], prepare.image_size, prepare.max_pixels)
-    found = inspect(plan, tmp_path, prepare, Checked(tmp_path / "unused", ""), lambda count: lambda step: None)
-    assert yaml.safe_load("\n".join(found.settings)) == snippet
-    assert f"uv run python -m pipeline.stages.prepare --check {snippet['data.path']}" in commands(read("README.md"))
+        picture(tmp_path / path / "ab"[number % 2] / f"{number}.png", number)
+    shutil.copy(ROOT / "params.yaml", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    assert main(["init", path]) == 0
+    assert yaml.safe_load((tmp_path / "params.yaml").read_text(encoding="utf-8")) == merge(RAW, own_images())
+    assert {f"uv run headstart {word} {path}" for word in ("check", "init")} <= set(commands(read("README.md")))
 
 
 def test_the_constraints_shown_are_all_there_are_and_name_a_class_of_the_demo():

@@ -29,13 +29,11 @@ def status() -> None:
 
 def table(found: Sequence["StageStatus"]) -> str:
     """Return a line for each stage."""
+    from pipeline.common.text_table import text_table
     from pipeline.verdict.formatting import duration
 
     rows = [(s.name, _plan(s), UNKNOWN if s.seconds is None else duration(s.seconds)) for s in found]
-    widths = [max(map(len, column)) for column in zip(TITLES, *rows)]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in (TITLES, *rows)
-    )
+    return text_table([TITLES, *rows])
 
 
 def _plan(stage: "StageStatus") -> str:
