@@ -26,8 +26,9 @@ from tests.smoke import shrink
 from tests.support.example import changed, comparison
 from tests.support.imports import ROOT
 
-DOCUMENTS = ("README.md", "CONTRIBUTING.md", "docs/how-it-works.md", "docs/statistics.md", "docs/your-images.md",
-             "docs/backbones.md")  # fmt: skip
+DOCUMENTS = ("README.md", "CONTRIBUTING.md",
+             *(f"docs/{name}.md" for name in ("backbones", "how-it-works", "models", "settings", "statistics",
+                                              "your-images")))  # fmt: skip
 RAW: dict[str, Any] = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
 DVC: dict[str, Any] = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -223,9 +224,9 @@ def test_mlproject_has_no_other_entry_point_and_its_environment_is_there():
 # Settings
 
 
-def snippets() -> list[dict[str, Any]]:
-    """Return the settings shown in the README."""
-    return [yaml.safe_load(block) for block in blocks(read("README.md"), "yaml")]
+def snippets(document: str) -> list[dict[str, Any]]:
+    """Return the settings shown in a document."""
+    return [yaml.safe_load(block) for block in blocks(read(document), "yaml")]
 
 
 @pytest.mark.parametrize("document", ["docs/your-images.md", "docs/backbones.md"])
@@ -248,7 +249,7 @@ def test_settings_are_shown_as_they_stand_in_the_file(document):
 
 
 def own_images() -> dict[str, Any]:
-    return next(found for found in snippets() if "path" in found.get("data", {}))
+    return next(found for found in snippets("docs/your-images.md") if found.get("data", {}).get("path") == "photos")
 
 
 def test_own_images_take_six_settings_that_are_valid():
@@ -269,7 +270,7 @@ def test_init_writes_the_settings_that_are_shown(tmp_path, monkeypatch):
 
 
 def test_the_constraints_shown_are_all_there_are_and_name_a_class_of_the_demo():
-    shown = next(found for found in snippets() if "constraints" in found)["constraints"]
+    shown = next(found for found in snippets("docs/settings.md") if "constraints" in found)["constraints"]
     assert set(shown) == set(parameters.Constraints.model_fields)
     assert parameters.Params(**(RAW | {"constraints": shown}))
     assert set(shown["min_recall"]) <= set(
@@ -293,13 +294,13 @@ def test_every_setting_that_is_named_exists(document):
 
 
 def test_the_table_of_strategies_has_every_row():
-    table = read("README.md").partition("## The strategies")[2].partition("## ")[0]
+    table = read("README.md").partition("## How it works")[2].partition("## ")[0]
     assert re.findall(r"^\| `([\w-]+)`", table, re.MULTILINE) == [*dict.fromkeys([*RAW["enabled"], *RAW["strategies"]])]
 
 
 def test_the_python_example_compiles_and_names_the_registered_model():
-    (code,) = blocks(read("README.md"), "python")
-    compile(code, "README.md", "exec")
+    (code,) = blocks(read("docs/models.md"), "python")
+    compile(code, "docs/models.md", "exec")
     assert f"models:/{RAW['register']['model']}@champion" in code
 
 
@@ -314,10 +315,11 @@ def test_every_link_and_picture_exists(document):
     assert missing == []
 
 
-def test_every_path_in_the_tree_exists():
-    (tree,) = blocks(read("README.md"), "text")
-    for line in tree.splitlines():
-        assert (ROOT / line.split()[0]).exists(), line
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_every_path_of_the_code_that_is_named_exists(document):
+    found = re.findall(r"`((?:pipeline|tests|benchmarks|docs)/[\w/.-]*)`", FENCE.sub("", read(document)))
+    assert [path for path in found if not (ROOT / path).exists()] == []
+    assert found or document not in ("CONTRIBUTING.md", "docs/how-it-works.md")
 
 
 # Results
