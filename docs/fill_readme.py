@@ -1,23 +1,26 @@
-"""Write the results of docs/results/comparison.json into README.md; with `--check`, only say whether they are there.
+"""Write the results kept in docs/results into README.md; with `--check`, only say whether they are there.
 
-With `--results results`, first take a run's comparison, its figure and, by Chromium, a picture of its verdict.
+With `--results results`, first take a run's comparison, time, disk, figure and, by Chromium, a picture of its verdict.
 """
 
 import argparse
 import base64
+import json
 import shutil
 import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pipeline.statistics.schema import Comparison, StrategyResult
 
 ROOT = Path(__file__).resolve().parent.parent
-COMPARISON, README = ROOT / "docs" / "results" / "comparison.json", ROOT / "README.md"
-START, END = "<!-- results -->", "<!-- /results -->"
+COMPARISON, RUN = ROOT / "docs" / "results" / "comparison.json", ROOT / "docs" / "results" / "run.json"
+README = ROOT / "README.md"
+START, END = "<!-- {} -->", "<!-- /{} -->"
+PLACES = (".venv", ".headstart", "data", "mlartifacts", "models")  # what a run puts on the disk
 
 
 def block(comparison: "Comparison") -> str:
@@ -55,18 +58,50 @@ def _row(name: str, result: "StrategyResult") -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def fill(readme: str, comparison: "Comparison") -> str:
-    """Return the text with the block between the markers replaced; raise ValueError where a marker is missing."""
-    before, found, rest = readme.partition(START)
-    _, closed, after = rest.partition(END)
+def fill(readme: str, name: str, text: str) -> str:
+    """Return the README with what stands between two markers replaced; raise ValueError where a marker is missing."""
+    start, end = START.format(name), END.format(name)
+    before, found, rest = readme.partition(start)
+    _, closed, after = rest.partition(end)
     if not (found and closed):
-        raise ValueError(f"README.md: expected the markers {START} and {END}, in this order")
-    return f"{before}{START}\n{block(comparison)}\n{END}{after}"
+        raise ValueError(f"README.md: expected the markers {start} and {end}, in this order")
+    return f"{before}{start}\n{text}\n{end}{after}"
+
+
+def time_block(run: dict[str, Any]) -> str:
+    """Return what a run took, as a sentence."""
+    return (
+        f"On {run['cores']} cores ({run['processor']}) the run took {run['minutes']:.0f} minutes "
+        f"({run['cpu_minutes']:.0f} CPU-minutes) once the packages were there, and {run['disk_gb']:.1f} GB of disk, "
+        f"{run['packages_gb']:.1f} GB of it for packages."
+    )
+
+
+def measure(results: Path) -> dict[str, Any]:
+    """Return what the run took that left these results: minutes, CPU-minutes, and disk in 10^9 bytes."""
+    from benchmarks.machine import machine
+
+    timings = [json.loads(file.read_text(encoding="utf-8")) for file in sorted((results / "timings").rglob("*.json"))]
+    used = {name: _size(results.resolve().parent / name) / 1e9 for name in PLACES}
+    return {
+        **{key: machine()[key] for key in ("processor", "cores")},
+        "minutes": round(sum(each["wall_seconds"] for each in timings) / 60, 1),
+        "cpu_minutes": round(sum(each["cpu_seconds"] for each in timings) / 60, 1),
+        "disk_gb": round(sum(used.values()), 2),
+        "packages_gb": round(used[".venv"], 2),
+    }
+
+
+def _size(folder: Path) -> int:
+    return sum(file.lstat().st_size for file in folder.rglob("*") if not file.is_symlink() and file.is_file())
 
 
 def take(results: Path) -> None:
-    """Copy a run's comparison and its figure of accuracy against cost, and take a picture of its verdict."""
+    """Copy a run's comparison and figure of accuracy against cost, note what it took, and picture its verdict."""
+    from pipeline.common.files import write_json
+
     shutil.copyfile(results / "comparison.json", COMPARISON)
+    write_json(RUN, measure(results))
     shutil.copyfile(results / "figures" / "accuracy_cost.png", ROOT / "docs" / "report.png")
     (ROOT / "docs" / "verdict.png").write_bytes(picture(results / "report.html", "verdict"))
 
@@ -98,12 +133,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--check", action="store_true", help="change nothing; exit with 1 if README.md is out of date")
     args = parser.parse_args(argv)
     sys.path.insert(0, str(ROOT))  # so that it runs as a script too, not only as a module
+    from pipeline.common.files import read_json
     from pipeline.statistics.schema import Comparison
 
     if args.results:
         take(args.results)
     old = README.read_text(encoding="utf-8")
-    new = fill(old, Comparison.load(COMPARISON))
+    new = fill(old, "results", block(Comparison.load(COMPARISON)))
+    new = fill(new, "time", time_block(read_json(RUN)))
     if new != old and args.check:
         print("README.md is out of date; run: uv run python docs/fill_readme.py", file=sys.stderr)
         return 1

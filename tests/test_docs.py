@@ -18,6 +18,7 @@ import yaml
 
 from docs import fill_readme
 from pipeline.commands.app import app, main
+from pipeline.common.files import write_json
 from pipeline.config import params as parameters
 from pipeline.statistics.schema import Comparison
 from tests.commands.test_check import picture
@@ -113,6 +114,8 @@ def check_headstart(words: list[str]) -> None:
     command = typer.main.get_command(app)
     while (inner := getattr(command, "commands", {}).get(words[0] if words else "")) is not None:
         command, words = inner, words[1:]
+    if words == ["--help"]:
+        return
     assert not hasattr(command, "commands"), words
     command.make_context(str(command.name), words)
 
@@ -331,28 +334,44 @@ def example() -> Comparison:
     return changed(compared, "better", cost=cost)
 
 
+RESULTS = "<!-- results -->\n{}\n<!-- /results -->\n"
+
+
 def test_results_are_written_between_the_markers_and_nowhere_else():
-    text = f"before\n{fill_readme.START}\nold\n{fill_readme.END}\nafter\n"
-    filled = fill_readme.fill(text, example())
-    assert filled.startswith(f"before\n{fill_readme.START}\n| strategy |")
-    assert filled.endswith(f"2.5 times that of worse.\n{fill_readme.END}\nafter\n")
+    text = f"before\n{RESULTS.format('old')}after\n"
+    filled = fill_readme.fill(text, "results", fill_readme.block(example()))
+    assert filled.startswith("before\n<!-- results -->\n| strategy |")
+    assert filled.endswith("2.5 times that of worse.\n<!-- /results -->\nafter\n")
     assert "| `better` | 87.5 % | 85.0 % to 90.0 % | 0.935 | 0.225 | 12.3 T | 5 T | 3.4 M |" in filled
     assert "2200 images, 200 of them for test; means over 3 seeds" in filled
     assert filled.index("`better`") < filled.index("`worse`")
-    assert fill_readme.fill(filled, example()) == filled
+    assert fill_readme.fill(filled, "results", fill_readme.block(example())) == filled
+
+
+def test_what_a_run_took_is_the_sum_over_its_stages(tmp_path):
+    for name, seconds in (("prepare", 30), ("tune/a", 90)):
+        write_json(tmp_path / f"results/timings/{name}.json", {"wall_seconds": seconds, "cpu_seconds": 2 * seconds})
+    (tmp_path / ".venv").mkdir()
+    (tmp_path / ".venv" / "torch").write_bytes(bytes(10**7))
+    run = fill_readme.measure(tmp_path / "results")
+    assert (run["minutes"], run["cpu_minutes"], run["disk_gb"], run["packages_gb"]) == (2, 4, 0.01, 0.01)
+    assert "took 2 minutes (4 CPU-minutes)" in fill_readme.time_block(run)
 
 
 def test_a_readme_without_markers_is_refused():
     with pytest.raises(ValueError, match="markers"):
-        fill_readme.fill(f"{fill_readme.END} {fill_readme.START}", example())
+        fill_readme.fill("<!-- /results --> <!-- results -->", "results", "new")
 
 
 def test_check_finds_a_readme_out_of_date_and_leaves_it(tmp_path, monkeypatch, capsys):
     readme = tmp_path / "README.md"
-    readme.write_text(f"{fill_readme.START}\n{fill_readme.END}\n")
+    readme.write_text(f"{RESULTS.format('')}<!-- time -->\n<!-- /time -->\n")
     example().save(tmp_path / "comparison.json")
+    run = {"processor": "x", "cores": 2, "minutes": 1, "cpu_minutes": 2, "disk_gb": 6, "packages_gb": 5}
+    write_json(tmp_path / "run.json", run)
     monkeypatch.setattr(fill_readme, "README", readme)
     monkeypatch.setattr(fill_readme, "COMPARISON", tmp_path / "comparison.json")
+    monkeypatch.setattr(fill_readme, "RUN", tmp_path / "run.json")
     before = readme.read_text()
     assert (fill_readme.main(["--check"]), readme.read_text()) == (1, before)
     assert "out of date" in capsys.readouterr().err

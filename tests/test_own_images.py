@@ -14,7 +14,7 @@ from PIL import Image
 
 from tests.conftest import CLASSES, draw_image
 from tests.data.datasets.test_fer2013 import faces, write
-from tests.test_docs import blocks, commands, merge, read
+from tests.test_docs import commands, merge, own_images, read
 from tests.test_pipeline import Clone
 
 pytestmark = pytest.mark.slow
@@ -168,8 +168,7 @@ def test_a_data_set_is_laid_out_by_name_once_its_file_is_there(clone):
 
 
 def test_the_readme_says_so():
-    found = map(yaml.safe_load, blocks(read("README.md"), "yaml"))
-    path = next(each["data"]["path"] for each in found if "path" in each.get("data", {}))
+    path = own_images()["data"]["path"]
     said = commands(read("README.md"))
     order = [said.index(f"uv run {words}") for words in (
         f"headstart check {path}", f"headstart init {path}", f"dvc add {path}")]  # fmt: skip
