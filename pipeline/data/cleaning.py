@@ -30,6 +30,7 @@ class Vetted:
     excluded: list[tuple[str, str]] = field(default_factory=list)  # path, reason
     marks: dict[str, int] = field(default_factory=dict)  # images by what is special in their files
     notes: list[str] = field(default_factory=list)  # on images that look alike
+    read: list[str] = field(default_factory=list)  # paths of the files that were decoded, in that order
 
     def drop(self, reasons: "pd.Series[str]") -> None:
         """Leave out the rows that have a reason (N,), the others having an empty one."""
@@ -136,11 +137,11 @@ def _unlabelled(root: Path, found: Vetted, label: str, tell: Tell, shown: int) -
 
 def _unusable(root: Path, found: Vetted, label: str, stratify: tuple[str, ...], read: Read, tell: Tell) -> None:
     """Read the files; leave out those that cannot be used, and know the others."""
-    why = [""] * len(found.table)
+    why, found.read = [""] * len(found.table), found.table["path"].tolist()
     marks: Counter[str] = Counter()
 
     def sound() -> Iterator[Facts]:
-        for row, facts in enumerate(read(found.table["path"].tolist())):
+        for row, facts in enumerate(read(found.read)):
             if isinstance(facts, str):
                 why[row] = facts
             else:

@@ -1,7 +1,6 @@
 """What a prepared data set looks like, written for people: report.md, pictures, and what was left out."""
 
 import warnings
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,42 +12,32 @@ from PIL import Image
 from pipeline.common.files import atomic, write_csv, write_json, write_text
 from pipeline.common.hashes import digest
 from pipeline.data.image_set import ImageSet
+from pipeline.data.preparation import Prepared
 from pipeline.data.summary import EXCLUDED, LISTED, DatasetSummary, ExcludedImages, notes_on
 
 COLOURS = ("#0072b2", "#c95700")  # Okabe and Ito's blue and orange, darkened to 3:1 with white
 
 
-def write_data_report(
-    table: pd.DataFrame,
-    dev: ImageSet,
-    name: str,
-    digests: dict[str, str],
-    folder: Path,
-    notes: Sequence[str] = (),
-    excluded: pd.DataFrame | None = None,
-    kinds: Mapping[str, int] | None = None,
-    marks: Mapping[str, int] | None = None,
-) -> DatasetSummary:
-    """Write summary.json, report.md, excluded.csv and pictures of a prepared data set into a folder; return the first.
+def write_data_report(prepared: Prepared, dev: ImageSet, name: str, folder: Path) -> DatasetSummary:
+    """Write summary.json, report.md, excluded.csv and pictures of a data set into a folder; return the first.
 
-    `table` is the manifest with its splits; the pictures show images of train and valid alone. `notes` are sentences
-    on how the splits came about. `excluded` (path, reason) is what was left out, `kinds` counts its reasons, `marks`
-    the images that were not taken as they are.
+    The pictures show images of train and valid alone, which are `dev`.
     """
-    left = pd.DataFrame(columns=["path", "reason"]) if excluded is None else excluded
+    table, vetted = prepared.table, prepared.vetted
+    left = vetted.listing()
     counts = pd.crosstab(table["split"], table["label"]).reindex(["train", "valid", "test"])
     duplicates = int(table["id"].duplicated().sum())
     summary = DatasetSummary(
         name=name,
-        digest=digest(digests),
+        digest=digest(prepared.digests),
         classes=dev.classes,
         counts={str(split): {str(c): int(n) for c, n in row.items()} for split, row in counts.iterrows()},
         images=len(table),
         duplicates=duplicates,
         channels=dev.channels,
-        excluded=ExcludedImages(kinds=dict(kinds or {}), first=tuple(map(tuple, left[:LISTED].to_numpy().tolist()))),
-        marks=dict(marks or {}),
-        notes=tuple(notes),
+        excluded=ExcludedImages(kinds=vetted.kinds, first=tuple(map(tuple, left[:LISTED].to_numpy().tolist()))),
+        marks=vetted.marks,
+        notes=tuple(prepared.notes),
     )
     write_json(folder / "summary.json", summary)
     contact_sheet(dev.images, dev.labels, dev.classes, folder / "contact_sheet.png")

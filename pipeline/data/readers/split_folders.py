@@ -6,8 +6,8 @@ from pathlib import Path
 import pandas as pd
 
 from pipeline.common.errors import UserError
-from pipeline.data.readers import class_folders
 from pipeline.data.readers.class_folders import check_listable, images
+from pipeline.data.readers.class_folders import empty_classes as empty_folders
 
 KIND = "a folder of images per class, already split"
 # What people call the sides, in any case, and what they are called here.
@@ -42,7 +42,7 @@ def read(root: Path) -> pd.DataFrame:
 
 def empty_classes(root: Path) -> list[Path]:
     """Return the folders that stand where a class of a side does and hold no image."""
-    return sorted(folder for side in _sides(root) for folder in class_folders.empty_classes(side))
+    return sorted(folder for side in _sides(root) for folder in empty_folders(side))
 
 
 def _sides(root: Path) -> Iterator[Path]:

@@ -1,0 +1,99 @@
+"""From a folder of labelled images to packed splits: read, clean, split, pack."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from pipeline.common.progress import Progress
+from pipeline.config.params import Prepare
+from pipeline.data import cleaning, image_set, manifest, readers
+from pipeline.data.scan import Plan, Squares, read
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What was packed, and what there is to say of it."""
+
+    table: pd.DataFrame  # the manifest, with its splits
+    digests: dict[str, str]  # of the content of each folder, by its name
+    vetted: cleaning.Vetted  # what was left out among it
+    notes: list[str]  # on how the splits came about, in sentences
+
+
+def prepare(root: Path, label: str, wanted: Prepare, dev: Path, test: Path) -> Prepared:
+    """Write the images of a source into two folders: train and valid, and test.
+
+    Each file is decoded once. Raise UserError for images, labels or splits that cannot be used.
+    """
+    found = readers.read(root)
+    tell = cleaning.forgive if wanted.on_problem == "exclude" else cleaning.refuse
+    cleaning.check_folders(root, tell)
+    plan = Plan(root, wanted.image_size, wanted.max_pixels, dev.with_name(f".{dev.name}.squares"))
+    with Squares(plan) as squares:
+        with Progress("reading", len(found), "image") as bar:
+            vetted = cleaning.vet(
+                root, found, label, wanted, lambda paths: read(plan, paths, bar.step, wanted.workers), tell
+            )
+        table = _limited(vetted.table, wanted)
+        manifest.check_labels(table, wanted.test_fraction, wanted.valid_fraction)
+        parts = image_set.three_way(table, wanted.test_fraction, wanted.valid_fraction, wanted.seed)
+        grouped = "group" in found and label != "group"
+        notes = [
+            *_notes_on_split(table, grouped, parts == "test", parts == "valid"),
+            *vetted.notes,
+            *cleaning.passed_over(root, table),
+        ]
+        table = table.drop(columns="split", errors="ignore")
+        table.insert(1, "split", parts)
+        return Prepared(table, _packed(table, squares, vetted.read, dev, test), vetted, notes)
+
+
+def _limited(table: pd.DataFrame, wanted: Prepare) -> pd.DataFrame:
+    """Return at most `prepare.max_images` of the images, of all strata."""
+    if not wanted.max_images or wanted.max_images >= len(table):
+        return table
+    ids, strata = table["id"].to_numpy(dtype=str), _kinds(table).to_numpy(dtype=str)
+    kept, _ = image_set.stratified_split(ids, strata, len(table) - wanted.max_images, wanted.seed)
+    return table.iloc[kept].reset_index(drop=True)
+
+
+def _kinds(table: pd.DataFrame) -> "pd.Series[str]":
+    """Return what a limit keeps the shares of: strata, on each side of the user's split where there is one."""
+    return table["stratum"] + "/" + (table["split"] == "test").astype(str) if "split" in table else table["stratum"]
+
+
+def _packed(table: pd.DataFrame, squares: Squares, read: list[str], dev: Path, test: Path) -> dict[str, str]:
+    """Pack both folders; `read` holds the paths of the images in the order of the squares."""
+    classes, grey, places = sorted(table["label"].unique()), bool(table["grey"].all()), pd.Index(read)
+    digests = {}
+    with Progress("packing", len(table), "image") as bar:
+        for folder, chosen in ((dev, table["split"] != "test"), (test, table["split"] == "test")):
+            rows = table[chosen].reset_index(drop=True)
+            at = places.get_indexer(pd.Index(rows["path"]))
+            digests[folder.name] = manifest.pack(rows, squares, at, folder, classes, grey, bar.step)
+    return digests
+
+
+def _notes_on_split(table: pd.DataFrame, grouped: bool, test: np.ndarray, valid: np.ndarray) -> list[str]:
+    """Return what is to be said of a split that is the user's, or that keeps the user's groups whole."""
+    notes = []
+    if "split" in table:
+        counts = table["split"].value_counts()
+        notes.append(
+            f"The {test.sum()} test images are those of your split. Its {counts.get('train', 0)} train and "
+            f"{counts.get('valid', 0)} valid images are pooled: train and valid are drawn anew for each seed."
+        )
+    if grouped:
+        notes.append(
+            f"None of {table['group'].nunique()} groups is in two splits: test has {test.mean():.1%} of the images, "
+            f"valid {valid.sum() / (~test).sum():.1%} of the rest."
+        )
+    if "weight" in table:
+        weights = table["weight"].astype(float)
+        notes.append(
+            f"In training an image counts by its weight, from {weights.min():g} to {weights.max():g}; scores count "
+            "all images alike."
+        )
+    return notes
