@@ -1,4 +1,4 @@
-"""The verdict: advice with its reasons, and the claims. Pure functions on the comparison."""
+"""The verdict: the recommendation with its reasons, and the claims. Pure functions of the comparison."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ from pipeline.verdict.sentences.reason import reason
 
 
 def conclude(comparison: Comparison) -> Conclusion:
-    """Return what follows for all strategies, without constraints."""
+    """Return the conclusion about all strategies, without constraints."""
     recommended = str(recommend(comparison))
     return Conclusion(
         recommended=recommended,
@@ -30,8 +30,8 @@ def conclude(comparison: Comparison) -> Conclusion:
 def advise(comparison: Comparison, constraints: Constraints = NONE, timings: dict[str, Any] | None = None) -> Verdict:
     """Return the verdict; raise UserError where a recall is asked of an unknown class.
 
-    The fronts are of all strategies, whatever is asked of them. What was not measured is not known to be within a
-    limit. Of the timings, by strategy, any part may be missing; the claims rest on FLOPs alone.
+    The Pareto fronts are of all strategies, whatever the constraints. What was not measured does not meet a limit.
+    `timings` are by strategy, and any part may be missing; the claims rest on FLOPs alone.
     """
     decision = decide(comparison, constraints, timings)
     return Verdict(

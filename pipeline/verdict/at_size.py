@@ -1,4 +1,4 @@
-"""The comparison as the learning curves have it at another number of training images."""
+"""The comparison at another number of training images, read off the learning curves."""
 
 from itertools import combinations, pairwise
 from math import log, sqrt
@@ -21,12 +21,13 @@ def sizes(comparison: Comparison) -> list[int]:
 
 
 def at_images(comparison: Comparison, images: int) -> Comparison:
-    """Return the comparison as it would be with so many training images, within the measured range.
+    """Return the comparison interpolated to a number of training images within the measured range.
 
     Scores, intervals and training FLOPs are interpolated between measured points, scores over the logarithm of the
-    count. Differences take the two intervals for independent; since seeds and test images are shared this is on the
-    safe side. They are corrected over all pairs (Holm 1979). What the curves do not hold is left out: scores of
-    classes, and the validation scores, in whose place are those on test. Outside the range: the nearest end.
+    count. Differences treat the two intervals as independent, which is conservative, since seeds and test images are
+    shared; p-values are corrected over all pairs (Holm 1979). Learning curves have no scores of classes and none on
+    validation: the former are left out, the latter replaced by those on test. Outside the range, the nearest end is
+    returned.
     """
     measured = sizes(comparison)
     if images >= measured[-1]:
@@ -36,7 +37,7 @@ def at_images(comparison: Comparison, images: int) -> Comparison:
 
 
 def timings_at(timings: dict[str, Any], before: Comparison, after: Comparison) -> dict[str, Any]:
-    """Return the timings with the seconds of a training in proportion to its FLOPs."""
+    """Return the timings with the seconds of a training scaled in proportion to its FLOPs."""
     scaled = {}
     for name, timing in timings.items():
         train = timing.get("train") or {}
@@ -84,10 +85,10 @@ def _pairs(strategies: dict[str, StrategyResult], comparison: Comparison) -> tup
 
 
 def _difference(a: Score, b: Score, metric: str, confidence: float) -> Difference:
-    """Return a difference of two scores, whose p-value is not corrected yet."""
+    """Return the difference of two scores, its p-value not yet corrected."""
     difference = a.mean - b.mean
     reach = sqrt(sum((s.ci[1] - s.ci[0]) ** 2 for s in (a, b))) / 2
-    # Without any spread a difference is certain, and none is a tie.
+    # Without any spread, a difference is certain, and equal scores are a tie.
     quantile = NORMAL.inv_cdf((1 + confidence) / 2)
     z = difference / (reach / quantile) if reach else (difference > 0) * CERTAIN - (difference < 0) * CERTAIN
     p = 2 * NORMAL.cdf(-abs(z))

@@ -11,21 +11,21 @@ from pipeline.verdict.pairwise import cheapest, paired_difference, train_flops
 
 @dataclass(frozen=True)
 class CurvesCross:
-    """Another admissible strategy's learning curve meets that of the recommended one.
+    """Another admissible strategy's learning curve crosses that of the recommended one.
 
-    `unmeasured`: it is asked about more images than were measured, so what the curves say is all there is. `more`: the
-    other would be level with more images than there are; `fewer`: with fewer, and ahead with fewer still.
+    `unmeasured`: the constraints ask for more images than were measured, so only the fitted curves can tell what
+    happens there. `more`: the other would catch up with more images; `fewer`: it would be ahead with fewer.
     """
 
     crossover: Crossover
     other: str
-    here: int  # images that there are
+    here: int  # number of training images asked for, or all
     side: Literal["unmeasured", "more", "fewer"]
 
 
 @dataclass(frozen=True)
 class FewerImages:
-    """With so many training images, a smaller size that was measured, another strategy would be recommended."""
+    """At a smaller measured size, another strategy would be recommended."""
 
     images: int
     strategy: str
@@ -33,7 +33,7 @@ class FewerImages:
 
 @dataclass(frozen=True)
 class LooserLimits:
-    """With looser limits a strategy would be admissible, and recommended or at least ahead."""
+    """With looser limits a strategy would be admissible, and either recommended or at least ahead."""
 
     strategy: str
     limits: tuple[LimitCheck, ...]  # those it does not meet
@@ -42,7 +42,7 @@ class LooserLimits:
 
 @dataclass(frozen=True)
 class OtherAim:
-    """Another strategy would be chosen if the score alone counted, or the cost of training alone."""
+    """Another strategy would be recommended if only the score mattered, or only the cost of training."""
 
     strategy: str
     aim: Literal["score", "training_cost"]
@@ -79,7 +79,7 @@ def _curves(decision: Decision) -> list[CurvesCross]:
 
 
 def _fewer_images(decision: Decision) -> list[FewerImages]:
-    """Return at which smaller measured size the advice is another one first."""
+    """Return the largest smaller measured size at which another strategy is recommended, if any."""
     if decision.constraints.images is not None:
         return []
     for images in reversed(decision.sizes[:-1]):
@@ -102,7 +102,7 @@ def _looser_limits(decision: Decision) -> list[LooserLimits]:
 
 
 def _is_ahead(decision: Decision, name: str, own: str) -> bool:
-    """Return whether a strategy is ahead, if not significantly: one that is, and is still not advised, is too dear."""
+    """Return whether a strategy is ahead, though not significantly."""
     found = paired_difference(decision.comparison, name, own)
     return found.gain > 0 and not found.significant
 

@@ -1,4 +1,4 @@
-"""What the claims ask of a comparison: strategies by what their recipes say, never by name."""
+"""A comparison as the claims see it: strategies by kind, which follows from their recipes, never by name."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -10,13 +10,13 @@ from pipeline.statistics.schema import Comparison, Crossover, StrategyCost, Stra
 from pipeline.verdict.at_size import at_images, sizes
 from pipeline.verdict.pairwise import PairedDifference, crossover, paired_difference
 
-# How far features separate the classes, of any width: the leave-one-out accuracy of a linear classifier, and LogME.
-# Not the H-score, which grows with the number of features.
+# How well features separate the classes, whatever their number: the leave-one-out accuracy of a linear classifier, and
+# LogME. Not the H-score, which grows with the number of features.
 SEPARATIONS = ("ridge_accuracy", "log_me")
 
 
 class Missing(Exception):  # noqa: N818
-    """Say which kinds of strategy a claim needs and the comparison lacks; none: learning curves are what is lacking."""
+    """A claim needs kinds of strategy that the comparison lacks; without kinds, it is the learning curves that lack."""
 
     def __init__(self, kinds: Sequence[Kind] = ()) -> None:
         super().__init__(", ".join(kinds) or "learning curves")
@@ -24,9 +24,9 @@ class Missing(Exception):  # noqa: N818
 
 
 def alike(comparison: Comparison, kinds: Sequence[Kind], fields: Sequence[str]) -> dict[Kind, str]:
-    """Return a strategy of each of these kinds such that `fields` of their recipes agree, or none.
+    """Return a strategy of each of these kinds whose recipes agree in `fields`; empty where there are none.
 
-    Of several such sets it is that with the best mean on validation, and in it the best of each kind.
+    Of several such sets, it is the one with the best mean on validation, and in it the best of each kind.
     """
     sets: dict[tuple[Any, ...], dict[Kind, str]] = {}
     kind_of = {name: kind for kind, names in comparison.by_kind().items() if kind in kinds for name in names}
@@ -38,9 +38,9 @@ def alike(comparison: Comparison, kinds: Sequence[Kind], fields: Sequence[str]) 
 
 @dataclass(frozen=True)
 class Case:
-    """A comparison seen by kind. Of several strategies of a kind one stands for it: the best mean on validation.
+    """A comparison by kind of strategy. Each kind is represented by its strategy with the best mean on validation.
 
-    A frozen and a fine-tuned backbone are the same one where they can be: claims are about what is done with a
+    The frozen and the fine-tuned strategy have the same backbone where possible: claims are about what is done with a
     backbone, not about which it is.
     """
 
@@ -50,7 +50,7 @@ class Case:
 
     @cached_property
     def names(self) -> dict[Kind, str]:
-        """Return the strategy that stands for each kind."""
+        """Return the strategy that represents each kind."""
         if self.chosen is not None:
             return self.chosen
         best = {kind: names[0] for kind, names in self.comparison.by_kind().items()}
@@ -61,7 +61,7 @@ class Case:
         return self.names[kind]
 
     def strategy(self, kind: Kind) -> StrategyResult:
-        """Return what is known of the strategy of a kind."""
+        """Return the results of the strategy of a kind."""
         return self.comparison.strategies[self.names[kind]]
 
     def present(self, *kinds: Kind) -> list[Kind]:
@@ -75,11 +75,11 @@ class Case:
         return list(kinds)
 
     def of_one_model(self, *kinds: Kind) -> "Case":
-        """Return the case with these kinds on the same backbone at the same image size, where there are such."""
+        """Return the case with these kinds on the same backbone at the same image size, where possible."""
         return replace(self, chosen=self.names | alike(self.comparison, kinds, ("backbone", "image_size")))
 
     def on_another_backbone(self, kind: Kind, than: Kind) -> "Case":
-        """Return the case with a kind on another backbone than a second kind's, where there is such a one."""
+        """Return the case with a kind on another backbone than a second kind's, where possible."""
         strategies, taken = self.comparison.strategies, self.model(than)[0]
         names = [n for n in self.comparison.by_kind()[kind] if strategies[n].recipe.backbone != taken]
         return replace(self, chosen=self.names | {kind: [*names, self.names[kind]][0]})
@@ -112,7 +112,7 @@ class Case:
         return recipe.backbone, recipe.image_size
 
     def difference(self, kind: Kind, other: Kind) -> PairedDifference:
-        """Return how far a kind is ahead of another on test."""
+        """Return the difference of two kinds on test."""
         return paired_difference(self.comparison, self.names[kind], self.names[other])
 
     def better(self, kind: Kind, other: Kind) -> bool:
@@ -120,7 +120,7 @@ class Case:
         return self.difference(kind, other).significant
 
     def crossover(self, kind: Kind, other: Kind) -> Crossover:
-        """Return what the learning curves say of where two kinds cross."""
+        """Return where the learning curves of two kinds cross."""
         return crossover(self.comparison, self.names[kind], self.names[other])
 
     @property
@@ -129,7 +129,7 @@ class Case:
         return len(sizes(self.comparison)) > 1
 
     def smallest(self) -> tuple["Case", int]:
-        """Return the case with the fewest images measured, and how many these are; raise Missing without curves."""
+        """Return the case at the smallest measured size, and that size; raise Missing without curves."""
         if not self.has_curves:
             raise Missing
         fewest = sizes(self.comparison)[0]
@@ -137,9 +137,9 @@ class Case:
 
     @cached_property
     def separation(self) -> dict[str, tuple[float, float]]:
-        """Return each measure of how far features separate the classes: of pretrained features, and of pixels.
+        """Return each measure of how well features separate the classes: of pretrained features, and of pixels.
 
-        Those of the first kind that has them; empty where none has.
+        They are of the first kind that has them; empty where none has.
         """
         found = (self.strategy(kind).transfer for kind in self.present(HEADS, TUNED))
         transfer = next((each for each in found if each is not None), None)
@@ -149,7 +149,7 @@ class Case:
     def related(self) -> bool | None:
         """Return whether pretrained features separate the classes better than pixels do.
 
-        None where the measures disagree, or where there are none.
+        None where the measures disagree or were not taken.
         """
         better = {features > pixels for features, pixels in self.separation.values()}
         return better.pop() if len(better) == 1 else None

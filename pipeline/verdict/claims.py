@@ -1,4 +1,4 @@
-"""What people say, on your data: eight common claims, each held against what was measured."""
+"""Eight common claims, each checked against the results."""
 
 from collections.abc import Callable
 from typing import Any
@@ -17,7 +17,7 @@ Rule = Callable[[Case], Outcome]
 def claims(comparison: Comparison, timings: dict[str, Any] | None = None) -> list[Claim]:
     """Return each claim with its outcome and its evidence.
 
-    Timings are optional: with none the outcome rests on FLOPs alone, which are the same on every machine.
+    Timings are optional: without them outcomes rest on FLOPs alone, which are the same on every machine.
     """
     case = Case(comparison, timings or {})
     found = []
@@ -32,15 +32,15 @@ def claims(comparison: Comparison, timings: dict[str, Any] | None = None) -> lis
 
 
 def _outcome(supported: bool, contradicted: bool) -> Outcome:
-    """Return an outcome; where both would hold, supported."""
+    """Return an outcome; supported where both hold."""
     return "supported" if supported else "contradicted" if contradicted else "inconclusive"
 
 
 def _frozen_is_cheapest(case: Case) -> Outcome:
-    """Supported: its training takes the fewest FLOPs of the three, and the fewest seconds where these were measured.
+    """Supported: training takes the fewest FLOPs of the three kinds, and the fewest seconds where measured.
 
-    Contradicted: another takes as few FLOPs or fewer. Inconclusive: FLOPs say yes and seconds no, since seconds
-    were taken once on one machine; or a kind is missing and nothing that is there is cheaper.
+    Contradicted: another kind takes no more FLOPs. Inconclusive: FLOPs support the claim and seconds, measured once on
+    one machine, do not; or a kind is missing and none of those present is cheaper.
     """
     case.need(HEADS)
     others = case.present(TUNED, FRESH) or case.need(TUNED, FRESH)
@@ -53,11 +53,11 @@ def _frozen_is_cheapest(case: Case) -> Outcome:
 
 
 def _frozen_suffers_far_away(case: Case) -> Outcome:
-    """Speaks where the source is far: where pretrained features separate the classes no better than pixels do.
+    """Applies where source and target are not related: pretrained features separate the classes no better than pixels.
 
-    Then supported: fine-tuning is significantly better than frozen. Contradicted: frozen is significantly better.
-    Inconclusive: neither is; or the source is near, since a loss there has another reason; or the distance is not
-    clear. One data set is one point: it shows no trend over domains, and the evidence says so.
+    Supported: fine-tuning is significantly better than frozen. Contradicted: frozen is significantly better.
+    Inconclusive: neither is; or source and target are related, where a loss has another reason; or the relation is not
+    clear. A single data set shows no trend over domains, and the evidence says so.
     """
     case.need(HEADS, TUNED)
     if case.related is not False:
@@ -69,7 +69,7 @@ def _scratch_needs_more_computation(case: Case) -> Outcome:
     """Supported: it takes more FLOPs to train than each pretrained approach. Contradicted: fewer than each, and none
     of these is significantly better. Inconclusive: otherwise, since with fewer FLOPs it did not reach the same score.
 
-    The pretraining, which somebody else has paid for, is not counted.
+    The cost of pretraining is not counted.
     """  # fmt: skip
     case.need(FRESH)
     others = case.present(HEADS, TUNED) or case.need(HEADS, TUNED)
@@ -80,9 +80,9 @@ def _scratch_needs_more_computation(case: Case) -> Outcome:
 
 
 def _scratch_wins_with_enough_data(case: Case) -> Outcome:
-    """Supported: with all images, scratch is significantly better. Contradicted: frozen is, and the learning curves
-    say that scratch does not catch up within their reach. Inconclusive: otherwise; a crossing that the curves foretell
-    beyond the data has not been seen.
+    """Supported: with all images, scratch is significantly better. Contradicted: frozen is, and by the learning curves
+    scratch does not catch up within their reach. Inconclusive: otherwise; a predicted crossing beyond the data has not
+    been observed.
     """  # fmt: skip
     case.need(FRESH, HEADS)
     never = case.crossover(FRESH, HEADS).outcome == "never" and case.better(HEADS, FRESH)
@@ -90,11 +90,11 @@ def _scratch_wins_with_enough_data(case: Case) -> Outcome:
 
 
 def _fine_tuning_costs_as_scratch(case: Case) -> Outcome:
-    """Speaks of one model: the same backbone at the same image size.
+    """Applies to one model: the same backbone at the same image size.
 
-    Supported: fine-tuning takes more FLOPs to train than frozen, and scratch as many within a factor of ABOUT.
-    Contradicted: either is not so. Inconclusive: the models differ. Then the evidence has the costs in passes of
-    one image through each network, for which the size of the network does not matter.
+    Supported: fine-tuning takes more FLOPs to train than frozen, and as many as scratch within a factor of ABOUT.
+    Contradicted: either is not so. Inconclusive: the models differ. Then the evidence gives the costs in predictions
+    of one image, which do not depend on the size of the network.
     """
     case.need(HEADS, TUNED, FRESH)
     case = case.of_one_model(HEADS, TUNED, FRESH)
@@ -107,9 +107,9 @@ def _fine_tuning_costs_as_scratch(case: Case) -> Outcome:
 
 
 def _fine_tuning_is_best_when_related(case: Case) -> Outcome:
-    """Speaks where the source is near: where pretrained features separate the classes better than pixels do.
+    """Applies where source and target are related: pretrained features separate the classes better than pixels do.
 
-    Then supported: fine-tuning is significantly better than frozen and than scratch. Contradicted: one of these is
+    Supported: fine-tuning is significantly better than frozen and than scratch. Contradicted: one of these is
     significantly better. Inconclusive: otherwise.
     """
     case.need(TUNED)
@@ -123,12 +123,12 @@ def _fine_tuning_is_best_when_related(case: Case) -> Outcome:
 
 
 def _compact_is_smaller_and_faster(case: Case) -> Outcome:
-    """Compares scratch with the better pretrained approach, if the backbones differ; of several from scratch, one
+    """Compares scratch with the better pretrained approach, if their backbones differ; of several from scratch, one
     with another backbone.
 
-    Supported: its file is smaller, it takes fewer FLOPs to predict, and less time where latency was measured.
-    Contradicted: it is not smaller, or it takes as many FLOPs and no less time. Inconclusive: the same backbone, or
-    FLOPs and time disagree.
+    Supported: its file is smaller, and a prediction takes fewer FLOPs and, where latency was measured, less time.
+    Contradicted: it is not smaller, or a prediction takes no fewer FLOPs and no less time. Inconclusive: the backbone
+    is the same, or FLOPs and time disagree.
     """
     case.need(FRESH)
     big = case.best(*(case.present(HEADS, TUNED) or case.need(HEADS, TUNED)))
@@ -145,14 +145,14 @@ def _compact_is_smaller_and_faster(case: Case) -> Outcome:
 
 
 def _rule_of_thumb(case: Case) -> Outcome:
-    """Put the rule together from its parts.
+    """Check each part of the rule.
 
-    Little: frozen is the cheapest to train, and with the fewest images measured no other is significantly better.
-    Enough: with all images, fine-tuning is significantly better than both; it fails where frozen is better than it. No
-    related source: tested where the source is far, it fails where a pretrained approach is significantly better than
-    scratch, and holds where scratch is better than both. Much data: what the curves say of scratch and fine-tuning is
-    evidence, not tested. Contradicted: a part fails. Supported: little and enough hold, or little and no related
-    source. Else it is inconclusive.
+    Little: holds where frozen is the cheapest to train and, at the smallest measured size, no other is significantly
+    better; fails otherwise. Enough: holds where, with all images, fine-tuning is significantly better than both; fails
+    where frozen is significantly better than it. No related source: checked where source and target are not related,
+    holds where scratch is significantly better than both, fails where a pretrained approach is significantly better
+    than scratch. Much data: not checked; the evidence says where the curves of scratch and fine-tuning cross.
+    Contradicted: a part fails. Supported: little holds, and so does enough or no related source. Else inconclusive.
     """
     case.need(HEADS, TUNED, FRESH)
     small, _ = case.smallest()
@@ -166,7 +166,7 @@ def _rule_of_thumb(case: Case) -> Outcome:
     return _outcome(not wrong and (enough or alone), wrong)
 
 
-RULES: dict[str, Rule] = {  # in the order in which they are numbered; `sentences.claims.WORDS` has their words
+RULES: dict[str, Rule] = {  # in the order of their numbers; `sentences.claims.WORDS` has their wording
     "frozen_is_cheapest": _frozen_is_cheapest,
     "frozen_suffers_far_away": _frozen_suffers_far_away,
     "scratch_needs_more_computation": _scratch_needs_more_computation,

@@ -1,4 +1,4 @@
-"""What is advised under a person's constraints: the rules, without the words."""
+"""Which strategy is recommended under a user's constraints: the rules, without their wording."""
 
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -12,15 +12,15 @@ from pipeline.verdict.pairwise import recommend, significantly_better, standing,
 
 NONE = Constraints()
 
-# Why the recommended strategy is recommended: it alone is admissible; it is significantly better than every other
-# admissible one; no other is significantly better than it alone; it is the cheapest of several of that sort; or, since
-# each is significantly worse than some other, it is the best on validation.
+# Why a strategy is recommended. alone: no other is admissible. better_than_all: it is significantly better than every
+# other admissible strategy. unbeaten: it is the only one that no other significantly outperforms. cheapest_unbeaten: of
+# several such it is the cheapest to train. best_on_validation: there is no such strategy.
 Basis = Literal["alone", "better_than_all", "unbeaten", "cheapest_unbeaten", "best_on_validation"]
 
 
 @dataclass(frozen=True)
 class Decision:
-    """Who is admissible and who is recommended, and from what this follows."""
+    """Which strategies are admissible, which one is recommended, and why."""
 
     measured: Comparison  # with all training images
     constraints: Constraints
@@ -28,7 +28,7 @@ class Decision:
 
     @cached_property
     def comparison(self) -> Comparison:
-        """Return the comparison with the images that there are."""
+        """Return the comparison at the number of images that the constraints ask for."""
         images = self.constraints.images
         return self.measured if images is None else at_images(self.measured, images)
 
@@ -39,13 +39,13 @@ class Decision:
 
     @property
     def in_range(self) -> bool:
-        """Return whether the images that there are lie within the measured range."""
+        """Return whether the number of images lies within the measured range."""
         images = self.constraints.images
         return images is None or self.sizes[0] <= images <= self.sizes[-1]
 
     @cached_property
     def checks(self) -> dict[str, list[LimitCheck]]:
-        """Return how each strategy fares under each limit that is set."""
+        """Return each strategy checked against each limit that is set."""
         timings = timings_at(self.timings, self.measured, self.comparison)
         strategies = self.comparison.strategies
         return {name: check_limits(self.constraints, strategies[name], timings.get(name) or {}) for name in strategies}
@@ -61,24 +61,24 @@ class Decision:
 
     @property
     def excluded(self) -> list[str]:
-        """Return, by name, the strategies that do not."""
+        """Return, by name, the strategies that miss a limit."""
         return sorted(self.checks.keys() - self.admissible)
 
     @cached_property
     def recommended(self) -> str | None:
-        """Return the cheapest to train of the admissible ones that no other of these is significantly better than."""
+        """Return the cheapest to train of the admissible strategies that none of them significantly outperforms."""
         return recommend(self.comparison, self.admissible)
 
     @property
     def significant(self) -> bool:
-        """Return whether the recommended one is significantly better than every other admissible one; else False."""
+        """Return whether the recommended strategy is significantly better than every other admissible one."""
         return self.recommended is not None and self.in_range and significantly_better(
             self.comparison, self.recommended, self.admissible
         )  # fmt: skip
 
     @property
     def unbeaten(self) -> list[str]:
-        """Return the admissible strategies than which no other of these is significantly better."""
+        """Return the admissible strategies that none of them significantly outperforms."""
         return unbeaten(self.comparison, self.admissible)
 
     @property
@@ -98,8 +98,8 @@ class Decision:
     def rivals(self) -> list[str]:
         """Return the other admissible strategies, the best on test first.
 
-        Where the recommended one is not significantly better than all of them, these are the ones it is not better
-        than.
+        Where the recommended one is not significantly better than all of them, only those it is not significantly
+        better than.
         """
         own = self.recommended
         assert own is not None
@@ -109,7 +109,7 @@ class Decision:
 
     @property
     def nearest(self) -> str:
-        """Return the strategy whose limits need the least loosening: of those measured, with the fewest unmet."""
+        """Return the strategy whose limits need the least loosening; one that was not measured comes last."""
 
         def effort(name: str) -> tuple[bool, int, float, str]:
             unmet = self.unmet(name)

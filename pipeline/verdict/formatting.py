@@ -1,4 +1,4 @@
-"""How numbers and names are written for people."""
+"""How numbers, names and lists are written."""
 
 from collections.abc import Callable, Sequence
 
@@ -18,7 +18,7 @@ Show = Callable[[float, int], str]  # a value, and how many digits to show beyon
 
 
 def digits(value: float) -> str:
-    """Return three significant digits, thousands set apart: 1,150 and 22.5."""
+    """Return three significant digits, with thousands separators: 1,150 and 22.5."""
     rounded = float(f"{value:.3g}")
     return f"{rounded:,.0f}" if abs(rounded) >= 100 else f"{rounded:g}"
 
@@ -74,7 +74,7 @@ def _amount(value: float, name: str, more: int) -> str:
 
 
 def distinct(a: float, b: float, show: Show) -> tuple[str, str]:
-    """Return two different values with as many digits as make them look different."""
+    """Return two different values with enough digits to look different."""
     for more in range(10):
         if (shown := (show(a, more), show(b, more)))[0] != shown[1]:
             return shown
@@ -107,12 +107,12 @@ def share(value: float, more: int = 0) -> str:
 
 
 def scale(metric: str) -> float:
-    """Return what a score is multiplied by before it is shown."""
+    """Return the factor by which a score is multiplied before it is shown."""
     return 100.0 if metric in POINTS else 1.0
 
 
 def score(value: float, metric: str) -> str:
-    """Return a score as people write it: 87.8 % of an accuracy, 0.937 of all else."""
+    """Return a score: 87.8 % of an accuracy, 0.937 of any other metric."""
     return percent(value) if metric in POINTS else f"{value:.3f}"
 
 
@@ -143,7 +143,7 @@ def decimals(value: float | None) -> str:
     return "–" if value is None else f"{value:.3f}".replace("-", "\N{MINUS SIGN}")  # noqa: RUF001
 
 
-# How sure it is
+# Confidence
 
 
 def level(confidence: float) -> str:
@@ -152,20 +152,20 @@ def level(confidence: float) -> str:
 
 
 def interval(ci: Sequence[float], metric: str, confidence: float) -> str:
-    """Return an interval of a score: 95 %: 83.8 to 88.9 %."""
-    return f"{level(confidence)}: {span(ci, metric)}"
+    """Return an interval of a score: 95 % CI 83.8 to 88.9 %."""
+    return f"{level(confidence)} CI {span(ci, metric)}"
 
 
 def gap_interval(ci: Sequence[float], metric: str, confidence: float) -> str:
-    """Return an interval of a difference: 95 %: -0.4 to 3.2."""
+    """Return an interval of a difference: 95 % CI -0.4 to 3.2."""
     low, high = (signed(end, metric).removeprefix("+") for end in ci)
-    return f"{level(confidence)}: {low} to {high}"
+    return f"{level(confidence)} CI {low} to {high}"
 
 
 def rough_interval(ci: Sequence[float], confidence: float) -> str:
-    """Return an interval of an estimated count: 95 %: 4,000 to 12,000."""
+    """Return an interval of an estimated count: 95 % CI 4,000 to 12,000."""
     low, high = map(rough, ci)
-    return f"{level(confidence)}: {low} to {high}"
+    return f"{level(confidence)} CI {low} to {high}"
 
 
 def chance(probability: float) -> str:
@@ -195,7 +195,7 @@ def called(metric: str) -> str:
 
 
 def axis_label(metric: str) -> str:
-    """Return what stands beside an axis of test scores."""
+    """Return the label of an axis of test scores."""
     return f"test {called(metric)}{', %' if metric in POINTS else ''}"
 
 
@@ -205,7 +205,7 @@ def listed(names: Sequence[str]) -> str:
 
 
 def begun(sentence: str) -> str:
-    """Return a sentence with a capital where it begins with a word of ours; strategies keep their names."""
+    """Return a sentence with a capital letter, unless it begins with the name of a strategy."""
     return sentence[0].upper() + sentence[1:] if sentence.startswith(("where ", "whether ")) else sentence
 
 

@@ -1,4 +1,4 @@
-"""Constraints held against a strategy: what is met, by how much it is missed, and what would do."""
+"""Constraints checked against a strategy: which are met, by how much one is missed, and which limit would be met."""
 
 import math
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from pipeline.verdict.formatting import listed
 
 @dataclass(frozen=True)
 class LimitCheck:
-    """One limit, held against one strategy."""
+    """One limit, checked against one strategy."""
 
     key: str  # as in params.yaml: latency_ms, min_recall.defective
     limit: float
@@ -26,7 +26,7 @@ class LimitCheck:
 
     @property
     def met(self) -> bool:
-        """Whether the value is within the limit; what was not measured is not known to be."""
+        """Whether the value is within the limit; what was not measured is not."""
         if self.value is None:
             return False
         return self.value >= self.limit if self.at_least else self.value <= self.limit
@@ -41,13 +41,13 @@ class LimitCheck:
 
     @property
     def excess(self) -> float:
-        """By which factor, above 1, the limit is missed; 0 where that is not known."""
+        """The factor, above 1, by which the limit is missed; 0 where the value is not known."""
         if self.value is None:
             return 0.0
         return self.limit / max(self.value, 1e-9) if self.at_least else self.value / self.limit
 
     def loosened(self) -> float | None:
-        """Return a limit of three digits that the value meets, or None where there is none to be set."""
+        """Return a limit of three digits that the value meets, or None where no limit can be set."""
         if self.value is None:
             return None
         if self.at_least:
@@ -75,7 +75,7 @@ def check_classes(constraints: Constraints, classes: tuple[str, ...]) -> None:
 
 
 def check_limits(constraints: Constraints, strategy: StrategyResult, timings: dict[str, Any]) -> list[LimitCheck]:
-    """Hold every limit that is set against a strategy of the comparison and its timings (any part may be missing)."""
+    """Check a strategy and its timings, any part of which may be missing, against every limit that is set."""
     seconds = (timings.get("train") or {}).get("seconds_per_training")
     latency = ((timings.get("latency_ms") or {}).get("1") or {}).get("p50")
     limits = [

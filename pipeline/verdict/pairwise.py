@@ -1,4 +1,4 @@
-"""Who is ahead of whom in a comparison, by how much, and whether significantly so."""
+"""Pairs of strategies: which is ahead, by how much, and whether significantly."""
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from pipeline.statistics.schema import Comparison, Crossover, Interval, Pair
 
 @dataclass(frozen=True)
 class PairedDifference:
-    """How far one strategy is ahead of another on test, by the metric that decides; a gain is always good."""
+    """How far one strategy is ahead of another on test, by the metric that decides; a positive gain is better."""
 
     gain: float  # negative: it is behind
     ci: Interval
@@ -21,7 +21,7 @@ class PairedDifference:
 
 @dataclass(frozen=True)
 class Standing:
-    """Other strategies by how one stands against them on test, each list in the order they came in."""
+    """The other strategies, by how one compares with them on test, each list in the given order."""
 
     better_than: list[str]  # significantly
     tied_with: list[str]  # no significant difference
@@ -36,7 +36,7 @@ def _pair(comparison: Comparison, name: str, other: str) -> Pair:
 
 
 def paired_difference(comparison: Comparison, name: str, other: str) -> PairedDifference:
-    """Return how far a strategy is ahead of another, whichever way round the pair is listed; KeyError without one."""
+    """Return how far a strategy is ahead of another; KeyError where the two were not compared."""
     pair, metric = _pair(comparison, name, other), comparison.metric
     found = pair.differences[metric]
     sign = 1 if (pair.a == name) != (metric in LOWER_IS_BETTER) else -1
@@ -46,7 +46,7 @@ def paired_difference(comparison: Comparison, name: str, other: str) -> PairedDi
 
 
 def standing(comparison: Comparison, name: str, others: Iterable[str]) -> Standing:
-    """Return how a strategy stands against each of some others."""
+    """Return how a strategy compares with each of some others."""
     found = Standing([], [], [])
     for other in others:
         better = _pair(comparison, name, other).better
@@ -56,21 +56,21 @@ def standing(comparison: Comparison, name: str, others: Iterable[str]) -> Standi
 
 
 def significantly_better(comparison: Comparison, name: str, than: Iterable[str]) -> bool:
-    """Return whether a strategy is significantly better than each other one; False where there is no other."""
+    """Return whether a strategy is significantly better than each other one; False where there is none."""
     found = [paired_difference(comparison, name, other).significant for other in than if other != name]
     return bool(found) and all(found)
 
 
 def unbeaten(comparison: Comparison, names: Collection[str]) -> list[str]:
-    """Return, by name, the strategies than which no other of `names` is significantly better."""
+    """Return, by name, the strategies of `names` that none of them significantly outperforms."""
     return [n for n in sorted(names) if not any(_pair(comparison, m, n).better == m for m in names if m != n)]
 
 
 def recommend(comparison: Comparison, names: Collection[str] | None = None) -> str | None:
-    """Return the cheapest to train of those than which no other is significantly better; None where `names` is empty.
+    """Return the cheapest to train of those that none significantly outperforms; None where `names` is empty.
 
-    Of equally cheap ones it is the better on validation, and of equals the first by name. Should each be beaten by
-    another, it is the best on validation.
+    Ties are broken by the score on validation, then by name. Where each is significantly worse than some other, it is
+    the best on validation.
     """
     names = sorted(comparison.strategies if names is None else names)
     left = unbeaten(comparison, names)
@@ -81,9 +81,9 @@ def recommend(comparison: Comparison, names: Collection[str] | None = None) -> s
 
 
 def pareto_front(comparison: Comparison, cost: Literal["train_flops", "predict_flops"]) -> list[str]:
-    """Return, from cheap to dear, the strategies than which none is as cheap and as good and in one of them better.
+    """Return the Pareto front of a cost and the mean score on test, the cheapest first.
 
-    Good means the mean on test.
+    A strategy is on it if no other is at least as cheap and as good, and better in one of the two.
     """
     points = {
         name: (getattr(s.cost, cost), -comparison.goodness(name, "test")) for name, s in comparison.strategies.items()
@@ -93,7 +93,7 @@ def pareto_front(comparison: Comparison, cost: Literal["train_flops", "predict_f
 
 
 def cheapest(comparison: Comparison, names: Iterable[str]) -> str:
-    """Return the cheapest to train; the first by name of equals."""
+    """Return the cheapest to train; of equals, the first by name."""
     return min(sorted(names), key=lambda name: train_flops(comparison, name))
 
 
@@ -103,7 +103,7 @@ def train_flops(comparison: Comparison, name: str) -> int:
 
 
 def crossover(comparison: Comparison, name: str, other: str) -> Crossover:
-    """Return what the learning curves say of where two strategies cross; KeyError where they were not compared."""
+    """Return where the learning curves of two strategies cross; KeyError where the two were not compared."""
     found = next((c for c in comparison.crossovers if {c.a, c.b} == {name, other}), None)
     if found is None:
         raise KeyError((name, other))

@@ -1,4 +1,4 @@
-"""What results/verdict.json holds: what follows for a person, with its reasons in sentences."""
+"""What results/verdict.json holds: the recommendation, its reasons in sentences, and the claims."""
 
 from typing import Any, Literal
 
@@ -11,7 +11,7 @@ Outcome = Literal["supported", "contradicted", "inconclusive"]
 
 
 class Claim(Document):
-    """A common claim, held against what was measured."""
+    """A common claim, checked against the results."""
 
     number: int  # from 1
     claim: str
@@ -20,7 +20,7 @@ class Claim(Document):
 
 
 class Conclusion(Document):
-    """What follows without any constraint."""
+    """The recommendation without constraints."""
 
     recommended: str
     significant: bool  # better than each other strategy
@@ -28,7 +28,7 @@ class Conclusion(Document):
 
 
 class Verdict(VersionedDocument):
-    """What is advised under a person's constraints, and why."""
+    """The recommendation under a user's constraints, and why."""
 
     schema_version: int = 1
     unconstrained: Conclusion
@@ -42,11 +42,11 @@ class Verdict(VersionedDocument):
     front: tuple[str, ...]  # the Pareto front of all strategies: test score against FLOPs of one training
     front_predict: tuple[str, ...]  # the same against FLOPs of one prediction
     claims: tuple[Claim, ...]
-    claims_note: str  # which strategies the claims are about, where that is to be said
+    claims_note: str  # which strategies the claims are about, where that is ambiguous
 
     @property
     def constrained(self) -> bool:
-        """Return whether anything is asked of a strategy."""
+        """Return whether there are constraints."""
         return self.constraints != Constraints()
 
     @field_serializer("constraints")

@@ -187,7 +187,7 @@ def test_of_very_uneven_classes_balanced_accuracy_decides_and_what_was_left_out_
         assert (pair.better is not None) == (pair.differences["balanced_accuracy"].p_adjusted <= 0.05)
     scores = {name: s.valid["balanced_accuracy"].mean for name, s in found.strategies.items()}
     assert scores[found.winner] == max(scores.values())
-    why = "the commonest class (low: 200 training images) has 10 times as many as the rarest (top: 20), or more"
+    why = "the largest class (low: 200 training images) has at least 10 times as many as the smallest (top: 20)"
     said = "Left out: 22 image(s) (cannot be used: 22)", "3 CMYK (CMYK is turned into RGB)", "A note.", why
     for file in ("report.md", "report.html"):
         text = (tmp_path / file).read_text()

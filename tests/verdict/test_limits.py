@@ -65,17 +65,17 @@ TIMING = timings(["one"])["one"]
 @pytest.mark.parametrize(
     ("asked", "row", "reason"),
     [
-        ({"train_flops": 3e12}, {"train_flops": 4e12}, "training 4 T FLOPs is over the limit of 3 T FLOPs"),
-        ({"train_minutes": 0.25}, {}, "training 0.5 minutes is over the limit of 0.25 minutes"),
-        ({"latency_ms": 4}, {}, "latency 5 ms is over the limit of 4 ms"),
-        ({"latency_ms": 4.9996}, {}, "latency 5 ms is over the limit of 4.9996 ms"),
-        ({"model_mb": 5}, {"model_bytes": 13.5e6}, "model 13.5 MB is over the limit of 5 MB"),
+        ({"train_flops": 3e12}, {"train_flops": 4e12}, "training cost is 4 T FLOPs, over the limit of 3 T FLOPs"),
+        ({"train_minutes": 0.25}, {}, "training time is 0.5 minutes, over the limit of 0.25 minutes"),
+        ({"latency_ms": 4}, {}, "latency is 5 ms, over the limit of 4 ms"),
+        ({"latency_ms": 4.9996}, {}, "latency is 5 ms, over the limit of 4.9996 ms"),
+        ({"model_mb": 5}, {"model_bytes": 13.5e6}, "model size is 13.5 MB, over the limit of 5 MB"),
         ({"min_accuracy": 0.9}, {"accuracy": 0.85},
-         "accuracy 85.0 % is below the limit of 90.0 %, and so is the interval (82.5 % to 87.5 %)"),
+         "accuracy is 85.0 %, below the limit of 90.0 % (so is its whole interval, 82.5 % to 87.5 %)"),
         ({"min_accuracy": 0.86}, {"accuracy": 0.85},
-         "accuracy 85.0 % is below the limit of 86.0 %, but the interval reaches it (82.5 % to 87.5 %)"),
+         "accuracy is 85.0 %, below the limit of 86.0 % (its interval, 82.5 % to 87.5 %, reaches the limit)"),
         ({"min_recall": {"oak": 0.7}}, {"recalls": {"oak": 0.5}},
-         "recall of oak 50.0 % is below the limit of 70.0 %, and so is the interval (46.0 % to 54.0 %)"),
+         "recall of oak is 50.0 %, below the limit of 70.0 % (so is its whole interval, 46.0 % to 54.0 %)"),
     ],
 )  # fmt: skip
 def test_a_limit_that_is_missed_is_named_with_numbers(asked, row, reason):
@@ -87,7 +87,7 @@ def test_a_limit_that_is_missed_is_named_with_numbers(asked, row, reason):
 @pytest.mark.parametrize(
     ("asked", "what"),
     [
-        ({"train_minutes": 5}, "training"),
+        ({"train_minutes": 5}, "training time"),
         ({"latency_ms": 10}, "latency"),
         ({"min_recall": {"ash": 0.5}}, "recall of ash"),
     ],

@@ -1,4 +1,4 @@
-"""The claims that people make, and the evidence for or against each, in sentences."""
+"""Common claims, and the evidence for or against each, in sentences."""
 
 from collections.abc import Callable
 
@@ -7,18 +7,17 @@ from pipeline.verdict.claim_cases import Case, Missing
 from pipeline.verdict.formatting import (
     BACKBONE_SCORES,
     called,
-    corrected,
     decimals,
     duration,
     flops,
     gap,
-    gap_interval,
     listed,
     megabytes,
     milliseconds,
     quantity,
     times,
 )
+from pipeline.verdict.sentences.difference import distance
 from pipeline.verdict.sentences.measured import crossover_sentence
 
 KINDS: dict[Kind, str] = {
@@ -43,8 +42,8 @@ def claims_note(case: Case) -> str:
         return ""
     shown = [case.names[kind] + (f" (of {count})" if count > 1 else "") for kind, count in several.items()]
     return (
-        "Several strategies are of one kind. The claims are about the best of each on validation, frozen and "
-        f"fine-tuned on one backbone where that can be: {listed(shown)}, unless the evidence names another."
+        f"Unless its evidence names another strategy, a claim is about {listed(shown)}: of each kind the best on "
+        "validation, with the frozen and the fine-tuned one on the same backbone where possible."
     )
 
 
@@ -57,32 +56,43 @@ def _cost(case: Case, kind: Kind, to: Kind) -> str:
 
 
 def _against(case: Case, kind: Kind, other: Kind) -> str:
-    """Say how a kind stands against another."""
-    found, metric = case.difference(kind, other), case.comparison.metric
-    side = "ahead of" if found.gain >= 0 else "behind"
-    ends = found.ci if found.gain >= 0 else (-found.ci[1], -found.ci[0])
-    doubt = "" if found.significant or case.better(other, kind) else ", a difference that cannot be told"
-    size, within = gap(abs(found.gain), metric), gap_interval(ends, metric, case.comparison.confidence)
-    who = f"{case.name(kind)} is {size} {side} {case.name(other)} in {called(metric)}"
-    return f"{who} ({within}; {corrected(found.p_adjusted)}){doubt}."
+    """Say how a kind compares with another on test."""
+    name, rival, found = case.name(kind), case.name(other), case.difference(kind, other)
+    what, away = called(case.comparison.metric), distance(found, case.comparison)
+    if found.significant:
+        return f"In {what}, {name} is significantly better than {rival}: {away}."
+    if case.better(other, kind):
+        return f"In {what}, {name} is significantly worse than {rival}: {away}."
+    return f"In {what}, the difference between {name} and {rival} is not significant: {name} is {away}."
 
 
 def _curves(case: Case, kind: Kind, other: Kind) -> str:
-    """Say what the learning curves say of where two kinds cross."""
+    """Say where the learning curves of two kinds cross."""
     if not case.has_curves:
-        return "There are no learning curves."
+        return "No learning curve was measured."
     return f"Learning curves: {crossover_sentence(case.comparison, case.crossover(kind, other))}."
 
 
-def _distance(case: Case) -> str:
-    """Say how far the source is from these images."""
+def _relation(case: Case) -> str:
+    """Say whether the source domain is related to the target domain."""
     if not case.separation:
-        return "How far the source is was not measured."
+        return "Whether source and target are related was not measured."
     shown = listed([f"{BACKBONE_SCORES[key]} {decimals(features)} against {decimals(pixels)}"
                     for key, (features, pixels) in case.separation.items()])  # fmt: skip
-    near = {True: "better than pixels do, so the source is near", None: "better than pixels by one measure alone",
-            False: "no better than pixels do, so the source is far"}[case.related]  # fmt: skip
-    return f"Pretrained features separate the classes {near} ({shown})."
+    if case.related is None:
+        return (
+            "Whether source and target are related is inconclusive: pretrained features separate the classes better "
+            f"than raw pixels by one measure only ({shown})."
+        )
+    if case.related:
+        return (
+            "Source and target are related: pretrained features separate the classes better than raw pixels do "
+            f"({shown})."
+        )
+    return (
+        "Source and target are not related: pretrained features separate the classes no better than raw pixels do "
+        f"({shown})."
+    )
 
 
 # The evidence
@@ -91,26 +101,28 @@ def _distance(case: Case) -> str:
 def _frozen_is_cheapest(case: Case) -> str:
     others = case.present(TUNED, FRESH)
     costs = [f"{case.name(kind)} takes {_cost(case, kind, HEADS)}" for kind in others]
-    text = f"{case.name(HEADS)} takes {flops(case.train(HEADS))} to train; {', '.join(costs)}."
-    text += f" With features that are stored already it takes {flops(case.cost(HEADS).fit_flops)}."
-    seconds = [case.seconds(kind) for kind in (HEADS, *others)]
-    known = [each for each in seconds if each is not None]
-    if len(known) == len(seconds):
-        text += f" One training took {listed(list(map(duration, known)))} in that order."
-    return text
+    own = case.name(HEADS)
+    text = (
+        f"{own} takes {flops(case.train(HEADS))} to train; {listed(costs)}. With cached features, {own} takes "
+        f"{flops(case.cost(HEADS).fit_flops)}."
+    )
+    seconds = {case.name(kind): case.seconds(kind) for kind in (HEADS, *others)}
+    known = [f"{duration(each)} for {name}" for name, each in seconds.items() if each is not None]
+    return f"{text} One training took {listed(known)}." if len(known) == len(seconds) else text
 
 
 def _frozen_suffers_far_away(case: Case) -> str:
-    return f"{_against(case, TUNED, HEADS)} {_distance(case)} One data set cannot show a trend over domains."
+    return f"{_against(case, TUNED, HEADS)} {_relation(case)} A single data set shows no trend over domains."
 
 
 def _scratch_needs_more_computation(case: Case) -> str:
-    others = case.present(HEADS, TUNED)
+    own, others = case.name(FRESH), case.present(HEADS, TUNED)
     costs = [f"{case.name(kind)} takes {_cost(case, kind, FRESH)}" for kind in others]
     better = [case.name(kind) for kind in others if case.better(kind, FRESH)]
-    text = f"{case.name(FRESH)} takes {flops(case.train(FRESH))} to train; {', '.join(costs)}."
-    text += f" Told better than {case.name(FRESH)}: {listed(better)}." if better else ""
-    return f"{text} The pretraining of the others is not counted."
+    text = f"{own} takes {flops(case.train(FRESH))} to train; {listed(costs)}."
+    if better:
+        text += f" {listed(better)} {'is' if len(better) == 1 else 'are'} significantly better than {own}."
+    return f"{text} The cost of pretraining is not counted."
 
 
 def _scratch_wins_with_enough_data(case: Case) -> str:
@@ -120,59 +132,73 @@ def _scratch_wins_with_enough_data(case: Case) -> str:
 def _fine_tuning_costs_as_scratch(case: Case) -> str:
     case = case.of_one_model(HEADS, TUNED, FRESH)
     text = (f"{case.name(TUNED)} takes {flops(case.train(TUNED))} to train; {case.name(HEADS)} takes "
-            f"{_cost(case, HEADS, TUNED)}, {case.name(FRESH)} {_cost(case, FRESH, TUNED)}.")  # fmt: skip
+            f"{_cost(case, HEADS, TUNED)} and {case.name(FRESH)} takes {_cost(case, FRESH, TUNED)}.")  # fmt: skip
     same_model = case.model(TUNED) == case.model(HEADS)
     if len({case.model(kind) for kind in KINDS}) == 1 or (same_model and case.train(TUNED) <= case.train(HEADS)):
         return text
-    passes = [f"{case.name(kind)} {case.train(kind) / case.cost(kind).predict_flops:,.0f}" for kind in KINDS]
-    networks = listed([f"{case.name(kind)} {' at '.join(map(str, case.model(kind)))} pixels" for kind in KINDS])
-    return f"{text} The models differ ({networks}). In predictions of one image, training costs {listed(passes)}."
+    passes = [
+        f"{case.train(kind) / case.cost(kind).predict_flops:,.0f} predictions with {case.name(kind)}" for kind in KINDS
+    ]
+    networks = [f"{case.name(kind)} uses {' at '.join(map(str, case.model(kind)))} pixels" for kind in KINDS]
+    return f"{text} The models differ: {listed(networks)}. A training costs as much as {listed(passes)}."
 
 
 def _fine_tuning_is_best_when_related(case: Case) -> str:
     others = case.present(HEADS, FRESH)
-    return " ".join([*(_against(case, TUNED, kind) for kind in others), _distance(case)])
+    return " ".join([*(_against(case, TUNED, kind) for kind in others), _relation(case)])
 
 
 def _compact_is_smaller_and_faster(case: Case) -> str:
     big = case.best(*case.present(HEADS, TUNED))
     case = case.on_another_backbone(FRESH, big)
-    same = "The best recipe from scratch has the same backbone. " if case.model(FRESH)[0] == case.model(big)[0] else ""
-    text = " and ".join(
-        f"{case.name(kind)} ({case.model(kind)[0]}) has {quantity(case.cost(kind).parameters).strip()} parameters, "
-        f"{megabytes(case.cost(kind).model_bytes / 1e6)}, {flops(case.cost(kind).predict_flops)} per prediction"
+    found = [
+        f"{case.name(kind)} ({case.model(kind)[0]}) has {quantity(case.cost(kind).parameters).strip()} parameters "
+        f"({megabytes(case.cost(kind).model_bytes / 1e6)}) and takes {flops(case.cost(kind).predict_flops)} per "
+        "prediction."
         for kind in (FRESH, big)
-    )
+    ]
+    if case.model(FRESH)[0] == case.model(big)[0]:
+        found.insert(0, f"{case.name(FRESH)} and {case.name(big)} have the same backbone.")
     quick, slow = case.latency(FRESH), case.latency(big)
     if quick is not None and slow is not None:
-        text += f". One image takes {milliseconds(quick)} against {milliseconds(slow)}"
-    return f"{same}{text}. {_against(case, FRESH, big)}"
+        found.append(
+            f"One image takes {milliseconds(quick)} with {case.name(FRESH)} and {milliseconds(slow)} with "
+            f"{case.name(big)}."
+        )
+    return " ".join([*found, _against(case, FRESH, big)])
 
 
 def _rule_of_thumb(case: Case) -> str:
     small, images = case.smallest()
     parts = [
-        f"With {images:,.0f} images {_leaders(small)}, at {flops(small.train(HEADS))} of training.",
+        f"With {images:,.0f} images, {_leaders(small)}.",
         _against(case, TUNED, HEADS),
         _against(case, TUNED, FRESH),
-        _distance(case),
+        _relation(case),
         _curves(case, FRESH, TUNED),
     ]
     return " ".join(parts)
 
 
 def _leaders(small: Case) -> str:
-    own = small.name(HEADS)
+    """Say which kinds are significantly better than a frozen backbone with few images; else what each costs."""
+    own, cost = small.name(HEADS), flops(small.train(HEADS))
     if ahead := [kind for kind in small.present(TUNED, FRESH) if small.better(kind, HEADS)]:
         metric = small.comparison.metric
-        leads = [f"{small.name(kind)} by {gap(small.difference(kind, HEADS).gain, metric)}" for kind in ahead]
-        return f"{listed(leads)} told better than {own}"
-    ratios = [times(small.train(kind) / max(small.train(HEADS), 1)) for kind in (TUNED, FRESH)]
-    names = listed([small.name(kind) for kind in (TUNED, FRESH)])
-    return f"none is told better than {own}; {names} cost {listed(ratios)} as much"
+        leads = [
+            f"{small.name(kind)} is significantly better than {own} by "
+            f"{gap(small.difference(kind, HEADS).gain, metric)}"
+            for kind in ahead
+        ]
+        return f"{listed(leads)}, and {own} takes {cost} to train"
+    tuned, fresh = (f"{small.name(kind)} takes {_cost(small, kind, HEADS)}" for kind in (TUNED, FRESH))
+    return (
+        f"neither {small.name(TUNED)} nor {small.name(FRESH)} is significantly better than {own}; {own} takes {cost} "
+        f"to train, {tuned} and {fresh}"
+    )
 
 
-WORDS: dict[str, tuple[str, Callable[[Case], str]]] = {  # the claim and its evidence, by the names of `claims.RULES`
+WORDS: dict[str, tuple[str, Callable[[Case], str]]] = {  # each claim and its evidence, by the names of `claims.RULES`
     "frozen_is_cheapest": (
         "A frozen backbone with a small head is the quickest and cheapest to train.", _frozen_is_cheapest),
     "frozen_suffers_far_away": (
@@ -190,6 +216,7 @@ WORDS: dict[str, tuple[str, Callable[[Case], str]]] = {  # the claim and its evi
         "A compact network from scratch is smaller and faster than a big pretrained one.",
         _compact_is_smaller_and_faster),
     "rule_of_thumb": (
-        "With little time or compute: frozen; with enough: fine-tune; with no related source or much data: scratch.",
+        "With little time or compute, freeze; with enough, fine-tune; with no related source or much data, train from "
+        "scratch.",
         _rule_of_thumb),
 }  # fmt: skip

@@ -1,8 +1,8 @@
-"""What the statistics say, in sentences: where curves cross, and what a ranking is worth."""
+"""Where learning curves cross, and how far a ranking of backbones can be trusted, in sentences."""
 
 from math import factorial
 
-from pipeline.statistics.backbone_ranking import SIGNIFICANT
+from pipeline.statistics.backbone_ranking import FEWEST, SIGNIFICANT
 from pipeline.statistics.crossover import REACH
 from pipeline.statistics.schema import BackboneRanking, Comparison, Crossover
 from pipeline.verdict.formatting import rough, rough_interval
@@ -19,32 +19,37 @@ def crossover_sentence(comparison: Comparison, crossover: Crossover) -> str:
         within = rough_interval(crossover.ci, comparison.confidence)
         return f"{crossover.overtaker} {verb} {loser} at about {rough(crossover.images)} images ({within}){again}"
     if len(sizes) < 2:
-        return f"where {a} and {b} cross cannot be told: one training size makes no curve"
+        return f"where {a} and {b} cross is inconclusive: only one training size was measured"
     if crossover.leader is None:
-        return f"where {a} and {b} cross cannot be told from these points"
+        return f"where {a} and {b} cross is inconclusive"
     other = b if crossover.leader == a else a
     reach = f"{crossover.leader} within ten times your data ({sizes[-1] * REACH:,.0f} images)"
     if crossover.outcome == "never":
         return f"{other} does not catch up with {reach}"
-    bound = "" if crossover.not_before is None else f"; not before about {rough(crossover.not_before)}"
-    return f"whether {other} catches up with {reach} cannot be told from these points{bound}"
+    if crossover.not_before is None:
+        return f"whether {other} catches up with {reach} is inconclusive"
+    least = rough(crossover.not_before)
+    return f"whether {other} catches up with {reach} is inconclusive; it would take at least about {least} images"
 
 
 def ranking_sentence(ranking: BackboneRanking) -> str:
     """Say how far a ranking of backbones can be trusted."""
-    count, agreement = len(ranking.backbones), ranking.agreement
-    if not agreement:
+    if not ranking.agreement:
         return (
-            f"{count} backbones, too little measured of them for a rank correlation: the order of two is right by luck "
-            "every other time. This cannot say whether the scores foretell anything."
+            "Whether these scores predict the test results is inconclusive: a rank correlation needs at least "
+            f"{FEWEST} backbones, all frozen or all fine-tuned."
         )
-    most = max(each.backbones for each in agreement)
+    most = max(each.backbones for each in ranking.agreement)
     if 1 / factorial(most) > SIGNIFICANT:
         return (
-            f"With {most} backbones even full agreement comes by luck in one of {factorial(most)} orders: this cannot "
-            "say whether the scores foretell anything."
+            f"Whether these scores predict the test results is inconclusive: of {most} backbones, even full agreement "
+            f"occurs by chance in one of {factorial(most)} orders."
         )
-    best = min(each.p_permutation for each in agreement)
-    often = f"an agreement as good as the best of these {len(agreement)} comes by luck in {100 * best:.3g} %"
-    doubt = "which may well be luck" if best * len(agreement) > SIGNIFICANT else "which is hardly luck"
-    return f"With {most} backbones {often} of all orders, {doubt}."
+    best, count = min(each.p_permutation for each in ranking.agreement), len(ranking.agreement)
+    found = (
+        f"Of all orders of {most} backbones, {100 * best:.3g} % agree with the test results at least as well as the "
+        f"best of the {count} comparisons here."
+    )
+    if best * count > SIGNIFICANT:
+        return f"{found} Corrected for {count} comparisons, no correlation is significant."
+    return f"{found} Corrected for {count} comparisons, this correlation is significant."

@@ -1,4 +1,4 @@
-"""Why a metric decides, in a sentence."""
+"""Why strategies are ranked by a metric, in a sentence."""
 
 from collections.abc import Mapping
 
@@ -6,10 +6,9 @@ from pipeline.config.metric_names import IMBALANCE
 
 
 def metric_sentence(metric: str, counts: Mapping[str, int]) -> str:
-    """Say why a metric was chosen, by the training images of each class."""
+    """Say why a metric was chosen, by the training images of each class; without a full stop."""
     most, least = (end(counts, key=lambda name: (counts[name], name)) for end in (max, min))
-    held = f"the commonest class ({most}: {counts[most]:,} training images) has"
-    against = f"as many as the rarest ({least}: {counts[least]:,})"
+    largest, smallest = f"{most}: {counts[most]:,} training images", f"{least}: {counts[least]:,}"
     if metric == "balanced_accuracy":
-        return f"{held} {IMBALANCE} times {against}, or more"
-    return f"{held} less than {IMBALANCE} times {against}"
+        return f"the largest class ({largest}) has at least {IMBALANCE} times as many as the smallest ({smallest})"
+    return f"the largest class ({largest}) has less than {IMBALANCE} times as many as the smallest ({smallest})"

@@ -28,59 +28,59 @@ AHEAD = {"a": CHEAP | {"accuracy": 0.9}, "b": DEAR | {"accuracy": 0.8}}
 
 
 @pytest.mark.parametrize(
-    ("rows", "kwargs", "constraints", "texts"),
+    ("rows", "kwargs", "constraints", "changes_facts"),
     [
         ({"a": CHEAP}, {}, {}, []),
         (AHEAD, {}, {}, []),
         (AHEAD, {"crossings": crossing()}, {},
-         ["With 4.0 times the images (about 6,400; 95 %: 4,000 to 12,000) b would be level with a."]),
+         [["With 4.0 times the images (about 6,400; 95 % CI 4,000 to 12,000), b would catch up with a"]]),
         (AHEAD, {"crossings": crossing(outcome="inside", overtaker="a", images=800.0, ci=[500.0, 900.0])}, {},
-         ["With fewer images (about 800; 95 %: 500 to 900) b would be level with a, with fewer still ahead."]),
+         [["fewer than about 800 images (95 % CI 500 to 900), b would be ahead of a"]]),
         (TIED, {"crossings": crossing(outcome="inside", leader="b", images=800.0)}, {},  # overtaken already
-         [f"If accuracy alone counted: b, +1.0 points accuracy (95 %: {MINUS}0.8 to 2.8), but it cannot be told from a "
-          "(P = 0.86)."]),
+         [["only accuracy mattered, b would be recommended"]]),
         (AHEAD, {"crossings": crossing()}, {"images": 3200},
-         ["Learning curves: b catches up with a at about 6,400 images (95 %: 4,000 to 12,000)."]),
-        (AHEAD, {"crossings": crossing()}, {"images": 800},
-         ["With 8.0 times the images (about 6,400; 95 %: 4,000 to 12,000) b would be level with a."]),
+         [["b catches up with a at about 6,400 images (95 % CI 4,000 to 12,000)"]]),
+        (AHEAD, {"crossings": crossing()}, {"images": 800}, [["With 8.0 times the images", "b would catch up with a"]]),
         (AHEAD, {"crossings": crossing(outcome="never", overtaker=None, images=None, ci=None, crossings=0)}, {}, []),
         (AHEAD, {"crossings": crossing()}, {"train_flops": 2e12}, []),
         (TIED, {}, {},
-         [f"If accuracy alone counted: b, +1.0 points accuracy (95 %: {MINUS}0.8 to 2.8), but it cannot be told from a "
-          "(P = 0.86)."]),
+         [["only accuracy mattered, b would be recommended", f"1.0 points higher accuracy (95 % CI {MINUS}0.8 to 2.8)",
+           "not a significant difference (P = 0.86 that b is better)"]]),
         (APART, {}, {},
-         ["If the cost of training alone counted: a, 1 T FLOPs in place of 4 T FLOPs, "
-          f"{MINUS}10.0 points accuracy (95 %: {MINUS}11.8 to {MINUS}8.2)."]),
+         [["only the cost of training mattered, a would be recommended", "1 T FLOPs per training instead of 4 T FLOPs",
+           "10.0 points lower accuracy (95 % CI 8.2 to 11.8)"]]),
         ({"a": CHEAP | {"accuracy": 0.9, "valid": 0.7}, "b": DEAR | {"accuracy": 0.8, "valid": 0.8}}, {}, {},
-         [f"If accuracy alone counted: b, {MINUS}10.0 points accuracy (95 %: {MINUS}11.8 to {MINUS}8.2), but on test a "
-          "is told better."]),
+         [["only accuracy mattered, b would be recommended", "10.0 points lower accuracy (95 % CI 8.2 to 11.8)",
+           "significantly worse than a"]]),
         (APART, {"metric": "log_loss"}, {"latency_ms": 7},
-         ["If latency of 10 ms were allowed (now 7 ms): b, log loss 0.100 lower (95 %: 0.082 to 0.118), told better "
-          "than a."]),
+         [["latency limit of 10 ms (now 7 ms), b would be recommended", "significantly better than a",
+           "0.100 lower log loss (95 % CI 0.082 to 0.118)"]]),
         (APART, {}, {"latency_ms": 7},
-         ["If latency of 10 ms were allowed (now 7 ms): b, +10.0 points accuracy (95 %: 8.2 to 11.8), told better than "
-          "a."]),
+         [["latency limit of 10 ms (now 7 ms), b would be recommended", "significantly better than a",
+           "10.0 points higher accuracy (95 % CI 8.2 to 11.8)"]]),
         (TIED, {}, {"latency_ms": 7},
-         [f"If latency of 10 ms were allowed (now 7 ms): b, +1.0 points accuracy (95 %: {MINUS}0.8 to 2.8), a "
-          "difference that cannot be told (P = 0.86): the advice would stay."]),
+         [["latency limit of 10 ms (now 7 ms), a would still be recommended", "b has 1.0 points higher accuracy",
+           f"(95 % CI {MINUS}0.8 to 2.8)", "not a significant difference (P = 0.86 that b is better)"]]),
         (TIED, {}, {"min_accuracy": 0.865},
-         [f"If accuracy of 86.0 % were enough (now 86.5 %): a, {MINUS}1.0 points accuracy (95 %: {MINUS}2.8 to 0.8), a "
-          "difference that cannot be told (P = 0.86), and 4.0 times cheaper to train."]),
+         [["accuracy limit of 86.0 % (now 86.5 %), a would be recommended", "1.0 points lower accuracy",
+           f"(95 % CI {MINUS}0.8 to 2.8)", "not a significant difference (P = 0.86 that b is better)",
+           "4.0 times cheaper"]]),
         (TIED, {}, {"latency_ms": 3, "min_accuracy": 0.9},
-         ["If latency of 10 ms were allowed (now 3 ms) and accuracy of 87.0 % were enough (now 90.0 %): b, at accuracy "
-          "87.0 %.",
-          "If latency of 5 ms were allowed (now 3 ms) and accuracy of 86.0 % were enough (now 90.0 %): a, at accuracy "
-          "86.0 %."]),
+         [["latency limit of 10 ms (now 3 ms)", "accuracy limit of 87.0 % (now 90.0 %)",
+           "b would be recommended: accuracy 87.0 %"],
+          ["latency limit of 5 ms (now 3 ms)", "accuracy limit of 86.0 % (now 90.0 %)",
+           "a would be recommended: accuracy 86.0 %"]]),
         ({"a": CHEAP | {"recalls": {"ash": 0.0}}}, {}, {"min_recall": {"ash": 0.5}},
-         ["If the recall of ash did not matter: a, at accuracy 85.0 %."]),
+         [["no limit on the recall of ash, a would be recommended: accuracy 85.0 %"]]),
         ({"a": CHEAP | {"accuracy": 0.8, "slope": 0.0}, "b": DEAR | {"accuracy": 0.9, "slope": 0.1}}, {}, {},
-         ["With 800 training images the advice would be a.",
-          "If the cost of training alone counted: a, 1 T FLOPs in place of 4 T FLOPs, "
-          f"{MINUS}10.0 points accuracy (95 %: {MINUS}11.8 to {MINUS}8.2)."]),
+         [["With 800 training images, a would be recommended"], ["only the cost of training mattered, a would be"]]),
     ],
 )  # fmt: skip
-def test_what_would_change_the_advice(rows, kwargs, constraints, texts):
-    assert said(comparison(rows, **kwargs), constraints, timings(["a", "b"])) == texts
+def test_what_would_change_the_advice(rows, kwargs, constraints, changes_facts):
+    texts = said(comparison(rows, **kwargs), constraints, timings(["a", "b"]))
+    assert len(texts) == len(changes_facts)
+    for text, facts in zip(texts, changes_facts):
+        assert [fact for fact in facts if fact not in text] == []
 
 
 @given(worlds(), limits())
@@ -99,5 +99,5 @@ def test_nothing_is_said_of_what_has_to_be_measured_first():
 def test_intervals_are_named_by_their_confidence():
     compared = comparison(TIED, crossings=crossing(), confidence=0.8)
     texts = said(compared, {"images": 800}) + said(compared, {"min_accuracy": 0.865})
-    assert sum("80 %: " in text for text in texts) >= 2
+    assert sum("80 % CI " in text for text in texts) >= 2
     assert not any("95 %" in text for text in texts)
