@@ -21,10 +21,10 @@ from pipeline.commands.app import app, main
 from pipeline.common.files import write_json
 from pipeline.config import params as parameters
 from pipeline.statistics.schema import Comparison
-from tests.commands.test_check import picture
 from tests.smoke import main as make_small
 from tests.smoke import shrink
 from tests.support.example import changed, comparison
+from tests.support.folders import picture
 from tests.support.imports import ROOT
 
 DOCUMENTS = ("README.md", "CONTRIBUTING.md",

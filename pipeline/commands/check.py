@@ -5,6 +5,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pipeline.commands.needed_settings import as_yaml, needed_settings
 from pipeline.commands.options import PARAMS, ImageFolder, ParamsFile
 from pipeline.common.errors import UserError
 
@@ -23,14 +24,12 @@ def check(folder: ImageFolder, params: ParamsFile = PARAMS) -> None:
     Every file is decoded in full; none is changed. The exit code is 0 where the
     images can be used, 2 where they cannot.
     """
-    from pipeline.commands import init
-
     found, settings = look(folder, params)
     if found.problems:
         raise UserError(f"{folder}: cannot be used yet; mend the {counted(found)} above")
-    changes = init.changes(found, params, settings)
+    changes = needed_settings(found, params, settings)
     if changes:
-        print(f"\nTo use it, `uv run headstart init {folder}` sets in {params}:\n\n{init.as_yaml(changes)}", end="")
+        print(f"\nTo use it, `uv run headstart init {folder}` sets in {params}:\n\n{as_yaml(changes)}", end="")
     else:
         print(f"\n{params} uses it already.")
 

@@ -1,21 +1,19 @@
 """`headstart init`: params.yaml, so that it uses a folder of images."""
 
 import io
-import re
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from pipeline.commands.needed_settings import Settings, as_yaml, needed_settings, path_from
 from pipeline.commands.options import PARAMS, ImageFolder, ParamsFile
 from pipeline.common.errors import UserError
 
 if TYPE_CHECKING:
     from pipeline.config.params import Params
     from pipeline.data.inspection import Inspection
-
-Changes = dict[str, Any]  # settings, nested as in params.yaml
 
 
 def init(
@@ -33,7 +31,7 @@ def init(
     found, settings = look(folder, params)
     if found.problems:
         raise UserError(f"{params}: left as it is; mend the {counted(found)} above, then run this again")
-    wanted = changes(found, params, settings)
+    wanted = needed_settings(found, params, settings)
     if not wanted:
         print(f"\n{params} uses it already; nothing was written.")
     else:
@@ -44,40 +42,7 @@ def init(
     print(f"\n{_next(found, params, settings)}")
 
 
-def changes(found: "Inspection", file: Path, settings: "Params") -> Changes:
-    """Return the settings that have to change for `file` to use the images, nested as it is."""
-    from pipeline.data.inspection import DISTANCE
-
-    name = re.sub(r"[^A-Za-z0-9_-]+", "-", found.root.resolve().stem).strip("-_") or "images"
-    wanted: dict[str, Any] = {"data.name": name, "data.path": _path(found.root, file), "data.label": found.label}
-    wanted |= {"download": [], "prepare.stratify": [], "register.model": f"headstart-{name}"}
-    if settings.prepare.near_duplicate_bits is None:
-        wanted["prepare.near_duplicate_bits"] = DISTANCE
-    now = settings.model_dump(mode="json", by_alias=True)
-    nested: Changes = {}
-    for key, value in wanted.items():
-        section, _, inner = key.partition(".")
-        if inner and now[section][inner] != value:
-            nested.setdefault(section, {})[inner] = value
-        elif not inner and now[section] != value:
-            nested[section] = value
-    return {key: nested[key] for key in now if key in nested}
-
-
-def _path(root: Path, file: Path) -> str:
-    """Return a path as params.yaml has it: from the folder that `file` is in, where it leads into that."""
-    there, base = root.resolve(), file.resolve().parent
-    return (there.relative_to(base) if there.is_relative_to(base) else there).as_posix()
-
-
-def as_yaml(wanted: Changes) -> str:
-    """Return settings as they stand in params.yaml."""
-    import yaml
-
-    return yaml.safe_dump(wanted, allow_unicode=True, sort_keys=False, width=1000)
-
-
-def edited(file: Path, wanted: Changes) -> str:
+def edited(file: Path, wanted: Settings) -> str:
     """Return the text of `file` with other settings, its comments and order kept; raise UserError if it were wrong."""
     from ruamel.yaml import YAML
 
@@ -110,7 +75,7 @@ def _set(section: Any, key: str, value: Any) -> None:
 
 def _next(found: "Inspection", file: Path, settings: "Params") -> str:
     """Return what is left to do."""
-    views, path = settings.features.views[1:], Path(_path(found.root, file))
+    views, path = settings.features.views[1:], Path(path_from(file, found.root))
     lines = ["Next:"]
     if views:
         lines.append(

@@ -11,6 +11,7 @@ from pipeline.commands.check import described
 from pipeline.config.params import Params, Prepare
 from pipeline.data.inspection import inspect
 from pipeline.data.scan import Plan
+from tests.support.folders import picture, three_classes
 
 WANTED = Prepare(image_size=32, test_fraction=0.25, valid_fraction=0.2, seed=0)
 
@@ -22,17 +23,10 @@ def look(root):
     return found, lines[: lines.index("")]
 
 
-def picture(path, seed, size=(8, 8)):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(np.random.default_rng(seed).integers(0, 256, size, dtype=np.uint8)).save(path)
-
-
 @pytest.fixture
 def folders(tmp_path):
     """A folder per class: 20 images each of a, b and c."""
-    for number in range(60):
-        picture(tmp_path / "my photos" / "abc"[number % 3] / f"{number:02}.png", number, (8 + number, 9))
-    return tmp_path / "my photos"
+    return three_classes(tmp_path / "my photos")
 
 
 def test_a_folder_is_described_in_a_few_lines(folders):
@@ -98,27 +92,6 @@ def test_all_kinds_of_problems_are_found_at_once(lay_out):
     assert "7 problems" in described(found, lenient=False)
 
 
-def test_a_truncated_image_is_found_though_its_header_is_whole(folders):
-    file = folders / "a" / "30.png"
-    file.write_bytes(file.read_bytes()[:200])
-    (problem,) = look(folders)[0].problems
-    assert "a/30.png: not a readable image" in problem
-
-
-@pytest.mark.parametrize(("break_it", "said"), [
-    (lambda root: shutil.rmtree(root), "is not a folder"),
-    (lambda root: [shutil.rmtree(root / name) for name in "abc"], "holds neither a labels.csv"),
-    (lambda root: [shutil.rmtree(root / name) for name in "ab"], "two classes or more"),
-    (lambda root: [file.unlink() for file in sorted((root / "c").iterdir())[4:]], "'c' (4)"),
-    (lambda root: (root / "labels.csv").write_text("path\na/00.png\n"), "no column 'label'"),
-    (lambda root: (root / "labels.csv").write_text("file,label\n"), "expected a column `path`"),
-])  # fmt: skip
-def test_what_makes_a_folder_useless_is_said(folders, break_it, said):
-    break_it(folders)
-    (problem,) = look(folders)[0].problems
-    assert said in problem
-
-
 def test_a_label_of_another_name_is_proposed(lay_out):
     data = lay_out()
     text = (data / "labels.csv").read_text().replace("path,label,camera", "path,kind,camera")
@@ -127,14 +100,6 @@ def test_a_label_of_another_name_is_proposed(lay_out):
     assert "label: there is no column label; kind is taken, of kind, camera" in lines
     assert found.label == "kind"
     assert found.problems == []
-
-
-def test_a_split_that_cannot_be_drawn_is_said(lay_out):
-    data = lay_out()
-    table = pd.read_csv(data / "labels.csv", dtype=str)
-    table.assign(group=table["label"]).to_csv(data / "labels.csv", index=False)  # one group per class
-    (problem,) = look(data)[0].problems
-    assert "group" in problem
 
 
 def test_an_array_is_described_as_a_folder_is(tmp_path):

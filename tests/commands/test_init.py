@@ -7,7 +7,7 @@ from pipeline.commands.app import main
 from pipeline.commands.init import edited
 from pipeline.common.errors import UserError
 from pipeline.config.params import load
-from tests.commands.test_check import picture
+from tests.support.folders import picture
 from tests.support.imports import ROOT
 
 

@@ -1,1 +1,5 @@
-"""What was measured and decided, in sentences: words alone, every decision is made in the modules above this folder."""
+"""What was measured and decided, in sentences.
+
+Words alone: every decision is made in the modules above this folder, and every number in a sentence comes from them or
+from the comparison. Read `reason.py` first.
+"""
