@@ -14,10 +14,11 @@ from pipeline.data.image_set import ImageSet
 from pipeline.inference.classifier import Classifier
 from pipeline.inference.network import Network
 from pipeline.network.build import build, save_model
-from pipeline.network.cut import count_stages, describe, place, split, stages
+from pipeline.network.cut import describe, place, split, stages
 from pipeline.network.devices import running
-from pipeline.training.feature_pass import Live, Pixels, shapes, storage
+from pipeline.training.feature_pass import Pixels, shapes, storage
 from pipeline.training.loop import Fit, Samples
+from tests.support.networks import Live, count_stages
 
 CPU = torch.device("cpu")
 QUICK = {"torchvision/squeezenet1_1": 32, "torchvision/mobilenet_v3_small": 32, "timm/test_vit": 32}
@@ -107,13 +108,13 @@ def test_every_parameter_is_on_one_side_of_every_cut_alone(network):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", torchvision.models.list_models(module=torchvision.models))
 def test_each_network_of_torchvision_has_as_many_stages_as_the_docs_say(name):
-    assert 4 <= count_stages(resolve(f"torchvision/{name}")) <= 12
+    assert 4 <= count_stages(f"torchvision/{name}") <= 12
 
 
 def test_it_has_stages_enough_and_the_number_is_known_without_weights(network, member):
     count = len(stages(network)) - 1
     assert 3 <= count <= 12
-    assert count == count_stages(resolve(member[0])) == count_stages(resolve(member[0]), member[1])
+    assert count == count_stages(member[0]) == count_stages(*member)
     places = [place(network, word) for word in WORDS]
     assert places == sorted(places)
     assert 1 <= places[0] <= places[-1] < count

@@ -40,7 +40,7 @@ def _pace() -> dict[str, Any]:
 
 
 class Progress:
-    """A bar on standard error that counts steps and says what is going on now."""
+    """A bar on standard error that counts steps."""
 
     def __init__(self, title: str, total: int, unit: str) -> None:
         self._bar = tqdm(total=total, desc=title, unit=unit, **_pace())
@@ -54,10 +54,6 @@ class Progress:
     def step(self, count: float = 1) -> None:
         """Move on."""
         self._bar.update(count)
-
-    def say(self, text: str) -> None:
-        """Show a few words beside the bar."""
-        self._bar.set_postfix_str(text)
 
 
 class TrialProgress:

@@ -50,18 +50,6 @@ def check(spec: dict[str, Any]) -> None:
     _planned(*_drawing(spec))
 
 
-def count_stages(backbone: Backbone, image_size: int | None = None) -> int:
-    """Return how many stages a backbone has, without its weights.
-
-    Raise UserError where it cannot take images of that size; by default, of the one it was made for.
-    """
-    if backbone.stages is not None:
-        return backbone.stages
-    size = image_size or backbone.size or nominal(backbone.library, backbone.architecture)
-    options = fitted(backbone.library, backbone.architecture, backbone.options, size)
-    return _planned(backbone.library, backbone.architecture, json.dumps(options), size)[0]
-
-
 def stages(network: Network) -> list[nn.Module]:
     """Return the network as the modules that one runs after another; the head is the last.
 

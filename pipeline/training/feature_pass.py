@@ -31,19 +31,6 @@ class Pixels:
         return batch
 
 
-class Live:
-    """A stem run anew for each batch: what `Cached` saves, kept to test it against."""
-
-    def __init__(self, stem: nn.Module, pixels: Pixels) -> None:
-        self.stem, self.pixels, self.views = stem.eval(), pixels, pixels.views
-
-    def take(self, rows: np.ndarray, views: np.ndarray) -> torch.Tensor:
-        """Return float32 (N, ...), rounded as the cache would."""
-        with torch.inference_mode(), running(torch.device("cpu"), "float32"):
-            out = self.stem(self.pixels.take(rows, views))
-        return (out.half() if out.ndim == 4 and _fits_half(out) else out).float().clone()
-
-
 class HalfOverflowError(Exception):
     """Some activations are past what half precision can hold."""
 

@@ -24,11 +24,12 @@ from pipeline.network.build import build
 from pipeline.network.cut import place, split, stages
 from pipeline.network.pretrained import load_pretrained
 from pipeline.training.feature_cache import cached
-from pipeline.training.feature_pass import Live, Pixels
+from pipeline.training.feature_pass import Pixels
 from pipeline.training.loop import Fit, Inputs, Samples, predict
 from pipeline.training.run_context import make_run_context, unit_folder
 from pipeline.training.unit import unit
 from tests.support.imports import ROOT
+from tests.support.networks import Live
 
 SMALL = {"image_size": 32, "epochs": 2, "batch_size": 8, "hidden": 16}
 VIEWS = ("identity", "hflip")

@@ -8,10 +8,10 @@ import pipeline.network.cut
 from pipeline.common.errors import UserError
 from pipeline.config.backbone_table import BACKBONES, resolve
 from pipeline.inference.network import Network
-from pipeline.network.cut import SHARES, count_stages, describe, place, position, split, stages
+from pipeline.network.cut import SHARES, describe, place, position, split, stages
 from pipeline.network.fx_tracing import Segment, UntraceableError
 from pipeline.training.feature_pass import weights_digest
-from tests.support.networks import every_backbone, images, recipe, spec
+from tests.support.networks import count_stages, every_backbone, images, recipe, spec
 
 EVERY_CUT = [(name, cut) for name, row in BACKBONES.items() for cut in range(row.stages + 1)]
 
@@ -67,7 +67,7 @@ def test_a_cut_in_words_leaves_stages_before_it_and_behind_it(word, stages):
 
 def test_where_one_tensor_alone_never_passes_there_is_one_stage_and_input_and_head_are_cuts():
     network = Network(row("timm/crossvit_tiny_240", image_size=240)).eval()  # two rows of tokens all the way
-    assert count_stages(resolve("timm/crossvit_tiny_240")) == len(stages(network)) - 1 == 1
+    assert count_stages("timm/crossvit_tiny_240") == len(stages(network)) - 1 == 1
     with torch.inference_mode():
         for cut in ("input", "early", "head"):
             stem, body = split(network, cut)
@@ -75,7 +75,7 @@ def test_where_one_tensor_alone_never_passes_there_is_one_stage_and_input_and_he
 
 
 def test_stages_that_a_family_lists_are_the_same_for_all_its_plain_members():
-    assert count_stages(resolve("timm/resnet18")) == 4
+    assert count_stages("timm/resnet18") == 4
     assert len(stages(Network(row("timm/resnet18")))) == 5
     assert not any(isinstance(part, Segment) for part in Network(row("timm/resnet18")).modules())
 

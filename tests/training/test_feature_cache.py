@@ -22,8 +22,9 @@ from pipeline.network.build import build as build_network
 from pipeline.network.cut import stages
 from pipeline.network.devices import AT_ONCE
 from pipeline.training.feature_cache import Cached, cached, keys
-from pipeline.training.feature_pass import Live, Pixels
+from pipeline.training.feature_pass import Pixels
 from tests.support.imports import PACKAGE, closure, counted_modules
+from tests.support.networks import Live
 from tests.support.packing import pack
 from tests.support.processes import FORK, Child
 

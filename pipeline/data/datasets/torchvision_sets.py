@@ -13,7 +13,6 @@ import numpy as np
 from PIL import UnidentifiedImageError
 
 from pipeline.common.errors import UserError
-from pipeline.data.datasets.cifar import Batches
 from pipeline.data.datasets.layouts import Item, Steps, as_arrays, as_files
 from pipeline.data.datasets.torchvision_table import ROWS, Row
 
@@ -35,7 +34,7 @@ def lay_out(name: str, out: Path, downloads: Path, steps: Steps) -> int:
     (out / "LICENCE.txt").write_text(f"{name}, {row.page}. Terms of use: {row.terms}. See that page.\n")
     items, step = _items(row, parts), steps(sum(len(part) for _, part in parts))
     try:
-        if row.images in ("arrays", "pickles"):
+        if row.images == "arrays":
             return as_arrays(out, items, step)
         return as_files(out, root, items, step)
     except (FileNotFoundError, UnidentifiedImageError, ValueError, LookupError) as error:
@@ -81,8 +80,6 @@ def _open(row: Row, root: Path, download: bool) -> Parts:
     given: dict[str, Any] = {**row.options, **({"loader": Path} if row.images == "loader" else {})}
     if not row.byhand:
         given["download"] = download
-    if row.images == "pickles":
-        return [(split, Batches(kind, root, **asked, **given)) for split, asked in row.splits.items()]
     return [(split, kind(root, **{**given, **asked})) for split, asked in row.splits.items()]
 
 
@@ -174,7 +171,7 @@ def _names(row: Row, part: Any) -> list[str]:
 
 def _read(row: Row, part: Any, position: int) -> tuple[Path | np.ndarray, int]:
     """Return an image, as a file where there is one, and the number of its class."""
-    if row.images in ("arrays", "pickles", "loader", "opened"):
+    if row.images in ("arrays", "loader", "opened"):
         image, number = part[position]
         if row.images == "loader":
             return Path(image), int(number)

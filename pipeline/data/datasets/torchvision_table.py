@@ -31,7 +31,7 @@ class Row:
     splits: Splits
     page: str
     terms: str  # of use, as far as they are known
-    # "arrays", "pickles", "loader" (its constructor takes one), "opened" (it gives open files), or the name of the
+    # "arrays", "loader" (its constructor takes one), "opened" (it gives open files), or the name of the
     # attribute that lists files, with or without their labels.
     images: str = "arrays"
     folder: str = "."  # below torchvision's root, where its archives go
@@ -51,8 +51,8 @@ OXFORD = "https://www.robots.ox.ac.uk/~vgg/data"
 CLIP = "https://github.com/openai/CLIP/blob/main/data"
 
 ROWS: dict[str, Row] = {
-    "CIFAR10": Row("CIFAR10", TRAIN, "https://www.cs.toronto.edu/~kriz/cifar.html", ASK, "pickles"),
-    "CIFAR100": Row("CIFAR100", TRAIN, "https://www.cs.toronto.edu/~kriz/cifar.html", ASK, "pickles"),
+    "CIFAR10": Row("CIFAR10", TRAIN, "https://www.cs.toronto.edu/~kriz/cifar.html", ASK),
+    "CIFAR100": Row("CIFAR100", TRAIN, "https://www.cs.toronto.edu/~kriz/cifar.html", ASK),
     "MNIST": Row("MNIST", TRAIN, "http://yann.lecun.com/exdb/mnist", "CC BY-SA 3.0", folder="MNIST/raw"),
     "FashionMNIST": Row("FashionMNIST", TRAIN, "https://github.com/zalandoresearch/fashion-mnist", "MIT",
                         folder="FashionMNIST/raw"),
