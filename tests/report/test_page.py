@@ -1,19 +1,17 @@
 import base64
 import hashlib
-import html
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
 
-from pipeline.config.recipe import Recipe
 from pipeline.report import page, tables
 from pipeline.report.markdown import markdown
 from pipeline.statistics.backbone_ranking import ranking
 from pipeline.statistics.schema import Recall, Transferability
 from pipeline.verdict.advice import advise
-from tests.support.example import TRANSFER, comparison, with_better
+from tests.support.example import TRANSFER
 from tests.support.reports import inputs
 
 EVIL = ["<script>alert(1)</script>", 'a|b "quoted" & <i>more</i>', "values"]
@@ -144,26 +142,6 @@ def test_large_images_do_not_make_the_page_too_large(monkeypatch):
     assert "not shown" in less
 
 
-@pytest.mark.parametrize(
-    ("recommended", "admissible", "words"),
-    [
-        (None, (), ("Nothing meets your constraints.", "Every strategy breaks at least one of them.")),
-        ("a", ("a",), ("Use a.", "No other strategy meets the constraints.")),
-        ("a", ("a", "b"), ("Use a.", "At 95 % confidence it is better than b.")),
-        ("c", ("a", "b", "c"), ("Use c.", "At 95 % confidence it cannot be told from a, it is worse than b.")),
-    ],
-)
-def test_the_headline_says_how_the_recommended_strategy_stands(recommended, admissible, words):
-    compared = with_better(comparison({"a": {}, "b": {}, "c": {}}), ("a", None, "b"))
-    verdict = advise(compared).model_copy(update={"recommended": recommended, "admissible": admissible})
-    assert tables.headline(compared, verdict) == words
-
-
-def test_a_strategy_alone_has_nothing_to_be_compared_with():
-    compared = comparison({"a": {}})
-    assert tables.headline(compared, advise(compared))[1] == "There is nothing to compare it with."
-
-
 def test_all_that_is_said_of_intervals_names_their_confidence():
     given = inputs().compared(confidence=0.8)
     text = replace(given, verdict=advise(given.comparison)).page()
@@ -183,22 +161,6 @@ def test_of_many_classes_the_worst_come_first():
     assert Checked(given.page()).wrong == []
     few = inputs(classes=4).comparison
     assert tables.class_rows(few, "strategy-0") == few.dataset.classes
-
-
-def test_settings_that_differ_come_first():
-    rows = tables.recipe_rows(inputs().comparison)
-    assert [key for key, _, differ in rows if differ] == [rows[0][0]] == ["backbone"]
-    assert {key for key, *_ in rows} == set(Recipe.model_fields)
-
-
-def test_pretrained_features_are_shown_beside_raw_pixels():
-    made = inputs()
-    rows = {title: (values, pixels) for title, values, pixels in tables.transfer_rows(made.comparison)}
-    assert rows["LogME"] == ({"strategy-1": -0.38, "strategy-2": -0.38}, TRANSFER["pixels_log_me"])
-    page = html.unescape(made.page())
-    assert "leave-one-out accuracy of a linear classifier" in page
-    assert '<td class="num">0.851</td><td class="num">0.781</td>' in page
-    assert '<td class="num">\u22120.380</td><td class="num">\u22120.100</td>' in page
 
 
 def with_backbones(given, recipes, transfers):
