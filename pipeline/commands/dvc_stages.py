@@ -57,8 +57,9 @@ def _in_order(graph: Any, listed: list[Any]) -> Iterator[Any]:
     """Yield stages so that what one needs comes before it, and otherwise as dvc.yaml has them."""
     from networkx import lexicographical_topological_sort
 
-    places = {stage.addressing: number for number, stage in enumerate(listed)}
-    yield from lexicographical_topological_sort(graph.reverse(), key=lambda stage: places[stage.addressing])
+    # Tracked data first: a stage that needs some is not to wait for its place in the list.
+    places = {stage: (not stage.is_data_source, number) for number, stage in enumerate(listed)}
+    yield from lexicographical_topological_sort(graph.reverse(), key=places.__getitem__)
 
 
 def _being_written(folder: Path) -> Iterator[str]:

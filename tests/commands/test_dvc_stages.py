@@ -97,6 +97,13 @@ def test_what_dvc_would_do_is_what_is_told(repository):
     assert all(stage.done for stage in stages(repository))
 
 
+def test_data_that_dvc_tracks_is_no_stage_and_changes_no_order(repository):
+    dvc(repository, "add", "in.txt", "-q")
+    extra = {"z": {"cmd": "true", "deps": ["code"]}}
+    (repository / "dvc.yaml").write_text(yaml.safe_dump({"stages": STAGES | extra}, sort_keys=False))
+    assert [stage.name for stage in stages(repository)] == ["a", "b", "c", "z"]
+
+
 def test_a_run_that_is_going_on_is_seen_and_not_disturbed(repository):
     slow = STAGES["b"]["cmd"][0].replace("import sys, json;", "import sys, time; time.sleep(6);")
     changed = {"stages": STAGES | {"b": STAGES["b"] | {"cmd": [slow, TIME]}}}

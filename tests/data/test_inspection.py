@@ -11,8 +11,12 @@ from tests.support.folders import three_classes
 WANTED = Prepare(image_size=32, test_fraction=0.25, valid_fraction=0.2, seed=0)
 
 
+def look(root, wanted=WANTED):
+    return inspect(Plan(root, wanted.image_size, wanted.max_pixels), wanted, lambda count: lambda step: None)
+
+
 def problems(root):
-    return inspect(Plan(root, WANTED.image_size, WANTED.max_pixels), WANTED, lambda count: lambda step: None).problems
+    return look(root).problems
 
 
 @pytest.fixture
@@ -48,3 +52,36 @@ def test_a_split_that_cannot_be_drawn_is_said(lay_out):
     table.assign(group=table["label"]).to_csv(data / "labels.csv", index=False)  # one group per class
     (problem,) = problems(data)
     assert "group" in problem
+
+
+def test_what_is_found_of_a_sound_folder(folders):
+    found = look(folders)
+    assert (found.kind, found.images, found.label) == ("a folder of images per class", 60, "label")
+    assert found.used.table["label"].value_counts().to_dict() == {"a": 20, "b": 20, "c": 20}
+    assert (found.problems, found.notes, found.unused, found.kinds) == ([], [], [], {})
+    assert found.left_out.empty
+
+
+def test_progress_is_told_how_many_images_there_are_and_of_each(folders):
+    steps = []
+    inspect(Plan(folders, 32, 10**6), WANTED, lambda count: steps.append(count) or steps.append)
+    assert steps == [60] + [1] * 60
+
+
+def test_what_cannot_be_used_is_known_though_nothing_can(folders):
+    for file in folders.rglob("*.png"):
+        file.write_bytes(b"")
+    found = look(folders)
+    assert found.used is None
+    assert found.kinds == {"cannot be used": 60}
+    assert len(found.left_out) == 60
+
+
+def test_what_would_be_left_out_is_no_problem_where_it_is(folders):
+    (folders / "a" / "00.png").write_bytes(b"")
+    (folders / "empty").mkdir()
+    assert len(look(folders).problems) == 2
+    found = look(folders, WANTED.model_copy(update={"on_problem": "exclude"}))
+    assert found.problems == []
+    assert found.notes == ["Folders of classes that hold no image are passed over: empty (empty)."]
+    assert found.left_out["path"].tolist() == ["a/00.png"]
