@@ -60,7 +60,7 @@ def aa(world: World, count: int, seed: int) -> dict[str, Any]:
 
 
 def power(world: World, count: int, seed: int) -> dict[str, Any]:
-    """Return how often a true difference in accuracy is told: alone, and as one of three pairs.
+    """Return how often a true difference in accuracy is significant: alone, and as one of three pairs.
 
     The third strategy is as far below as the demo's last is below its first.
     """
@@ -85,7 +85,7 @@ def power(world: World, count: int, seed: int) -> dict[str, Any]:
 
 
 def _rates(world: World, gap: float, rng: np.random.Generator, count: int, seeds: int, images: int) -> dict[str, float]:
-    """Return how often the better of the first two is told to be, and the standard error of their difference."""
+    """Return how often the first is significantly better than the second, and the standard error of the difference."""
     first, last = world.truth()["accuracy"][[0, -1]]
     levels = tuple(float(norm.ppf(p) * np.sqrt(1 + world.seed)) for p in (first, first - gap, min(last, first - gap)))
     three = World(levels, world.shared, world.own, world.seed, positives=world.positives)
@@ -104,7 +104,7 @@ def _rates(world: World, gap: float, rng: np.random.Generator, count: int, seeds
 
 
 def _needed(powers: list[float]) -> float | None:
-    """Return the difference that is told in four of five cases, between two that were simulated."""
+    """Return the difference that is significant in four of five cases, between two that were simulated."""
     for i in range(1, len(GAPS)):
         if powers[i] >= WANTED:
             steep = (WANTED - powers[i - 1]) / (powers[i] - powers[i - 1])

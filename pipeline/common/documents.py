@@ -1,7 +1,7 @@
 """Typed results on disk: frozen models, written as JSON and read back whole, or not at all."""
 
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -17,7 +17,11 @@ class Document(BaseModel):
     @classmethod
     def load(cls, path: Path) -> Self:
         """Read a document; raise UserError where the file is missing, damaged, or not of this form."""
-        raw = read_json(path)
+        return cls.parsed(read_json(path), path)
+
+    @classmethod
+    def parsed(cls, raw: Any, path: Path) -> Self:
+        """Return a document of what a file holds; raise UserError naming the file where it is not of this form."""
         try:
             return cls.model_validate(raw)
         except ValidationError as error:
@@ -42,7 +46,7 @@ class VersionedDocument(Document):
         if found != known:
             has = "no schema version, so it was written by older code" if found is None else f"schema version {found}"
             raise UserError(f"{path}: has {has}; this code reads version {known}. Run dvc repro to write it anew")
-        return super().load(path)
+        return cls.parsed(raw, path)
 
     def save(self, path: Path) -> None:
         """Write the document, whole or not at all."""

@@ -93,8 +93,9 @@ class Compare(Section):
     """Say how sure is sure."""
 
     metric: Literal["auto", "accuracy", "balanced_accuracy", "roc_auc", "log_loss"]  # that names the winner
-    resamples: int = Field(ge=100)  # of the hierarchical bootstrap
-    confidence: Fraction  # P(A beats B) from which a difference is called
+    resamples: int = Field(ge=100)  # bootstrap draws: of learning curves, and of single runs (p_run_beats)
+    # Of every interval; a difference is significant where its p-value, corrected by Holm, is at most 1 - confidence.
+    confidence: Fraction
     seed: int = Field(ge=0)
 
 

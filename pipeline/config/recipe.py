@@ -48,7 +48,7 @@ class Recipe(Section):
     def kind(self) -> Kind | None:
         """Return what a strategy with this recipe is a case of; None for a control, such as a head on random features.
 
-        Strategies are told apart by this, never by their names.
+        Code knows strategies by this, never by their names.
         """
         if self.weights == "pretrained":
             return HEADS if self.cut == "head" else TUNED

@@ -18,6 +18,7 @@ from pipeline.data.summary import notes_on
 from pipeline.report import confusion, gallery, tables
 from pipeline.report.figures import curve_figures, drawing, ranking_figure, scores, search_figures
 from pipeline.statistics.schema import Comparison, StrategyResult
+from pipeline.statistics.timings import Timings
 from pipeline.verdict import formatting
 from pipeline.verdict.schema import Verdict
 from pipeline.verdict.sentences.measured import ranking_sentence
@@ -36,7 +37,7 @@ CLAIM_MARKS = {"supported": ("✓", "yes"), "contradicted": ("✗", "no"), "inco
 def render(
     comparison: Comparison,
     verdict: Verdict,
-    timings: Mapping[str, Tree],
+    timings: Timings,
     trials: Mapping[str, pd.DataFrame],
     predictions: Mapping[str, pd.DataFrame],
     test_images: ImageSet | None,

@@ -43,7 +43,7 @@ def publish(
     figures = drawing.draw([pictures[name] for name in SHOWN if name in pictures], to.figures)
     beside = {str(file.resolve().relative_to(to.report.resolve().parent)): words for file, words in figures.items()}
     write_text(to.report, markdown.markdown(comparison, verdict, beside, to.page.name))
-    timed = tuple(claims(comparison, dict(measured.timings)))  # the page alone shows times
+    timed = tuple(claims(comparison, measured.timings))  # the page alone shows times
     with_times = verdict.model_copy(update={"claims": timed})
     seen = measured.tested
     write_text(to.page, page.render(comparison, with_times, measured.timings, measured.trials, seen, test, about))

@@ -1,11 +1,12 @@
 """The report's tables: what stands in each row, picked from the comparison."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from pipeline.config.constraints import Constraints
 from pipeline.data.summary import DatasetSummary
 from pipeline.statistics.schema import SEPARATIONS, Comparison, Crossover
+from pipeline.statistics.timings import StrategyTimings, Timings
 from pipeline.verdict.formatting import (
     begun,
     digits,
@@ -46,48 +47,29 @@ def cost_rows(comparison: Comparison) -> list[tuple[str, Cells]]:
     return rows
 
 
-def wall_clock_rows(comparison: Comparison, timings: Mapping[str, Any]) -> tuple[list[tuple[str, Cells]], list[str]]:
-    """Return the times and memory that the machine took as rows like those of `cost_rows`, and why some are missing.
-
-    A row that no strategy has a value for is left out and named among the reasons.
-    """
-    rows, missing, partly = [], [], []
-    for title, keys, write in _WALL_CLOCK:
-        cells = {name: _found(timings.get(name), keys) for name in comparison.strategies}
-        if all(value is None for value in cells.values()):
-            missing.append(title)
-            continue
-        rows.append((title, {name: None if v is None else write(v) for name, v in cells.items()}))
-        partly += [f"{title} of {name}" for name, value in cells.items() if value is None]
-    reasons = [f"Not in the timings: {', '.join(missing)}."] if missing and rows else []
-    if partly:
-        reasons.append(f"A dash: not measured ({'; '.join(partly)}).")
-    if not rows:
-        reasons = ["No timings were given, so no seconds, latency or memory are shown."]
-    return rows, reasons
+def wall_clock_rows(comparison: Comparison, timings: Timings) -> tuple[list[tuple[str, Cells]], str]:
+    """Return the times and memory that the machine took as rows like those of `cost_rows`, and what is missing."""
+    missing = [name for name in comparison.strategies if name not in timings]
+    if len(missing) == len(comparison.strategies):
+        return [], "No timings were given, so no seconds, latency or memory are shown."
+    rows = [
+        (title, {name: show(timings[name]) if name in timings else None for name in comparison.strategies})
+        for title, show in _WALL_CLOCK.items()
+    ]
+    return rows, f"A dash: not measured ({listed(missing)})." if missing else ""
 
 
-def _milliseconds(value: float) -> str:
-    return f"{digits(value)} ms"
-
-
-_WALL_CLOCK: list[tuple[str, tuple[str, ...], Any]] = [
-    ("CPU time of the search", ("tune", "cpu_seconds"), duration),
-    ("CPU time of all trainings", ("train", "cpu_seconds"), duration),
-    ("time of one training", ("train", "seconds_per_training"), duration),
-    ("images trained on per second", ("train", "images_per_second"), digits),
-    ("latency, 1 image: p50", ("latency_ms", "1", "p50"), _milliseconds),
-    ("latency, 1 image: p95", ("latency_ms", "1", "p95"), _milliseconds),
-    ("latency, 32 images: p50", ("latency_ms", "32", "p50"), _milliseconds),
-    ("latency, 32 images: p95", ("latency_ms", "32", "p95"), _milliseconds),
-    ("peak memory", ("peak_memory_bytes",), file_size),
-]  # fmt: skip
-
-
-def _found(tree: Any, keys: tuple[str, ...]) -> float | None:
-    for key in keys:
-        tree = tree.get(key) if isinstance(tree, dict) else None
-    return tree if isinstance(tree, int | float) and not isinstance(tree, bool) else None
+_WALL_CLOCK: dict[str, Callable[[StrategyTimings], str]] = {
+    "CPU time of the search": lambda t: duration(t.tune.cpu_seconds),
+    "CPU time of all trainings": lambda t: duration(t.train.cpu_seconds),
+    "time of one training": lambda t: duration(t.train.seconds_per_training),
+    "images trained on per second": lambda t: digits(t.train.images_per_second),
+    "latency, 1 image: p50": lambda t: f"{digits(t.latency_ms[1].p50)} ms",
+    "latency, 1 image: p95": lambda t: f"{digits(t.latency_ms[1].p95)} ms",
+    "latency, 32 images: p50": lambda t: f"{digits(t.latency_ms[32].p50)} ms",
+    "latency, 32 images: p95": lambda t: f"{digits(t.latency_ms[32].p95)} ms",
+    "peak memory": lambda t: file_size(t.peak_memory_bytes),
+}
 
 
 _TRANSFER = {
@@ -133,8 +115,8 @@ def recipe_rows(comparison: Comparison) -> list[tuple[str, dict[str, Any], bool]
     recipes = {name: s.recipe.model_dump() for name, s in comparison.strategies.items()}
     keys = sorted({key for recipe in recipes.values() for key in recipe})
     rows = [(key, {name: recipe[key] for name, recipe in recipes.items()}) for key in keys]
-    told = [(key, values, len({str(v) for v in values.values()}) > 1) for key, values in rows]
-    return sorted(told, key=lambda row: not row[2])
+    marked = [(key, values, len({str(v) for v in values.values()}) > 1) for key, values in rows]
+    return sorted(marked, key=lambda row: not row[2])
 
 
 def constraint_chips(constraints: Constraints) -> list[str]:

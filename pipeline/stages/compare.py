@@ -47,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     watch, root = Stopwatch(), args.params.resolve().parent
     measured = stored_results.measured(list(params.arms), args.trained, args.tuned, args.times)
     compared = summarise(measured, DatasetSummary.load(args.data), params.compare)
-    verdict = advise(compared, params.constraints, dict(measured.timings))
+    verdict = advise(compared, params.constraints, measured.timings)
     compared.save(args.out)
     verdict.save(args.verdict)
     about = provenance.about(root, args.test / image_set.MANIFEST)

@@ -94,7 +94,7 @@ def expected_if_calibrated(probabilities: np.ndarray, bins: int) -> float:
 def temperature(labels: np.ndarray, probabilities: np.ndarray) -> float:
     """Return the temperature that makes the log loss smallest (Guo et al. 2017), between 1/20 and 20.
 
-    Above 1, predictions were too sure of themselves. It is 1 where the images cannot tell: there are none, or all
+    Above 1, predictions were too sure of themselves. It is 1 where the images do not say: there are none, or all
     are predicted right, so that surer is always better.
     """
     logits = np.log(_clipped(probabilities))

@@ -14,6 +14,7 @@ from pipeline.config.recipe import Recipe
 from pipeline.statistics.comparison import StrategyPredictions
 from pipeline.statistics.jackknife import Scored, tables
 from pipeline.statistics.schema import StrategyCost, Transferability
+from pipeline.statistics.timings import StrategyTimings, Timings
 
 SPLITS = ("valid", "test")
 
@@ -64,12 +65,11 @@ class Measured:
     predictions: Mapping[str, StrategyPredictions]
     tested: Mapping[str, pd.DataFrame]  # the predictions on test, of trainings on all images, as a table
     trials: Mapping[str, pd.DataFrame]
-    timings: Mapping[str, dict[str, Any]]  # train's, with tune's under `tune`
+    timings: Timings
 
 
 def measured(names: Sequence[str], trained: Path, tuned: Path, times: Path) -> Measured:
     """Read what tune and train wrote of these strategies; raise UserError where a file is missing or damaged."""
-    training, tuning = ({n: read_json(times / stage / f"{n}.json") for n in names} for stage in ("train", "tune"))
     results = {name: TrainResult.load(trained / f"{name}.json") for name in names}
     predicted, tested = {}, {}
     for name in names:  # a table may be large, and most of it is done with once it has been read
@@ -82,8 +82,13 @@ def measured(names: Sequence[str], trained: Path, tuned: Path, times: Path) -> M
         predictions=predicted,
         tested=tested,
         trials={name: read_csv(tuned / f"{name}.csv") for name in names},
-        timings={name: {**training[name], "tune": tuning[name]} for name in names},
+        timings={name: _timings(times, name) for name in names},
     )
+
+
+def _timings(folder: Path, name: str) -> StrategyTimings:
+    train, tune = folder / "train" / f"{name}.json", folder / "tune" / f"{name}.json"
+    return StrategyTimings.parsed({**read_json(train), "tune": read_json(tune)}, train)
 
 
 def _predicted(path: Path, result: TrainResult) -> pd.DataFrame:

@@ -1,9 +1,8 @@
 """The verdict: the recommendation with its reasons, and the claims. Pure functions of the comparison."""
 
-from typing import Any
-
 from pipeline.config.constraints import Constraints
 from pipeline.statistics.schema import Comparison
+from pipeline.statistics.timings import Timings
 from pipeline.verdict.changes import changes
 from pipeline.verdict.claim_cases import Case
 from pipeline.verdict.claims import claims
@@ -27,11 +26,11 @@ def conclude(comparison: Comparison) -> Conclusion:
     )
 
 
-def advise(comparison: Comparison, constraints: Constraints = NONE, timings: dict[str, Any] | None = None) -> Verdict:
+def advise(comparison: Comparison, constraints: Constraints = NONE, timings: Timings | None = None) -> Verdict:
     """Return the verdict; raise UserError where a recall is asked of an unknown class.
 
     The Pareto fronts are of all strategies, whatever the constraints. What was not measured does not meet a limit.
-    `timings` are by strategy, and any part may be missing; the claims rest on FLOPs alone.
+    `timings` may lack strategies; the claims rest on FLOPs alone.
     """
     decision = decide(comparison, constraints, timings)
     return Verdict(

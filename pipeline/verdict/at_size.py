@@ -3,12 +3,12 @@
 from itertools import combinations, pairwise
 from math import log, sqrt
 from statistics import NormalDist
-from typing import Any
 
 from pipeline.config.metric_names import LOWER_IS_BETTER
 from pipeline.statistics.comparison import better
 from pipeline.statistics.intervals import holm
 from pipeline.statistics.schema import Comparison, Difference, Pair, Score, StrategyResult
+from pipeline.statistics.timings import Timings
 
 NORMAL = NormalDist()
 CERTAIN = 40.0  # standard errors, of a difference without any spread
@@ -36,15 +36,14 @@ def at_images(comparison: Comparison, images: int) -> Comparison:
     return comparison.model_copy(update={"strategies": strategies, "pairs": _pairs(strategies, comparison)})
 
 
-def timings_at(timings: dict[str, Any], before: Comparison, after: Comparison) -> dict[str, Any]:
+def timings_at(timings: Timings, before: Comparison, after: Comparison) -> Timings:
     """Return the timings with the seconds of a training scaled in proportion to its FLOPs."""
     scaled = {}
-    for name, timing in timings.items():
-        train = timing.get("train") or {}
-        if name in after.strategies and train.get("seconds_per_training") is not None:
-            ratio = after.strategies[name].cost.train_flops / max(before.strategies[name].cost.train_flops, 1)
-            timing = {**timing, "train": {**train, "seconds_per_training": train["seconds_per_training"] * ratio}}
-        scaled[name] = timing
+    for name, each in ((name, timings[name]) for name in before.strategies if name in timings):
+        ratio = after.strategies[name].cost.train_flops / max(before.strategies[name].cost.train_flops, 1)
+        seconds = each.train.seconds_per_training * ratio
+        train = each.train.model_copy(update={"seconds_per_training": seconds})
+        scaled[name] = each.model_copy(update={"train": train})
     return scaled
 
 

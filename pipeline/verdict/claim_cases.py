@@ -7,6 +7,7 @@ from typing import Any
 
 from pipeline.config.recipe import HEADS, TUNED, Kind
 from pipeline.statistics.schema import Comparison, Crossover, StrategyCost, StrategyResult
+from pipeline.statistics.timings import Timings
 from pipeline.verdict.at_size import at_images, sizes
 from pipeline.verdict.pairwise import PairedDifference, crossover, paired_difference
 
@@ -45,7 +46,7 @@ class Case:
     """
 
     comparison: Comparison
-    timings: dict[str, Any]
+    timings: Timings
     chosen: dict[Kind, str] | None = None  # by kind, in place of what this class would choose
 
     @cached_property
@@ -99,12 +100,13 @@ class Case:
 
     def seconds(self, kind: Kind) -> float | None:
         """Return the seconds of one training, if measured."""
-        return ((self.timings.get(self.names[kind]) or {}).get("train") or {}).get("seconds_per_training")
+        found = self.timings.get(self.names[kind])
+        return None if found is None else found.train.seconds_per_training
 
     def latency(self, kind: Kind) -> float | None:
         """Return the median milliseconds for one image, if measured."""
-        by_batch = (self.timings.get(self.names[kind]) or {}).get("latency_ms") or {}
-        return (by_batch.get("1") or {}).get("p50")
+        found = self.timings.get(self.names[kind])
+        return None if found is None else found.latency_ms[1].p50
 
     def model(self, kind: Kind) -> tuple[str, int]:
         """Return the backbone and the image size in pixels."""

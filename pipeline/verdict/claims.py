@@ -1,10 +1,10 @@
 """Eight common claims, each checked against the results."""
 
 from collections.abc import Callable
-from typing import Any
 
 from pipeline.config.recipe import FRESH, HEADS, TUNED
 from pipeline.statistics.schema import Comparison
+from pipeline.statistics.timings import Timings
 from pipeline.verdict.claim_cases import Case, Missing
 from pipeline.verdict.schema import Claim, Outcome
 from pipeline.verdict.sentences.claims import WORDS, missing_sentence
@@ -14,7 +14,7 @@ ABOUT = 2.0  # costs that differ by less than this factor are about the same
 Rule = Callable[[Case], Outcome]
 
 
-def claims(comparison: Comparison, timings: dict[str, Any] | None = None) -> list[Claim]:
+def claims(comparison: Comparison, timings: Timings | None = None) -> list[Claim]:
     """Return each claim with its outcome and its evidence.
 
     Timings are optional: without them outcomes rest on FLOPs alone, which are the same on every machine.

@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Literal
+from typing import Literal
 
 from pipeline.config.constraints import Constraints
 from pipeline.statistics.schema import Comparison
+from pipeline.statistics.timings import Timings
 from pipeline.verdict.at_size import at_images, sizes, timings_at
 from pipeline.verdict.limits import LimitCheck, check_classes, check_limits
 from pipeline.verdict.pairwise import recommend, significantly_better, standing, unbeaten
@@ -24,7 +25,7 @@ class Decision:
 
     measured: Comparison  # with all training images
     constraints: Constraints
-    timings: dict[str, Any]  # by strategy; any part may be missing
+    timings: Timings
 
     @cached_property
     def comparison(self) -> Comparison:
@@ -48,7 +49,7 @@ class Decision:
         """Return each strategy checked against each limit that is set."""
         timings = timings_at(self.timings, self.measured, self.comparison)
         strategies = self.comparison.strategies
-        return {name: check_limits(self.constraints, strategies[name], timings.get(name) or {}) for name in strategies}
+        return {name: check_limits(self.constraints, strategies[name], timings.get(name)) for name in strategies}
 
     def unmet(self, name: str) -> list[LimitCheck]:
         """Return the limits that a strategy does not meet."""
@@ -122,7 +123,7 @@ class Decision:
         return replace(self, constraints=constraints)
 
 
-def decide(comparison: Comparison, constraints: Constraints = NONE, timings: dict[str, Any] | None = None) -> Decision:
+def decide(comparison: Comparison, constraints: Constraints = NONE, timings: Timings | None = None) -> Decision:
     """Return the decision; raise UserError where a recall is asked of a class that the data does not have."""
     check_classes(constraints, comparison.dataset.classes)
     return Decision(comparison, constraints, timings or {})

@@ -7,6 +7,7 @@ from typing import Any, Literal
 from pipeline.common.errors import UserError
 from pipeline.config.constraints import Constraints
 from pipeline.statistics.schema import Interval, Recall, Score, StrategyResult
+from pipeline.statistics.timings import StrategyTimings
 from pipeline.verdict.formatting import listed
 
 
@@ -74,13 +75,15 @@ def check_classes(constraints: Constraints, classes: tuple[str, ...]) -> None:
         raise UserError(f"constraints.min_recall: no class is called {', '.join(unknown)}; the data has {known}")
 
 
-def check_limits(constraints: Constraints, strategy: StrategyResult, timings: dict[str, Any]) -> list[LimitCheck]:
-    """Check a strategy and its timings, any part of which may be missing, against every limit that is set."""
-    seconds = (timings.get("train") or {}).get("seconds_per_training")
-    latency = ((timings.get("latency_ms") or {}).get("1") or {}).get("p50")
+def check_limits(
+    constraints: Constraints, strategy: StrategyResult, timings: StrategyTimings | None
+) -> list[LimitCheck]:
+    """Check a strategy and its timings, where there are any, against every limit that is set."""
+    minutes = None if timings is None else timings.train.seconds_per_training / 60
+    latency = None if timings is None else timings.latency_ms[1].p50
     limits = [
         ("train_flops", constraints.train_flops, strategy.cost.train_flops),
-        ("train_minutes", constraints.train_minutes, None if seconds is None else seconds / 60),
+        ("train_minutes", constraints.train_minutes, minutes),
         ("latency_ms", constraints.latency_ms, latency),
         ("model_mb", constraints.model_mb, strategy.cost.model_bytes / 1e6),
     ]

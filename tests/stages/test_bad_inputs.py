@@ -235,6 +235,11 @@ LATER = {
         document("results/train/frozen.json", told=True),
         ["frozen.json", "told", "dvc repro"],
     ),
+    "timings without latency": (
+        "compare",
+        document("results/timings/train/frozen.json", latency_ms=None),
+        ["timings/train/frozen.json", "latency_ms", "dvc repro"],
+    ),
     "a data report without its counts": (
         "compare",
         document("report/summary.json", counts=None),

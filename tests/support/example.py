@@ -1,6 +1,6 @@
 """A comparison as `compare` writes it, complete and the same each time, for tests of what reads it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import combinations, pairwise
 from math import log2
 from statistics import NormalDist
@@ -9,6 +9,7 @@ from typing import Any
 from pipeline.config.metric_names import LOWER_IS_BETTER, METRICS
 from pipeline.statistics.intervals import holm
 from pipeline.statistics.schema import Comparison
+from pipeline.statistics.timings import StrategyTimings
 
 CLASSES = ("ash", "beech", "oak")
 TRANSFER = {"h_score": 0.9, "h_score_if_random": 0.2, "log_me": 0.3, "ridge_accuracy": 0.84, "pixels_h_score": 0.5,
@@ -90,17 +91,16 @@ def with_better(compared: Comparison, better: Sequence[str | None]) -> Compariso
     return compared.model_copy(update={"pairs": tuple(pairs)})
 
 
-def timings(names: Any, **changes: Any) -> dict[str, Any]:
-    """Return timings by strategy: each of `names` takes twice the time of the one before; `changes` are by name."""
+def timings(names: Iterable[str]) -> dict[str, StrategyTimings]:
+    """Return timings by strategy: each of `names` takes twice the time of the one before."""
     found = {}
     for number, name in enumerate(names):
-        ms = 5.0 * 2**number
-        found[name] = {
-            "wall_seconds": 60.0 * 2**number, "cpu_seconds": 40.0 * 2**number, "peak_memory_bytes": 9e8,
-            "train": {"seconds_per_training": 30.0 * 2**number, "images_per_second": 50.0 / 2**number},
-            "latency_ms": {"1": {"p50": ms, "p95": 1.4 * ms}, "32": {"p50": 20 * ms, "p95": 26 * ms}},
-            **changes.get(name, {}),
-        }  # fmt: skip
+        longer = 2.0**number
+        latency = {1: {"p50": 5 * longer, "p95": 7 * longer}, 32: {"p50": 100 * longer, "p95": 130 * longer}}
+        found[name] = StrategyTimings.model_validate({
+            "peak_memory_bytes": 900_000_000, "latency_ms": latency, "tune": {"cpu_seconds": 40 * longer},
+            "train": {"cpu_seconds": 90.0, "seconds_per_training": 30 * longer, "images_per_second": 50 / longer},
+        })  # fmt: skip
     return found
 
 

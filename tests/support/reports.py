@@ -11,9 +11,10 @@ from pipeline.config.metric_names import METRICS
 from pipeline.data.image_set import ImageSet
 from pipeline.report.page import render
 from pipeline.statistics.schema import Comparison
+from pipeline.statistics.timings import Timings
 from pipeline.training.metrics import score
 from pipeline.verdict.schema import Verdict
-from tests.support.example import TRANSFER, changed
+from tests.support.example import TRANSFER, changed, timings
 
 BINS = [{"low": 0.5, "high": 0.8, "share": 0.4, "confidence": 0.7, "accuracy": 0.6},
         {"low": 0.8, "high": 1.0, "share": 0.6, "confidence": 0.95, "accuracy": 0.9}]  # fmt: skip
@@ -28,7 +29,7 @@ class Inputs:
 
     comparison: Comparison
     verdict: Verdict
-    timings: dict[str, Any] = field(default_factory=dict)
+    timings: Timings = field(default_factory=dict)
     trials: dict[str, pd.DataFrame] = field(default_factory=dict)
     predictions: dict[str, pd.DataFrame] = field(default_factory=dict)
     test_images: ImageSet | None = None
@@ -69,17 +70,13 @@ def inputs(
     verdict = _verdict(names, known, bare)
     if bare:
         return Inputs(comparison, verdict)
-    timings = {
-        name: {"train": {"cpu_seconds": 90.0}, "latency_ms": {"1": {"p50": 3.21, "p95": 4.0}}} for name in names[:-1]
-    }
     pixels = rng.integers(0, 256, (len(labels), 24, 24, 3), dtype=np.uint8)
     ids = _ids(len(labels))
     test = ImageSet(pixels, labels, np.array(known, dtype=object)[labels], ids, tuple(known), "d")
     about = {"commit": "c0ffee", "versions": {"torch": "9.9"}, "commands": ["uv run dvc repro"],
              "paths": {ids[0]: "shots/<first>.png"}}  # fmt: skip
-    return Inputs(
-        comparison, verdict, timings, {n: trials(number) for number, n in enumerate(names)}, tables, test, about
-    )
+    searches = {name: trials(number) for number, name in enumerate(names)}
+    return Inputs(comparison, verdict, timings(names[:-1]), searches, tables, test, about)
 
 
 def _verdict(names: list[str], classes: list[str], bare: bool) -> Verdict:

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from pipeline.config.constraints import Constraints
 from pipeline.config.metric_names import METRICS
 from pipeline.statistics.schema import Comparison
+from pipeline.statistics.timings import StrategyTimings
 from tests.support.example import CLASSES, comparison, timings
 
 NAMES = [f"strategy-{letter}" for letter in "abcdefgh"]
@@ -51,6 +52,6 @@ def limits(**fixed: Any) -> st.SearchStrategy[Constraints]:
     return st.fixed_dictionaries({}, optional=kinds).map(lambda given: Constraints(**given))
 
 
-def measured(compared: Comparison) -> dict[str, Any]:
+def measured(compared: Comparison) -> dict[str, StrategyTimings]:
     """Return timings of all strategies."""
     return timings(sorted(compared.strategies))
