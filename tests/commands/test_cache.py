@@ -11,7 +11,7 @@ from pipeline.commands.app import main
 from pipeline.commands.cache import LOST
 from pipeline.common.lru_store import Store
 from tests.support.imports import ROOT
-from tests.test_architecture import HEAVY
+from tests.support.structure import HEAVY
 
 IMPORTED = """
 import contextlib, io, json, sys
