@@ -14,16 +14,16 @@ from typing import Any
 
 from pipeline.common.errors import UserError
 
-Report = Callable[..., object]  # told of what happens inside a job: arguments that can be pickled
+Report = Callable[..., object]  # called with what happens inside a job: arguments that can be pickled
 Work = Callable[[Any, Any, Report], Any]  # job, context, report -> result
 
 
 class Executor:
-    """Do jobs in n processes; results come back in the order of the jobs, whoever did them.
+    """Do jobs in n processes; results come in the order of the jobs, whichever process did them.
 
-    `make_context` (no arguments, called once in each process) makes what all jobs share; it, `work` and the jobs
-    must be picklable where n > 1. `context` is what it makes, where this process has made it before. Use as a context
-    manager: on the way out no worker is left. Should one die, the error holds what `advise` says to its job.
+    `make_context` (no arguments, called once in each process) makes what all jobs share; it, `work` and the jobs must
+    be picklable if n > 1. `context` is its result, if this process has called it already. Use as a context manager:
+    on exit no worker is left. If one dies, the error ends with what `advise` returns for its job.
     """
 
     def __init__(
@@ -44,20 +44,20 @@ class Executor:
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
         for process in self._pool.values():
-            process.kill()  # all that a unit writes is written whole or not at all
+            process.kill()  # whatever jobs write is written whole or not at all
         for pipe, process in self._pool.items():
             process.join()
             pipe.close()
         self._pool = {}
 
     def map(self, jobs: Iterable[Any], report: Report = lambda *event: None) -> list[Any]:
-        """Return each job's result; raise UserError where a job did, or where a worker died."""
+        """Return each job's result; raise UserError if a job did, or if a worker died."""
         return list(self.stream(jobs, report))
 
     def stream(
         self, jobs: Iterable[Any], report: Report = lambda *event: None, ahead: float = math.inf
     ) -> Iterator[Any]:
-        """Yield each job's result as `map` does; of the results and jobs, at most `ahead` are held at any time."""
+        """Yield each job's result as `map` does; at most `ahead` jobs and results are held at any time."""
         if self._workers > 1:
             yield from self._spread(enumerate(jobs), report, ahead)
             return
@@ -84,7 +84,7 @@ class Executor:
                 self._take(each, results, idle, report)
 
     def _free(self, idle: list[Connection]) -> Connection | None:
-        """Return a worker without work, a new one if need be; None where all there may be have work."""
+        """Return an idle worker, a new one if need be; None if all workers allowed are busy."""
         if not idle and len(self._pool) < self._workers:
             with _interrupted_later():
                 pipe, process = _start(self._make_context, self._work)
@@ -150,7 +150,7 @@ def _start(make_context: Callable[[], Any], work: Work) -> tuple[Connection, Any
 
 def _serve(pipe: Connection, make_context: Callable[[], Any], work: Work) -> None:
     """Do jobs until the coordinator is gone."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the coordinator ends its workers
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the coordinator ends its workers
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
         context = None

@@ -1,4 +1,4 @@
-"""What a worker is given, a job and what all jobs of a stage share, and what it does with them."""
+"""Jobs: what a worker process is given, and what it does with it."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -27,23 +27,23 @@ class StageContext:
     """What all jobs of a stage share."""
 
     run_context: RunContext
-    test: ImageSet | None = None  # given to the stage that retrains alone
+    test: ImageSet | None = None  # given only to the stage that retrains
 
     def tested(self) -> ImageSet:
-        """Return the test split, where there is one to see."""
+        """Return the test split; only a stage that was given one may ask."""
         assert self.test is not None
         return self.test
 
 
 @dataclass(frozen=True)
 class Job:
-    """A unit, or heads that are trained side by side: what one process does in one go."""
+    """What one process does in one go: a unit, or several heads that are trained side by side."""
 
-    numbers: tuple[int, ...]  # of the trials, or of the seed in its list
+    numbers: tuple[int, ...]  # of the trials, or of the retraining
     recipes: tuple[Recipe, ...]
     seed: int
     until: int  # the epoch to train to
-    cohort: str = ""  # of heads side by side
+    cohort: str = ""  # of heads that are trained side by side
     fraction: float = 1.0  # of the training images
 
 
@@ -57,7 +57,7 @@ def open_context(
     cuts: Sequence[int | str] = (),
     weights: Path | None = None,
 ) -> StageContext:
-    """Open a stage's images in this process; tuning has no path to the test split to give."""
+    """Open a stage's images in this process; tuning has no path to a test split that it could give."""
     quiet()
     run_context = make_run_context(
         image_set.load(dev), valid_fraction, features, work, runtime, cuts, WeightStore(weights)
@@ -66,14 +66,14 @@ def open_context(
 
 
 def executor(workers: int, make_context: Callable[[], StageContext], context: StageContext | None = None) -> Executor:
-    """Return an executor of jobs in so many processes; `context` is what `make_context` made in this one, if it did."""
+    """Return an executor of jobs with so many processes; `context` is `make_context()`, if it was called already."""
     return Executor(workers, make_context, run, context, lambda job: ADVICE)
 
 
 def run(job: Job, context: StageContext, report: Report) -> list[Outcome]:
     """Do a job, or read back what is done; report ("epoch", number, epoch) and ("images", count).
 
-    Raise UserError where the memory of the device, or of the machine, does not suffice.
+    Raise UserError if the memory of the device, or of the machine, is too small.
     """
     try:
         return _run(job, context, report)
@@ -89,7 +89,7 @@ def run(job: Job, context: StageContext, report: Report) -> list[Outcome]:
 
 
 def _is_short_of_memory(error: Exception) -> bool:
-    # For want of CPU memory PyTorch raises a plain RuntimeError.
+    # If CPU memory runs out, PyTorch raises a plain RuntimeError.
     return isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
 
 

@@ -1,4 +1,4 @@
-"""Felt cost: how long an exported model takes to answer, and how big it is."""
+"""What an exported model costs to serve: how long it takes to answer, and how big it is."""
 
 import gc
 import io
@@ -44,7 +44,7 @@ def model_bytes(folder: Path) -> int:
 
 
 def _timed(call: Callable[[], object], seconds: float) -> np.ndarray:
-    """Return nanoseconds (calls, 2), felt and of the processor; calls to warm up are left out."""
+    """Return nanoseconds (calls, 2), of wall-clock and processor time; calls to warm up are left out."""
     _called(call, seconds / 10, fewest=1)
     return _called(call, seconds, FEWEST)
 

@@ -1,4 +1,4 @@
-"""Synchronous successive halving (Jamieson and Talwalkar 2016): a round of trials, of which the best go on."""
+"""Synchronous successive halving (Jamieson and Talwalkar 2016): train a round of trials, drop the worst, repeat."""
 
 import math
 from collections.abc import Callable
@@ -15,7 +15,7 @@ Evaluate = Callable[[Rung], dict[int, Outcome]]  # train a rung's trials; outcom
 def halve(
     recipes: dict[int, Recipe], row: Strategy, search: Search, evaluate: Evaluate
 ) -> tuple[dict[int, Outcome], list[int]]:
-    """Train a round of trials rung by rung; return each one's outcome, by number, and who was trained to the end."""
+    """Train a round of trials rung by rung; return their outcomes by number, and which ran to the end."""
     cohort = digest([list(recipes.values()), row.rungs, search.promote_fraction])
     outcomes: dict[int, Outcome] = {}
     alive = list(recipes)
@@ -32,7 +32,7 @@ def halve(
 
 
 def whole_trainings(row: Strategy, search: Search) -> float:
-    """Return how many whole trainings the trials amount to, if none fails and all recipes have as many epochs."""
+    """Return how many whole trainings the trials add up to if none fails and all recipes have equally many epochs."""
     epochs = int(row.recipe["epochs"]) if "epochs" in row.recipe else max(map(int, row.space["epochs"].ends()))
     trained = 0
     for first in range(0, row.trials, row.round_size(search)):

@@ -1,8 +1,8 @@
 """Spend a strategy's budget: Optuna proposes trials and records them, halving decides which are trained to the end.
 
-A round of trials is asked for together. Each is asked of a sampler that is seeded by the trial's number and knows the
-rounds before alone; a round is written down when it is done, in order of number. So the study depends neither on who
-trained the trials nor on interruptions, and no trial in it is ever unfinished.
+The trials of a round are proposed together. Each comes from a sampler that is seeded by the trial's number and has seen
+the results of earlier rounds only; a round is recorded once it is complete, in order of number. So the study does not
+depend on how many processes trained the trials, or on interruptions, and never holds an unfinished trial.
 """
 
 import warnings
@@ -26,10 +26,10 @@ from pipeline.search.trials import OBJECTIVE, FinishedTrial, total_flops
 
 
 def tune(row: Strategy, search: Search, study: optuna.Study, evaluate: Evaluate) -> Iterator[list[FinishedTrial]]:
-    """Run a strategy's trials to the end of its budget, going on from what the study holds; yield round by round.
+    """Run a strategy's trials until its budget is spent, resuming from what the study holds; yield round by round.
 
-    Trials come in order of number, those of rounds done earlier too. Raise UserError where no trial reached its last
-    epoch, or where the study cannot be read or written.
+    Rounds that were finished earlier are yielded too. Raise UserError if no trial reached its last epoch, or if the
+    study cannot be read or written.
     """
     tried: list[FinishedTrial] = []
     while len(tried) < row.trials and _affordable(tried, row, search):
@@ -48,27 +48,27 @@ def tune(row: Strategy, search: Search, study: optuna.Study, evaluate: Evaluate)
 
 
 def _affordable(tried: list[FinishedTrial], row: Strategy, search: Search) -> bool:
-    """Say whether another round fits into the budget, if it costs no more than the dearest one so far.
+    """Return whether the budget allows another round, if it costs no more than the most expensive one so far.
 
-    The first is always run: without it there is no winner.
+    The first round always runs: without it there is no winner.
     """
     budget, size = row.budget_flops(search), row.round_size(search)
     if budget is None or not tried:
         return True
     rounds = [tried[first : first + size] for first in range(0, len(tried), size)]
-    dearest = max(sum(t.outcome.cost.fit_flops for t in trials) for trials in rounds)
-    return total_flops(tried) + dearest <= budget
+    most = max(sum(t.outcome.cost.fit_flops for t in trials) for trials in rounds)
+    return total_flops(tried) + most <= budget
 
 
 def study_key(row: Strategy, search: Search, identity: dict[str, Any]) -> str:
-    """Return a hash of all that the trials of a study follow from; how many processes train them is not part of it."""
+    """Return a hash of everything that determines the trials of a study; the number of processes is not part of it."""
     return digest({"row": row, "search": search.model_dump(exclude={"workers"}), **identity})
 
 
 def open_study(path: Path, name: str) -> optuna.Study:
-    """Open a study in an SQLite file, made where there is none; raise UserError where it cannot be."""
+    """Open a study in an SQLite file, which is created if need be; raise UserError if it cannot be."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    with _as_user_error(), FileLock(_folder(path) / f"{path.name}.lock"):  # two that make the tables at once collide
+    with _as_user_error(), FileLock(_folder(path) / f"{path.name}.lock"):  # creating the tables twice at once fails
         storage = optuna.storages.RDBStorage(f"sqlite:///{path}", engine_kwargs={"connect_args": {"timeout": 60}})
         return optuna.create_study(storage=storage, study_name=name, load_if_exists=True)
 
@@ -80,7 +80,7 @@ def _folder(path: Path) -> Path:
 
 @contextmanager
 def _as_user_error() -> Iterator[None]:
-    """Say in a sentence what is wrong with the study's database."""
+    """Turn errors of the study's database into a UserError."""
     try:
         yield
     except (optuna.exceptions.OptunaError, SQLAlchemyError, OSError) as error:
@@ -92,9 +92,9 @@ def _as_user_error() -> Iterator[None]:
 
 
 def _propose_round(study: optuna.Study, search: Search, row: Strategy, first: int, count: int) -> list[FrozenTrial]:
-    """Return trials `first` to `first + count`: those in the study, and new ones from what came before `first`.
+    """Return trials `first` to `first + count`: those that the study holds, and new ones based on earlier rounds.
 
-    They are asked of a copy in memory, so that the study never holds a trial that is not finished.
+    New ones are proposed by a copy in memory, so that the study never holds an unfinished trial.
     """
     with _as_user_error():
         known = study.get_trials(deepcopy=False)
@@ -109,7 +109,7 @@ def _propose_round(study: optuna.Study, search: Search, row: Strategy, first: in
             seed = derive("trial", search.seed, number)
             copy.sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=row.round_size(search))
             trial = copy.ask()
-            for key in sorted(row.space):  # not as written: DVC takes another order for the same settings
+            for key in sorted(row.space):  # in one order however the space is written: to DVC, order changes nothing
                 _suggest(trial, key, row.space[key])
     return [*found, *copy.get_trials(deepcopy=False)[first + len(found) :]]
 
@@ -133,7 +133,7 @@ def _train_round(trials: list[FrozenTrial], row: Strategy, search: Search, evalu
 
 
 def _record_round(study: optuna.Study, trials: list[FrozenTrial], finished: list[FinishedTrial]) -> None:
-    """Add a round's trials to the study, but for those that a killed process had added."""
+    """Add a round's trials to the study, except those that a killed process had already added."""
     with _as_user_error():
         known = len(study.get_trials(deepcopy=False))
         for trial, result in zip(trials, finished, strict=True):

@@ -1,4 +1,4 @@
-"""Have the trials of a rung trained: cut into jobs, done by an executor, put together again by number."""
+"""Have an executor train the trials of a rung: cut them into jobs, and put the outcomes together by number."""
 
 from pipeline.common.outcome import Outcome
 from pipeline.common.process_pool import Executor
@@ -10,7 +10,7 @@ from pipeline.training.run_context import RunContext, drop_states
 
 
 def jobs_of_rung(rung: Rung, seed: int) -> list[Job]:
-    """Cut a rung into jobs, in order of their first trial; which trials share one follows from the rung alone."""
+    """Cut a rung into jobs, in order of their first trial; which trials share a job depends on the rung only."""
     recipes, until = rung.recipes, rung.until
     frozen = [number for number, recipe in recipes.items() if recipe.cut == "head"]
     jobs = [Job((n,), (recipe,), seed, until[n]) for n, recipe in recipes.items() if recipe.cut != "head"]
@@ -21,7 +21,7 @@ def jobs_of_rung(rung: Rung, seed: int) -> list[Job]:
 
 
 class TrialRunner:
-    """Trains the trials of a search, with a bar that shows how far they are."""
+    """Train the trials of a search, and show the progress on a bar."""
 
     def __init__(self, executor: Executor, bar: TrialProgress, seed: int) -> None:
         self._executor, self._bar, self._seed = executor, bar, seed
@@ -40,7 +40,7 @@ class TrialRunner:
         return outcomes
 
     def forget(self, context: RunContext) -> None:
-        """Delete the states from which the jobs so far could go on, once nothing will; results stay."""
+        """Delete the states from which finished jobs could resume, once none of them will; results stay."""
         for job in self._jobs:
             for recipe in job.recipes:
                 drop_states(recipe, context, job.seed, job.cohort)

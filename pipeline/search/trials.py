@@ -1,4 +1,4 @@
-"""What a search is made of: trials, the rungs they climb, and what came of them."""
+"""What a search consists of: trials, the rungs at which they are compared, and their outcomes."""
 
 import math
 from dataclasses import dataclass
@@ -9,21 +9,21 @@ import pandas as pd
 from pipeline.common.outcome import Outcome
 from pipeline.config.recipe import Recipe
 
-OBJECTIVE = "log_loss"  # on validation images; it tells more of few images than accuracy does
+OBJECTIVE = "log_loss"  # on validation images; of few images it says more than accuracy does
 
 
 @dataclass(frozen=True)
 class Rung:
-    """Trials to be trained up to one epoch together."""
+    """Trials that are trained together, up to a common epoch or to their end."""
 
-    cohort: str  # a hash of the whole round these trials come from, and of how it is thinned out
+    cohort: str  # a hash of the whole round that these trials come from, and of its rungs
     recipes: dict[int, Recipe]  # by trial number
     until: dict[int, int]  # the epoch to train to
 
 
 @dataclass(frozen=True)
 class FinishedTrial:
-    """A trial that is over, trained to the end or not."""
+    """A trial that has ended, at its last epoch or before."""
 
     number: int
     state: str  # COMPLETE (trained to the end) or PRUNED
@@ -33,22 +33,22 @@ class FinishedTrial:
 
     @property
     def value(self) -> float:
-        """Return the objective after the last epoch; infinite where the loss was no number."""
+        """Return the objective after the last epoch; infinite if the loss became NaN."""
         return value_of(self.outcome)
 
 
 def value_of(outcome: Outcome) -> float:
-    """Return the objective after an outcome's last epoch; infinite where the loss stopped being a number."""
+    """Return the objective after an outcome's last epoch; infinite if the loss became NaN."""
     return math.inf if outcome.failed or not outcome.epochs else outcome.epochs[-1].valid[OBJECTIVE]
 
 
 def best(tried: list[FinishedTrial]) -> FinishedTrial:
-    """Return the trial with the lowest objective among those trained to the end; the first of equals."""
+    """Return the trial with the lowest objective among those trained to the end; of equals, the first."""
     return min((t for t in tried if t.state == "COMPLETE"), key=lambda t: (t.value, t.number))
 
 
 def total_flops(tried: list[FinishedTrial]) -> int:
-    """Return what a search costs: every fit, and each different feature pass once."""
+    """Return the FLOPs of a search: every fit, and each distinct feature pass once."""
     passes: dict[str, int] = {}
     for t in tried:
         passes.update(t.outcome.cost.passes)
@@ -77,7 +77,7 @@ def table(tried: list[FinishedTrial]) -> pd.DataFrame:
 
 
 def document(tried: list[FinishedTrial], strategy: str, most: int, budget: float | None) -> dict[str, Any]:
-    """Return what results/tune/<strategy>.json holds, of a search of at most so many trials within a budget."""
+    """Return the content of results/tune/<strategy>.json; `most` and `budget` limited the search."""
     winner, states = best(tried), [t.state for t in tried]
     return {
         "strategy": strategy,

@@ -1,4 +1,4 @@
-"""Reach MLflow, or say in a sentence why not."""
+"""Connect to MLflow, or say in a sentence why that fails."""
 
 import os
 import re
@@ -10,11 +10,11 @@ from urllib.parse import urlsplit
 
 from pipeline.common.errors import UserError
 
-KEY = "headstart.key"  # the tag that holds a hash of all that determines a run, or a model
+KEY = "headstart.key"  # the tag with a hash of everything that determines a run, or a model
 
 
 def as_user_error(method: Any) -> Any:
-    """Make a method say in a sentence when MLflow fails half-way, a server that went away for one."""
+    """Make a method raise UserError if MLflow fails half-way, for example because the server is gone."""
 
     @wraps(method)
     def call(*args: Any, **kwargs: Any) -> Any:
@@ -31,12 +31,12 @@ def as_user_error(method: Any) -> Any:
 
 
 def connect(root: Path) -> Any:
-    """Return an MlflowClient; raise UserError, within seconds, where the server does not answer."""
+    """Return an MlflowClient; raise UserError, within seconds, if the server does not answer."""
     os.environ.setdefault("MLFLOW_TRACKING_URI", f"sqlite:///{root.resolve() / 'mlflow.db'}")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # two lines and a request for each run
-    os.environ.pop("MLFLOW_RUN_ID", None)  # `mlflow run` sets it, and every run of ours would join that one
+    os.environ.pop("MLFLOW_RUN_ID", None)  # `mlflow run` sets it, and all our runs would join that one
     os.environ.pop("MLFLOW_EXPERIMENT_ID", None)
     uri = os.environ["MLFLOW_TRACKING_URI"]
     from filelock import FileLock
@@ -45,7 +45,7 @@ def connect(root: Path) -> Any:
 
     _check_reachable(uri)
     try:
-        with FileLock(root / ".headstart-mlflow.lock"):  # two processes that make the tables at once crash
+        with FileLock(root / ".headstart-mlflow.lock"):  # creating the tables twice at once fails
             client = MlflowClient(tracking_uri=uri, registry_uri=os.environ.get("MLFLOW_REGISTRY_URI") or uri)
             client.search_experiments(max_results=1)
             return client
@@ -55,7 +55,7 @@ def connect(root: Path) -> Any:
 
 
 def _check_reachable(uri: str) -> None:
-    """Raise UserError where a server's address is none, or it does not answer within ten seconds."""
+    """Raise UserError if a server's address is malformed, or if it does not answer within ten seconds."""
     try:
         parts = urlsplit(uri)
         if parts.scheme not in ("http", "https"):

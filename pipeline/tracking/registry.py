@@ -22,7 +22,7 @@ SERVED = ("mlflow", "numpy", "pandas", "pillow", "safetensors", "timm", "torch",
 
 @dataclass(frozen=True)
 class Version:
-    """A version of the model: the strategy and the digest of the data it was made with, as its tags tell."""
+    """A version of the model, with the strategy and the digest of the data from its tags."""
 
     version: int
     strategy: str
@@ -34,7 +34,7 @@ class Registry:
 
     @as_user_error
     def __init__(self, root: Path, model: str) -> None:
-        """Connect, and make the registered model where there is none; raise UserError where that cannot be done."""
+        """Connect, and create the registered model if need be; raise UserError if that fails."""
         from mlflow.exceptions import MlflowException
 
         self._client = connect(root)
@@ -47,7 +47,7 @@ class Registry:
 
     @as_user_error
     def add(self, run: str, folder: Path, aliases: Sequence[str], tags: dict[str, str]) -> int:
-        """Make a model folder a version, unless one has its key (in `tags`) already; point aliases at it.
+        """Register a model folder as a version, unless a version has its key (in `tags`) already; point aliases at it.
 
         Return the version. The model is the package `inference` beside safetensors: nothing in it is pickled.
         """

@@ -14,7 +14,7 @@ def retraining_records(
     points: Sequence[dict[str, Any]],
     tags: dict[str, str],
 ) -> Iterator[RunRecord]:
-    """Yield a record of each retraining; `points` holds their scores on test by share and seed."""
+    """Yield what MLflow shows of each retraining; `points` holds their scores on test by fraction and seed."""
     scores = {point["fraction"]: dict(zip(trained[point["fraction"]], point["test"])) for point in points}
     for job in jobs:
         outcome, share = trained[job.fraction][job.seed], f"{100 * job.fraction:g} %"

@@ -26,7 +26,7 @@ PAGE = 1000  # runs in an answer
 
 @dataclass(frozen=True)
 class Dataset:
-    """Name a data set by the digest of its content."""
+    """A data set, identified by the digest of its content."""
 
     name: str
     digest: str
@@ -35,7 +35,7 @@ class Dataset:
 
 @dataclass(frozen=True)
 class RunRecord:
-    """Hold what is shown of a finished trial or retraining, in a run below that of its stage."""
+    """What MLflow shows of a finished trial or retraining: a run nested in that of its stage."""
 
     key: str  # no other record of the stage has it
     name: str
@@ -54,15 +54,15 @@ class MlflowTracker:
         self._dataset = dataset
         self._experiment = _experiment(self._client, root, experiment)
         self._common = {**_provenance(root), "data": dataset.digest, OWNER: _owner()}
-        self._logged: dict[str, set[str]] = {}  # the keys of the runs that are there, by parent
+        self._logged: dict[str, set[str]] = {}  # keys of the runs that exist, by parent
         self._close_orphans()
 
     @contextmanager
     def stage(self, key: str, name: str, tags: dict[str, str]) -> Iterator[str]:
-        """Open, or go on with, the run of one stage; yield its id.
+        """Open or resume the run of a stage; yield its id.
 
-        Where the block raises, the run becomes KILLED (after Ctrl-C) or FAILED, unless it had been finished before.
-        The next process to open it goes on with it.
+        If the block raises, the run becomes KILLED (after Ctrl-C) or FAILED, unless it had been finished before.
+        The next process to open it resumes it.
         """
         run = self.parent(key, name, tags)
         try:
@@ -73,7 +73,7 @@ class MlflowTracker:
 
     @as_user_error
     def parent(self, key: str, name: str, tags: dict[str, str]) -> str:
-        """Open, or go on with, the run of one stage; return its id."""
+        """Open or resume the run of a stage; return its id."""
         found = self._search(f"tags.`{KEY}` = '{key}'")
         if not found:
             return self._create(key, name, tags)
@@ -81,13 +81,13 @@ class MlflowTracker:
         if info.status != "FINISHED":
             self._client.update_run(info.run_id, status="RUNNING")
             self._client.set_tag(info.run_id, OWNER, _owner())
-            self._log_data(info.run_id)  # its process may have been killed before it did; twice is once
+            self._log_data(info.run_id)  # its process may have been killed before; logging it twice does no harm
         return str(info.run_id)
 
     @as_user_error
     def children(self, parent: str, records: Iterable[RunRecord]) -> None:
-        """Log records under their stage, but for those that are there."""
-        logged = self._logged.pop(parent, None)  # forgotten where this is interrupted: the next call looks again
+        """Log records as runs nested in that of their stage, except those that exist."""
+        logged = self._logged.pop(parent, None)  # if this is interrupted, the next call looks again
         if logged is None:
             logged = self._whole(parent)
         for record in records:
@@ -110,7 +110,7 @@ class MlflowTracker:
         self._client.set_terminated(run, "FINISHED")
 
     def _whole(self, parent: str) -> set[str]:
-        """Return the keys of the runs below one; delete those that were half logged by a killed process."""
+        """Return the keys of the runs nested in one; delete those that a killed process left half logged."""
         found = [run for run in self._search(f"tags.`{PARENT}` = '{parent}'") if KEY in run.data.tags]
         for run in found:
             if run.info.status != "FINISHED":
@@ -118,7 +118,7 @@ class MlflowTracker:
         return {run.data.tags[KEY] for run in found if run.info.status == "FINISHED"}
 
     def _log(self, key: str, parent: str, record: RunRecord) -> None:
-        """Log a record; its run is FINISHED last, so that one that is not is known to be half logged."""
+        """Log a record; its run becomes FINISHED last, so that any other is known to be half logged."""
         from mlflow.entities import Param
 
         run = self._create(key, record.name, {**record.tags, PARENT: parent})
@@ -144,7 +144,7 @@ class MlflowTracker:
         self._client.log_inputs(run, [DatasetInput(data)])
 
     def _search(self, wanted: str) -> list[Any]:
-        """Return all runs that a filter finds, from all pages."""
+        """Return the runs that match a filter, from all pages."""
         found, token = [], None
         while True:
             page = self._client.search_runs([self._experiment], wanted, max_results=PAGE, page_token=token)
@@ -156,12 +156,12 @@ class MlflowTracker:
     def _give_up(self, run: str, status: str) -> None:
         from mlflow.exceptions import MlflowException
 
-        with suppress(MlflowException):  # what the block raised says more
+        with suppress(MlflowException):  # the block's own error says more
             if self._client.get_run(run).info.status != "FINISHED":
                 self._client.set_terminated(run, status)
 
     def _close_orphans(self) -> None:
-        """Mark as KILLED what a process of this machine that is gone left RUNNING."""
+        """Mark as KILLED the runs that dead processes of this machine left RUNNING."""
         host = f"{socket.gethostname()}:"
         for run in self._search("attributes.status = 'RUNNING'"):
             owner = run.data.tags.get(OWNER, "")
@@ -170,7 +170,7 @@ class MlflowTracker:
 
 
 def _points(values: dict[str, float], time_ms: int, step: int = 0) -> list[Any]:
-    """Return metrics of MLflow, but for those that are no finite numbers."""
+    """Return metrics for MLflow, without those that are not finite."""
     from mlflow.entities import Metric
 
     return [Metric(name, value, time_ms, step) for name, value in values.items() if math.isfinite(value)]
@@ -204,5 +204,5 @@ def _alive(pid: int) -> bool:
     try:
         os.kill(pid, 0)
     except OSError as error:
-        return not isinstance(error, ProcessLookupError)  # others' processes may not be signalled, but live
+        return not isinstance(error, ProcessLookupError)  # another user's process may not be signalled, but is alive
     return True

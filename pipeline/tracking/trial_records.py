@@ -5,7 +5,7 @@ from pipeline.tracking.runs import RunRecord
 
 
 def trial_record(t: FinishedTrial, strategy: str, tags: dict[str, str]) -> RunRecord:
-    """Return a trial as MLflow is to show it."""
+    """Return what MLflow shows of a trial."""
     recipe, name = t.recipe.model_dump() | {"strategy": strategy}, f"{strategy} trial {t.number}"
     shown = {**tags, "backbone": t.recipe.backbone, "state": t.state, "failed": t.outcome.failed}
     return RunRecord(f"trial-{t.number}", name, recipe, t.outcome.epochs, t.outcome.cost.measures(), shown)

@@ -1,4 +1,4 @@
-"""The only two loops: fit a body, and predict with it. Neither knows whether its inputs are pixels or features."""
+"""Fit a body, and predict with it: neither knows whether its inputs are pixels or stored activations."""
 
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -72,8 +72,8 @@ class Samples:
 class SampleWeights:
     """What the loss of each image counts: 1 on average over the rows used.
 
-    That is its own weight, times a power of all that its class has: total ** -balance. It acts on the loss alone, not
-    on what is measured of features, and no score knows of it.
+    That is its own weight, times the total weight of its class ** -class_weight_power. It affects the loss alone, not
+    what is measured of features, and no score.
     """
 
     def __init__(self, samples: Samples, class_weight_power: float) -> None:

@@ -1,4 +1,4 @@
-"""From the outcomes of one recipe, under several seeds and shares of the images, to what stage train writes."""
+"""Turn the outcomes of one recipe, with several seeds and fractions of the images, into what stage train writes."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -17,7 +17,7 @@ from pipeline.training.metrics import score
 from pipeline.training.run_context import RunContext
 
 Scores = dict[str, dict[int, dict[str, float]]]  # by split, seed and metric
-Trained = Mapping[float, Mapping[int, Outcome]]  # by share of the training images, then by seed
+Trained = Mapping[float, Mapping[int, Outcome]]  # by fraction of the training images, then by seed
 
 
 def check(trained: Trained) -> None:
@@ -38,7 +38,7 @@ def summarise(outcomes: Mapping[int, Outcome], dev: ImageSet, test: ImageSet) ->
 
 
 def _parts(outcomes: Mapping[int, Outcome], dev: ImageSet, test: ImageSet) -> dict[str, Any]:
-    """Return (ids, labels, probabilities) by split and seed, of splits that were scored."""
+    """Return (ids, labels, probabilities) by split and seed, for the splits that were scored."""
     found: dict[str, Any] = {}
     for seed, outcome in outcomes.items():
         for split, images, scored in (("valid", dev, outcome.valid), ("test", test, outcome.test)):
@@ -50,7 +50,7 @@ def _parts(outcomes: Mapping[int, Outcome], dev: ImageSet, test: ImageSet) -> di
 
 
 def predictions(trained: Trained, dev: ImageSet, test: ImageSet) -> pd.DataFrame:
-    """Return a row per split, share, seed and image: id, label (an index), and the probability of each class."""
+    """Return a row per split, fraction, seed and image: id, label (an index), and the probability of each class."""
     tables = []
     for fraction in sorted(trained, reverse=True):
         for split, parts in _parts(trained[fraction], dev, test).items():
@@ -78,7 +78,7 @@ def means(scores: Scores) -> dict[str, float]:
 
 
 def curve(trained: Trained, dev: ImageSet, test: ImageSet) -> list[dict[str, Any]]:
-    """Return the points of the learning curve, ascending: share, images, mean cost of a training, scores by seed."""
+    """Return the points of the learning curve, ascending: fraction, images, mean cost of a training, scores by seed."""
     return [
         {
             "fraction": fraction,
@@ -115,7 +115,7 @@ def document(
 
 
 def wall_clock(trained: Trained, recipe: Recipe, wanted: Train, context: RunContext) -> dict[str, float]:
-    """Return what the trainings took, whichever process did them: CPU-seconds of all, and of one on all images."""
+    """Return what the trainings took, in whichever process: CPU-seconds of all, and the speed on all images."""
     recipes = {fraction: recipe.with_scaled_epochs(fraction, wanted.epoch_scaling) for fraction in trained}
     taken = {
         fraction: [unit.timing(recipes[fraction], context, seed, fraction) for seed in by_seed]

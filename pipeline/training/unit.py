@@ -1,4 +1,4 @@
-"""One unit of work: train one recipe with one seed. Tuning and training both are tables of such units."""
+"""One unit of work: train one recipe with one seed. Stages tune and train consist of such units."""
 
 import time
 from dataclasses import asdict, replace
@@ -67,7 +67,7 @@ def unit(
 
 
 def timing(recipe: Recipe, context: RunContext, seed: int, fraction: float = 1.0) -> dict[str, float]:
-    """Return what a unit that is done took when it was trained last: `seconds` and `cpu_seconds`, scoring included."""
+    """Return `seconds` and `cpu_seconds` that a finished unit took when it was last trained, scoring included."""
     return read_json(unit_folder(recipe, context, seed, fraction=fraction) / TIMING)
 
 
