@@ -1,6 +1,6 @@
 """Comparisons of made-up predictions, by the code that compares real ones."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pipeline.config.params import Compare
@@ -39,14 +39,15 @@ def compared(
     metric: str = "accuracy",
     resamples: int = 400,
     confidence: float = 0.95,
-    classes: tuple[str, ...] | None = None,
+    counts: Sequence[int] = (),
 ) -> Comparison:
-    """Return the comparison of some strategies."""
+    """Return the comparison of some strategies; `counts` are the training images of each class, ten if not given."""
     first = next(iter(strategies.values())).predictions
-    names = classes or tuple(map(str, range(first.test.probabilities[0].shape[1])))
-    counts = dict.fromkeys(names, 10)
+    names = tuple(map(str, range(first.test.probabilities[0].shape[1])))
+    even = dict.fromkeys(names, 10)
+    train = dict(zip(names, counts)) if counts else even
     dataset = DatasetSummary(name="made-up", digest="d1g35t", classes=names, images=30 * len(names), duplicates=0,
-                             counts={"train": counts, "valid": counts, "test": counts}, channels=1,
+                             counts={"train": train, "valid": even, "test": even}, channels=1,
                              excluded=ExcludedImages(kinds={}, first=()), marks={}, notes=())  # fmt: skip
     tuned = {
         name: TuneResult(strategy=name, recipe=RECIPE, best_trial=0, objective="log_loss", value=0.5,
