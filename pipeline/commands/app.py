@@ -39,5 +39,5 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def run() -> None:
-    """Run a command and end the process with its exit code: 0, 2 for what the user can mend, 130 after Ctrl-C."""
+    """Run a command and end the process with its exit code: 0, 2 for what the user can fix, 130 after Ctrl-C."""
     exit_now(main())

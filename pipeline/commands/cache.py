@@ -109,7 +109,7 @@ def _removed(path: Path) -> int:
     try:
         shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink(missing_ok=True)
     except OSError as error:
-        raise UserError(f"{error.filename}: cannot be removed: {error.strerror}; mend its rights") from error
+        raise UserError(f"{error.filename}: cannot be removed: {error.strerror}; fix its permissions") from error
     return size
 
 

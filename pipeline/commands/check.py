@@ -26,7 +26,7 @@ def check(folder: ImageFolder, params: ParamsFile = PARAMS) -> None:
     """
     found, settings = look(folder, params)
     if found.problems:
-        raise UserError(f"{folder}: cannot be used yet; mend the {counted(found)} above")
+        raise UserError(f"{folder}: cannot be used yet; fix the {counted(found)} above")
     changes = needed_settings(found, params, settings)
     if changes:
         print(f"\nTo use it, `uv run headstart init {folder}` sets in {params}:\n\n{as_yaml(changes)}", end="")

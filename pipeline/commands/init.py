@@ -30,7 +30,7 @@ def init(
 
     found, settings = look(folder, params)
     if found.problems:
-        raise UserError(f"{params}: left as it is; mend the {counted(found)} above, then run this again")
+        raise UserError(f"{params}: left as it is; fix the {counted(found)} above, then run this again")
     wanted = needed_settings(found, params, settings)
     if not wanted:
         print(f"\n{params} uses it already; nothing was written.")

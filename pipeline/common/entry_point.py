@@ -25,7 +25,7 @@ def stage_parser(description: str | None, **paths: str) -> argparse.ArgumentPars
 
 
 def handle_user_errors(main: Callable[P, None]) -> Callable[P, int]:
-    """Make a main return 0, or say in a sentence what the user can mend and return 2 (130 after Ctrl-C)."""
+    """Make a main return 0, or say in a sentence what the user can fix and return 2 (130 after Ctrl-C)."""
 
     @wraps(main)
     def run(*args: P.args, **kwargs: P.kwargs) -> int:

@@ -83,7 +83,7 @@ class Store:
             raise
         except OSError as error:
             raise UserError(
-                f"{self.folder}: cannot be written: {error.strerror}; mend its rights or free space"
+                f"{self.folder}: cannot be written: {error.strerror}; fix its permissions or free space"
             ) from error
         try:
             yield
@@ -153,7 +153,7 @@ def _remove(path: Path) -> None:
     try:
         path.unlink(missing_ok=True)
     except OSError as error:
-        raise UserError(f"{path}: cannot be removed: {error.strerror}; mend its rights") from error
+        raise UserError(f"{path}: cannot be removed: {error.strerror}; fix its permissions") from error
 
 
 def reserve(path: Path, header: bytes, size: int) -> None:

@@ -1,8 +1,10 @@
 """The names of the metrics, and which of them decides."""
 
 from collections.abc import Mapping
+from typing import Literal, get_args
 
-METRICS = ("accuracy", "balanced_accuracy", "roc_auc", "log_loss")
+Metric = Literal["accuracy", "balanced_accuracy", "roc_auc", "log_loss"]
+METRICS: tuple[str, ...] = get_args(Metric)
 LOWER_IS_BETTER = frozenset({"log_loss"})
 IMBALANCE = 10  # times the images of the rarest class in the commonest, from which accuracy says little of the rarest
 

@@ -10,6 +10,7 @@ from pydantic import Field, ValidationError, model_validator
 from pipeline.common.errors import UserError
 from pipeline.config import backbone_table
 from pipeline.config.constraints import Constraints
+from pipeline.config.metric_names import Metric
 from pipeline.config.recipe import Recipe
 from pipeline.config.renamed import renamed
 from pipeline.config.settings import Fraction, Section, explain
@@ -90,9 +91,9 @@ class Train(Section):
 
 
 class Compare(Section):
-    """Say how sure is sure."""
+    """Say how strategies are compared."""
 
-    metric: Literal["auto", "accuracy", "balanced_accuracy", "roc_auc", "log_loss"]  # that names the winner
+    metric: Literal["auto", Metric]  # that names the winner
     resamples: int = Field(ge=100)  # bootstrap draws: of learning curves, and of single runs (p_run_beats)
     # Of every interval; a difference is significant where its p-value, corrected by Holm, is at most 1 - confidence.
     confidence: Fraction

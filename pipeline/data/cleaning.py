@@ -15,7 +15,7 @@ from pipeline.data import group_split, manifest, near_duplicates, readers
 from pipeline.data.facts import Facts
 
 Read = Callable[[list[str]], Iterator[Facts | str]]  # the facts of each file, or why it cannot be used
-Tell = Callable[[str, bool], object]  # is told of a problem, and whether leaving images out mends it
+Tell = Callable[[str, bool], object]  # is told of a problem, and whether leaving images out fixes it
 
 LARGEST = 0.1  # of the images: where more are joined by their looks, these tell nothing of them
 UNUSABLE, UNLABELLED, DISPUTED = "cannot be used", "no label", "copies with different labels"
@@ -48,14 +48,14 @@ class Vetted:
         return pd.DataFrame(sorted(self.excluded), columns=["path", "reason"])
 
 
-def refuse(text: str, mended: bool) -> None:
+def refuse(text: str, fixed: bool) -> None:
     """Raise UserError for any problem."""
     raise UserError(text)
 
 
-def forgive(text: str, mended: bool) -> None:
-    """Raise UserError for a problem that is not mended by leaving images out."""
-    if not mended:
+def forgive(text: str, fixed: bool) -> None:
+    """Raise UserError for a problem that is not fixed by leaving images out."""
+    if not fixed:
         raise UserError(text)
 
 
@@ -112,7 +112,7 @@ def _lost_classes(root: Path, before: "pd.Series[int]", table: pd.DataFrame) -> 
     gone = before[[name not in kept and name.strip() != "" for name in before.index]]
     if len(gone):
         named = ", ".join(f"{name!r} ({count:,})" for name, count in gone.sort_index().items())
-        yield f"{root}: no image can be used of {named}; mend or replace images of each, or remove all of them"
+        yield f"{root}: no image can be used of {named}; fix or replace images of each, or remove all of them"
 
 
 def similar_classes(table: pd.DataFrame) -> Iterator[str]:

@@ -87,8 +87,8 @@ def _vet(plan: Plan, table: pd.DataFrame, wanted: Prepare, progress: Progress, f
     ours = wanted.model_copy(update={"stratify": (), "near_duplicate_bits": distance})
     lenient = wanted.on_problem == "exclude"
 
-    def tell(problem: str, mended: bool) -> None:
-        if not (mended and lenient):
+    def tell(problem: str, fixed: bool) -> None:
+        if not (fixed and lenient):
             found.problems.append(problem)
 
     def facts(paths: list[str]) -> Iterator[Facts | str]:
@@ -110,7 +110,7 @@ def _vet(plan: Plan, table: pd.DataFrame, wanted: Prepare, progress: Progress, f
 
 
 def _try_splits(rows: pd.DataFrame, wanted: Prepare, found: Inspection) -> None:
-    """Note what no split can mend, and otherwise whether one can be drawn."""
+    """Note what no split can fix, and otherwise whether one can be drawn."""
     fractions = wanted.test_fraction, wanted.valid_fraction
     found.problems += manifest.class_problems(rows, *fractions)  # of all else, vetting has told
     if not found.problems:

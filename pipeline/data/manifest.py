@@ -34,7 +34,7 @@ def column_problems(root: Path, table: pd.DataFrame, label: str, stratify: tuple
         path, weight = next(zip(table["path"][wrong], table["weight"][wrong]))
         yield (
             f"{root}: expected each weight to be a number above 0, found {path} ({weight!r}) ({wrong.sum()} such "
-            "rows); mend them, or give the column another name if it does not say how much an image is to "
+            "rows); fix them, or give the column another name if it does not say how much an image is to "
             "count in training"
         )
 
@@ -55,7 +55,7 @@ def unusable(root: Path, bad: Sequence[tuple[str, str]]) -> str:
     hidden = len(lines) > SHOWN or any(len(paths) > NAMED for paths in by_reason.values())
     more = ["`uv run headstart check` writes a list of all of them"] if hidden else []
     listed = "".join(f"\n  {line}" for line in [*lines[:SHOWN], *more])
-    return f"{root}: {len(bad)} file(s) cannot be used; mend or remove them, {LEAVE_OUT}:{listed}"
+    return f"{root}: {len(bad)} file(s) cannot be used; fix or remove them, {LEAVE_OUT}:{listed}"
 
 
 def _some(paths: Sequence[str]) -> str:
@@ -105,7 +105,7 @@ def check_labels(manifest: pd.DataFrame, test_fraction: float, valid_fraction: f
 def label_problems(
     manifest: pd.DataFrame, test_fraction: float, valid_fraction: float, shown: int = 1
 ) -> Iterator[str]:
-    """Yield what no split can mend: contradicting copies, one class alone, a class too small, a split that leaks.
+    """Yield what no split can fix: contradicting copies, one class alone, a class too small, a split that leaks.
 
     Of copies and groups on two sides, up to `shown` are named.
     """

@@ -42,7 +42,7 @@ def fetch(ask: Ask, own: Own, root: Path, out: Path, registered: Registered) -> 
     """Write `about.json`, and `model.safetensors` where weights are asked for; return the entry of the index.
 
     Paths of files are relative to `root`; `registered` is how models of a registry are opened. Raise UserError for what
-    the user can mend: an unknown network, a file that does not fit, no network connection, a cut past the end.
+    the user can fix: an unknown network, a file that does not fit, no network connection, a cut past the end.
     """
     try:
         return _fetch(ask, own, root, out, registered)

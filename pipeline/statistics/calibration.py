@@ -1,4 +1,4 @@
-"""Whether probabilities mean what they say: calibration error, reliability, and one temperature that mends them."""
+"""Whether probabilities mean what they say: calibration error, reliability, and one temperature that fixes them."""
 
 from collections.abc import Sequence
 

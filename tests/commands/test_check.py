@@ -144,7 +144,7 @@ def test_what_cannot_be_used_is_counted_and_all_of_it_is_in_a_file_that_is_named
     assert f"exclude would leave out: 15 image(s) (cannot be used: 15), listed in {listing}" in out
     for each in ("black all over", "transparent all over", "a single pixel", "and 9 more: not a readable image"):
         assert each in out
-    assert err.endswith("cannot be used yet; mend the 1 problem above\n")
+    assert err.endswith("cannot be used yet; fix the 1 problem above\n")
     listed = pd.read_csv(listing)
     assert listed["path"].tolist() == bad
     assert listed["reason"].str.startswith("cannot be used: ").all()

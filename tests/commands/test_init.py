@@ -79,7 +79,7 @@ def test_where_the_images_cannot_be_used_nothing_is_written(project, capsys):
     code, out, err = init(capsys, "photos")
     assert code == 2
     assert "a/00.png: the file is empty" in out
-    assert "params.yaml: left as it is; mend the 1 problem above" in err
+    assert "params.yaml: left as it is; fix the 1 problem above" in err
     assert (project / "params.yaml").read_bytes() == before
 
 

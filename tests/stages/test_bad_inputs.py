@@ -175,7 +175,7 @@ DATA = {
     "a table in another encoding": (text("raw/labels.csv", "path,label\nü,x".encode("latin-1")), ["labels.csv"]),
     "a file that is not there": (remove("raw/005.png"), ["005.png"]),
     "a file of zero bytes": (text("raw/005.png", b""), ["005.png", "empty"]),
-    "half an image": (shorten("raw/005.png"), ["005.png", "not a readable image", "mend or remove"]),
+    "half an image": (shorten("raw/005.png"), ["005.png", "not a readable image", "fix or remove"]),
     "a label left out": (table(lambda rows: rows.assign(label=["", *rows["label"][1:]])), ["000.png", "no label"]),
     "one class": (table(lambda rows: rows.assign(label="all")), ["'all'", "two classes"]),
     "a class of two": (

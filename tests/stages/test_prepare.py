@@ -187,7 +187,7 @@ BAD = {
     "an empty file": (write(b""), ["005.png", "the file is empty"]),
     "text called an image": (write(b"not an image at all"), ["005.png", "not a readable image"]),
     "half a gif": (write(animation()), ["005.png", "not a readable image"]),
-    "half an image": (truncate, ["005.png", "not a readable image", "mend or remove"]),
+    "half an image": (truncate, ["005.png", "not a readable image", "fix or remove"]),
     "a bomb": (write(png_header(30_000, 30_000)), ["005.png"]),
     "an image over the limit": (write(png_header(9_000, 9_000)), ["005.png", "9000x9000 pixels are over the limit"]),
     "a missing file": (lambda data: (data / "005.png").unlink(), ["005.png", "No such file"]),

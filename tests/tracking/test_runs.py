@@ -237,7 +237,7 @@ def test_runs_that_others_nest_below_a_stage_are_left_alone(track, client):
 
 
 @pytest.mark.parametrize(("error", "status"), [
-    (UserError("mend it"), "FAILED"), (ZeroDivisionError(), "FAILED"), (KeyboardInterrupt(), "KILLED")
+    (UserError("fix it"), "FAILED"), (ZeroDivisionError(), "FAILED"), (KeyboardInterrupt(), "KILLED")
 ])  # fmt: skip
 def test_a_stage_that_ends_with_an_error_says_so_and_is_gone_on_with(track, client, error, status):
     with pytest.raises(type(error)), track().stage("s", "stage", {}) as first:
