@@ -39,13 +39,7 @@ TESTED_IN = {
     "data/datasets/by_name": "stages/test_download.py",
     "data/datasets/torchvision_table": "data/datasets/test_torchvision_sets.py",
     "data/summary": "data/test_data_report.py",
-    "report/plots": "stages/test_compare.py",
     "report/publish": "stages/test_compare.py",
-    "statistics/summary": "stages/test_compare.py",
-    "verdict/changes": "verdict/sentences/test_changes.py",
-    "verdict/schema": "verdict/test_advice.py",
-    "verdict/sentences/claims": "verdict/test_claims.py",
-    "verdict/sentences/limits": "verdict/test_limits.py",
 }
 # Tests of a room or a stage as a whole.
 OF_A_WHOLE = {"report/test_browser.py", "report/figures/test_figures.py", "stages/test_bad_inputs.py",
