@@ -35,8 +35,9 @@ class HeadStack:
         self.layers = [tensor.to(device).requires_grad_() for pair in pairs for tensor in pair]
         # The optimizer sees each head as parameters of its own: views of the stacked tensors.
         self.views = [[layer.detach()[i] for layer in self.layers] for i in range(len(recipes))]
-        groups = [{"params": views, "weight_decay": recipe.weight_decay} for views, recipe in zip(self.views, recipes)]
-        self.optimizer = torch.optim.AdamW(groups, fused=True)
+        # It decays nothing: all heads' weights decay at once, which takes a fraction of two groups for each head.
+        self.optimizer = torch.optim.AdamW([{"params": views} for views in self.views], weight_decay=0.0, fused=True)
+        self._decay = self._column([recipe.learning_rate * recipe.weight_decay for recipe in recipes])
         self._keep = self._column([1 - recipe.dropout for recipe in recipes])
         self._smoothing = self._column([recipe.label_smoothing for recipe in recipes])[..., 0]
 
@@ -47,7 +48,6 @@ class HeadStack:
         losses, weights = [], self._weights(samples)
         steps = list(batches(samples, first.batch_size, seed))
         for step, (rows, views) in enumerate(steps):
-            self._set_rates((self.done + step / len(steps)) / first.epochs)
             x = samples.inputs.take(rows, views).to(self.device)
             target = torch.from_numpy(samples.labels[rows]).to(self.device)
             counts = [each.of(rows) for each in weights] if weights else None
@@ -58,7 +58,7 @@ class HeadStack:
             for i, head in enumerate(self.views):
                 for view, layer in zip(head, self.layers):
                     view.grad = layer.grad[i]  # type: ignore[index]
-            self.optimizer.step()
+            self._step(one_cycle((self.done + step / len(steps)) / first.epochs))
             losses.append(loss.detach())
         self.done += 1
         means = [float(mean) for mean in torch.stack(losses).mean(0)]
@@ -125,9 +125,14 @@ class HeadStack:
         each = (1 - self._smoothing) * named - self._smoothing * log.mean(2)
         return (each if weights is None else each * torch.from_numpy(np.stack(weights)).to(self.device)).mean(1)
 
-    def _set_rates(self, progress: float) -> None:
+    def _step(self, share: float) -> None:
+        """Update all heads at a share of their learning rates, as AdamW would: weights decay first, biases do not."""
+        with torch.no_grad():
+            for weights in self.layers[::2]:
+                weights.mul_(1 - share * self._decay)
         for group, recipe in zip(self.optimizer.param_groups, self.recipes):
-            group["lr"] = recipe.learning_rate * one_cycle(progress)
+            group["lr"] = share * recipe.learning_rate
+        self.optimizer.step()
 
     def _column(self, values: list[float]) -> torch.Tensor:
         return torch.tensor(values, device=self.device).view(-1, 1, 1)

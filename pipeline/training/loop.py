@@ -92,7 +92,7 @@ class SampleWeights:
         return (found if self._own is None else found * self._own[rows]).astype(np.float32)
 
     def mean(self, steps: Sequence[tuple[np.ndarray, np.ndarray]]) -> float:
-        """Return the mean over batches (rows, views) of their mean weight: near 1, the last one may be smaller."""
+        """Return the mean over batches (rows, views) of their mean weight: near 1, since their sizes differ by one."""
         return float(np.mean([self.of(rows).mean() for rows, _ in steps]))
 
 
@@ -106,8 +106,9 @@ class DivergedError(ArithmeticError):
 class Fit:
     """A training in progress: it can stop after any epoch, be saved, and go on to the same result.
 
-    AdamW (Loshchilov and Hutter 2019) on a one-cycle learning rate (Smith and Topin 2018). Order, views and
-    dropout of an epoch depend on the seed and the epoch's number alone.
+    AdamW (Loshchilov and Hutter 2019) on a one-cycle learning rate (Smith and Topin 2018). Weights decay; biases, and
+    what a norm scales and shifts by, do not (He et al. 2019, arXiv 1812.01187). Order, views and dropout of an epoch
+    depend on the seed and the epoch's number alone.
     """
 
     def __init__(
@@ -115,13 +116,13 @@ class Fit:
     ) -> None:
         self.body, self.recipe, self.seed, self.device = body.to(device), recipe, seed, device
         self.precision, self.done = precision, 0
-        groups = [
-            {"params": list(module.parameters()), "scale": recipe.layer_decay ** (len(body) - 1 - depth)}
-            for depth, module in enumerate(body)
-        ]
-        self.optimizer = torch.optim.AdamW(
-            [g for g in groups if g["params"]], weight_decay=recipe.weight_decay, fused=True
-        )
+        groups = []
+        for depth, module in enumerate(body):
+            scale, parameters = recipe.layer_decay ** (len(body) - 1 - depth), list(module.parameters())
+            weights, others = [p for p in parameters if p.ndim > 1], [p for p in parameters if p.ndim <= 1]
+            groups += [{"params": weights, "scale": scale, "weight_decay": recipe.weight_decay},
+                       {"params": others, "scale": scale, "weight_decay": 0.0}]  # fmt: skip
+        self.optimizer = torch.optim.AdamW([group for group in groups if group["params"]], fused=True)
 
     def epoch(self, samples: Samples, transform: Transform | None = None) -> float:
         """Train for one more epoch and return the mean loss in nats; raise DivergedError where it is not finite.
@@ -194,13 +195,16 @@ def one_cycle(t: float) -> float:
 
 
 def batches(samples: Samples, size: int, seed: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yield (rows, views) of each batch; a last one of a single image is left out, BatchNorm cannot use it."""
+    """Yield (rows, views) of each batch: all rows in random order, over as few batches of `size` as hold them.
+
+    Their sizes differ by one at most: a batch of a few would move the network as far as a full one. None is of one
+    image, which BatchNorm cannot use, where there are more: in pairs, three of an odd number go together.
+    """
     rng = np.random.default_rng(seed)
     order = rng.permutation(samples.rows)
     views = rng.integers(0, samples.inputs.views, len(order))
-    for start in range(0, len(order), size):
-        if len(order) - start > 1:
-            yield order[start : start + size], views[start : start + size]
+    count = max(1, min(math.ceil(len(order) / size), len(order) // 2))
+    yield from zip(np.array_split(order, count), np.array_split(views, count))
 
 
 def predict(

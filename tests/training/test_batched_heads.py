@@ -72,6 +72,21 @@ def test_heads_side_by_side_are_those_trained_one_by_one(kind):
     compare_with_each_alone(recipes, SAMPLES, losses, found)
 
 
+def test_weight_decay_is_each_head_s_own_and_shrinks_no_bias():
+    made = stack(*[recipe(weight_decay=decay) for decay in (0.0, 3.0, 9.0)])
+    made.standardize = nn.Identity()
+    blank = Table()
+    blank.values *= 0  # so that weights have no gradient, and biases one that does not depend on them
+    with torch.no_grad():
+        made.layers[1].fill_(2.0)
+    made.epoch(replace(SAMPLES, inputs=blank))
+    (none, bias), (some, second), (much, third) = made.views
+    assert much.norm() < some.norm() < none.norm()
+    assert torch.equal(bias, second)
+    assert torch.equal(bias, third)
+    assert not torch.equal(bias, torch.full_like(bias, 2.0))
+
+
 @pytest.mark.parametrize("kind", ["linear", "mlp"])
 def test_dropout_is_each_head_s_own(kind):
     recipes = [recipe(head=kind, dropout=rate) for rate in (0.0, 0.5, 0.5)]

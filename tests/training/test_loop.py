@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from pipeline.config.recipe import Recipe
-from pipeline.training.loop import DivergedError, Fit, Resident, Samples, one_cycle, predict, resident
+from pipeline.training.loop import DivergedError, Fit, Resident, Samples, batches, one_cycle, predict, resident
 
 CPU = torch.device("cpu")
 PLAIN = {"backbone": "compact", "weights": "random", "cut": "input", "epochs": 4, "batch_size": 4}
@@ -70,12 +70,31 @@ def test_the_learning_rate_reaches_its_peak_and_ends_near_nothing():
 
 
 @given(st.integers(2, 40), st.integers(2, 9), st.integers(1, 4))
-def test_every_row_is_seen_once_an_epoch_but_for_a_last_one_left_alone(count, size, views):
+def test_every_row_is_seen_once_an_epoch(count, size, views):
     data = samples(count, views)
     fit(batch_size=size).epoch(data)
-    rows = [row for row, _ in data.inputs.taken]
-    assert len(rows) == len(set(rows)) == count - (count % size == 1)
+    assert sorted(row for row, _ in data.inputs.taken) == list(range(count))
     assert {view for _, view in data.inputs.taken} <= set(range(views))
+
+
+@given(st.integers(2, 300), st.integers(2, 70))
+@example(38, 32)
+@example(33, 32)
+@example(9, 2)
+def test_the_images_of_an_epoch_are_spread_evenly_over_its_batches(count, size):
+    sizes = [len(rows) for rows, views in batches(samples(count), size, 0) if len(rows) == len(views)]
+    assert sum(sizes) == count
+    assert max(sizes) - min(sizes) <= 1
+    assert min(sizes) >= 2  # BatchNorm needs two
+    if size == 2 and count % 2:  # pairs would leave one alone
+        assert max(sizes) == 3
+    else:
+        assert len(sizes) == math.ceil(count / size)
+        assert max(sizes) <= size
+
+
+def test_a_single_image_is_a_batch():
+    assert [len(rows) for rows, _ in batches(samples(1), 8, 0)] == [1]
 
 
 @given(st.integers(0, 2**31))
@@ -134,6 +153,23 @@ def test_stages_learn_more_slowly_by_a_factor_for_each_one_between_them_and_the_
     Fit(body, recipe, 1, CPU).epoch(samples())  # one step, whose size is the learning rate: Adam's first
     steps = [float((stage.weight.detach() - old).abs().max()) for stage, old in zip(body, before)]
     assert steps == pytest.approx([0.01 * one_cycle(0) * decay**depth for depth in (2, 1, 0)], rel=1e-3)
+
+
+@pytest.mark.parametrize("epochs", [1, 3])
+def test_weight_decay_shrinks_weights_and_neither_biases_nor_what_a_norm_scales_and_shifts(epochs):
+    found = {}
+    for decay in (0.0, 5.0):
+        by = fit(weight_decay=decay, learning_rate=1e-3, layer_decay=0.5)
+        for parameter in by.body.parameters():
+            parameter.grad = torch.zeros_like(parameter)
+            nn.init.constant_(parameter, 2.0)
+        for _ in range(epochs):  # without a gradient nothing but decay acts
+            by.optimizer.step()
+        found[decay] = {name: tensor.detach().clone() for name, tensor in by.body.named_parameters()}
+    assert set(found[0.0]) == {f"{n}.{part}" for n in (0, 1, 3) for part in ("weight", "bias")}
+    shrunk = {name for name, tensor in found[5.0].items() if not torch.equal(tensor, found[0.0][name])}
+    assert shrunk == {"0.weight", "3.weight"}
+    assert all((found[5.0][name] < 2.0).all() for name in shrunk)
 
 
 @pytest.mark.parametrize(("probe_epochs", "kept"), [(1, True), (0, False)])
