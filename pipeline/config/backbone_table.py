@@ -24,7 +24,6 @@ class Backbone:
     std: Three = (0.5, 0.5, 0.5)
     size: int | None = None  # pixels a side at which the weights were trained, if known
     interpolation: str = "bilinear"  # or bicubic: how images are scaled to a recipe's image_size
-    channels_last: bool = False  # faster for dense convolutions, 2-4x slower for depthwise ones (CPU)
     licence: str = "Apache-2.0"  # of the weights
 
     @property
@@ -46,9 +45,7 @@ BACKBONES: dict[str, Backbone] = {
     ),
     # A quarter-width ResNet-D, one block a stage, made to be trained from scratch on few images;
     # 0.3 M parameters, 4 stages.
-    "compact": Backbone(
-        "resnet10t", stages=4, options={"channels": (16, 32, 64, 128), "stem_width": 16}, channels_last=True
-    ),
+    "compact": Backbone("resnet10t", stages=4, options={"channels": (16, 32, 64, 128), "stem_width": 16}),
 }
 
 OWN_NAME = r"[A-Za-z0-9][A-Za-z0-9_-]*"

@@ -1,27 +1,21 @@
 """How a network is run on a device: precision, memory layout, and what is kept on it."""
 
 import ctypes
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import suppress
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from pipeline.network.cpu_convolution import FastConvolutions
-
 Precision = Literal["float32", "bf16"]
 AT_ONCE = 64  # images, where memory does not ask for fewer
 LARGEST = 2**30  # bytes of any map of theirs
 
 
-@contextmanager
-def running(device: torch.device, precision: Precision) -> Iterator[None]:
-    """Run networks within this context: products and convolutions at the precision, CPU convolutions the fast way."""
-    convolutions = FastConvolutions() if device.type == "cpu" else nullcontext()
-    with convolutions, torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bf16"):
-        yield
+def running(device: torch.device, precision: Precision) -> torch.autocast:
+    """Return a context in which networks compute products and convolutions at the precision."""
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bf16")
 
 
 def keep_memory() -> None:

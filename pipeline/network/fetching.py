@@ -53,8 +53,7 @@ def fetch(ask: Ask, own: Own, root: Path, out: Path, registered: Registered) -> 
 def _fetch(ask: Ask, own: Own, root: Path, out: Path, registered: Registered) -> dict[str, str]:
     backbone, take = _found(resolve(ask.name, own), root, registered)
     network = _network(ask, backbone)
-    measured: dict[str, Any] = {"stages": len(stages(network)) - 1, "channels_last": _dense(network.backbone)}
-    backbone = replace(backbone, **measured, **told(ask.name, own))
+    backbone = replace(backbone, stages=len(stages(network)) - 1, **told(ask.name, own))
     for cut in {cut for cuts in ask.cuts.values() for cut in cuts}:
         place(network, cut)
     folder, origin = out / folder_of(ask.name), backbone.origin
@@ -118,12 +117,6 @@ def _network(ask: Ask, backbone: Backbone) -> Network:
     spec = describe(recipe, backbone, ("a", "b"), recipe.image_size, 3, ("identity",))
     check(spec)
     return on_meta(lambda: Network(spec)).to("meta")
-
-
-def _dense(backbone: nn.Module) -> bool:
-    """Say whether a network is one of convolutions over all channels, which run faster channels last."""
-    convolutions = [module for module in backbone.modules() if isinstance(module, nn.Conv2d)]
-    return len(convolutions) > 1 and all(module.groups == 1 for module in convolutions)
 
 
 def _classifier(backbone: Backbone, headless: nn.Module) -> set[str]:

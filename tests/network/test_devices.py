@@ -8,7 +8,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from pipeline.network.cpu_convolution import Depthwise
 from pipeline.network.devices import AT_ONCE, LARGEST, fits, images_at_once, on_device, running
 from tests.support.imports import ROOT
 
@@ -23,28 +22,6 @@ def test_products_run_at_the_precision_and_parameters_keep_theirs(precision, dty
     out.float().sum().backward()
     assert out.dtype == dtype
     assert layer.weight.dtype == layer.weight.grad.dtype == torch.float32
-
-
-def test_wide_depthwise_convolutions_learn_at_half_precision_too():
-    convolution = nn.Conv2d(8, 8, 5, padding=2, groups=8, bias=False)
-    x = torch.rand(2, 8, 9, 9)
-    found = []
-    for precision in ("float32", "bf16"):
-        convolution.zero_grad()
-        with running(CPU, precision):
-            out = convolution(x)
-        out.float().square().sum().backward()
-        found.append((out.dtype, convolution.weight.grad.clone()))
-    assert [dtype for dtype, _ in found] == [torch.float32, torch.bfloat16]
-    torch.testing.assert_close(found[1][1], found[0][1], rtol=0.05, atol=0.05 * float(found[0][1].abs().max()))
-
-
-def test_convolutions_are_fast_within_and_plain_after():
-    convolution = nn.Conv2d(8, 8, 5, groups=8, bias=False)
-    with running(CPU, "float32"):
-        within = convolution(torch.rand(2, 8, 9, 9))
-    assert isinstance(within.grad_fn, Depthwise._backward_cls)
-    assert not isinstance(convolution(torch.rand(2, 8, 9, 9)).grad_fn, Depthwise._backward_cls)
 
 
 @pytest.mark.parametrize("shape", [(2, 3, 5, 5), (2, 3)])

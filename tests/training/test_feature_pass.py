@@ -103,7 +103,7 @@ def test_only_the_code_that_features_are_keyed_by_runs_while_they_are_made():
     finally:
         sys.setprofile(None)
     ours = {file.relative_to(PACKAGE).with_suffix("").as_posix() for file in used if PACKAGE in file.parents}
-    wanted = {"inference/network", "network/cpu_convolution", "network/devices", "training/feature_pass"}
+    wanted = {"inference/network", "network/devices", "training/feature_pass"}
     assert ours == wanted <= counted_modules("features")
 
 

@@ -65,7 +65,6 @@ OTHER: dict[str, Any] = {
     "std": (0.5, 0.5, 0.4),
     "size": 24,
     "interpolation": "bicubic",
-    "channels_last": False,
 }
 ELSEWHERE = {"package": "some_weights", "origin": "timm", "licence": "MIT"}
 
