@@ -21,6 +21,7 @@ from tests.support.structure import HEAVY, LOOKS, READERS, House
 
 MOST_ROOMS, MOST_LINES, MOST_LINES_OF_A_FUNCTION = 15, 260, 60
 
+# Packages of others that belong to some rooms alone.
 ONLY_IN = {
     "optuna": {"search"},
     "mlflow": {"tracking"},
