@@ -24,12 +24,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parser.parse_args(argv)
     params = parameters.load(args.params)
     quiet()
-    from pipeline.common.files import read_json, write_json
+    from pipeline.common.files import write_json
     from pipeline.common.hashes import digest, file_digest
+    from pipeline.statistics.recommendation import Recommendation
     from pipeline.statistics.schema import Comparison
     from pipeline.tracking import runs
 
-    compared, recommended = Comparison.load(args.comparison), read_json(args.verdict)["recommended"]
+    compared, recommended = Comparison.load(args.comparison), Recommendation.load(args.verdict).recommended
     wanted, dataset, winner = params.register_, compared.dataset, compared.winner
     root = args.params.resolve().parent
     named = runs.Dataset(dataset.name, dataset.digest, params.data.path)

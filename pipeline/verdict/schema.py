@@ -2,10 +2,11 @@
 
 from typing import Any, Literal
 
-from pydantic import field_serializer
+from pydantic import ConfigDict, field_serializer
 
-from pipeline.common.documents import Document, VersionedDocument
+from pipeline.common.documents import Document
 from pipeline.config.constraints import Constraints
+from pipeline.statistics.recommendation import Recommendation
 
 Outcome = Literal["supported", "contradicted", "inconclusive"]
 
@@ -27,15 +28,15 @@ class Conclusion(Document):
     sentence: str
 
 
-class Verdict(VersionedDocument):
+class Verdict(Recommendation):
     """The recommendation under a user's constraints, and why."""
 
-    schema_version: int = 1
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
     unconstrained: Conclusion
     constraints: Constraints
     admissible: tuple[str, ...]  # by name: strategies whose value, or mean, lies within every limit
     excluded: dict[str, tuple[str, ...]]  # the others, each with its reasons
-    recommended: str | None  # of the admissible ones; None: there are none
     significant: bool  # better than each other admissible one; False where there is no other
     reason: str
     changes: tuple[str, ...]  # what would change the advice
