@@ -1,4 +1,4 @@
-"""Confusion matrices for the page: as shares, as the commonest mistakes, as a picture."""
+"""Confusion matrices for the page: as shares, as the most frequent mistakes, as a picture."""
 
 import base64
 import io
@@ -15,7 +15,7 @@ Confusion = Sequence[Sequence[int]]  # counts by true class (rows) and predicted
 
 @dataclass(frozen=True)
 class Mistake:
-    """Images of one class that were taken for another."""
+    """Images of one class that were predicted as another."""
 
     true: str
     predicted: str
@@ -30,7 +30,7 @@ def shares(confusion: Confusion) -> np.ndarray:
 
 
 def mistakes(confusion: Confusion, classes: Sequence[str], seeds: int) -> list[Mistake]:
-    """Return the commonest mistakes, the commonest first."""
+    """Return the most frequent mistakes, the most frequent first."""
     counts, parts = np.array(confusion), shares(confusion)
     np.fill_diagonal(counts, 0)
     order = np.argsort(-counts, axis=None, kind="stable")[:MISTAKES]

@@ -1,4 +1,4 @@
-"""Which test images to show, and why: those that every strategy gets wrong, and those they do not agree on."""
+"""Which test images to show: those that every strategy gets wrong, and those on which the strategies disagree."""
 
 import base64
 import io
@@ -15,17 +15,17 @@ SIDE = 160  # pixels of a thumbnail, at most
 
 @dataclass(frozen=True)
 class Answers:
-    """What each strategy says of each test image, on average over the seeds."""
+    """What each strategy predicts for each test image, on average over the seeds."""
 
     ids: np.ndarray  # str (N,)
     labels: np.ndarray  # int (N,)
-    said: dict[str, np.ndarray]  # int (N,): the likeliest class, by strategy
+    said: dict[str, np.ndarray]  # int (N,): the predicted class, by strategy
     confidence: dict[str, np.ndarray]  # float (N,): the mean probability of that class
     right: dict[str, np.ndarray]  # bool (N,)
 
 
 def answers(predictions: Mapping[str, pd.DataFrame]) -> Answers:
-    """Return the strategies' answers on the test images, in the order of their ids.
+    """Return the strategies' predictions for the test images, in the order of their ids.
 
     `predictions` are the tables that train exports: split, seed, id, label and p_<class>. Images of one content and one
     label count once.
@@ -52,7 +52,7 @@ def all_wrong(found: Answers) -> np.ndarray:
 
 
 def disputed(found: Answers) -> np.ndarray:
-    """Return the positions of the images that not all strategies say the same of, the most confident answers first."""
+    """Return the positions of the images on which strategies disagree, the most confident predictions first."""
     said = np.stack(list(found.said.values()))
     return _ranked(np.flatnonzero((said != said[0]).any(0)), found)
 
@@ -63,7 +63,7 @@ def _ranked(rows: np.ndarray, found: Answers) -> np.ndarray:
 
 
 def patterns(found: Answers, most: int = 16) -> list[dict[str, Any]]:
-    """Return how many images each combination of strategies gets right, the commonest first, and what is left over."""
+    """Return how many images each combination of strategies gets right, the most frequent first, and the rest."""
     names = sorted(found.right)
     keys, counts = np.unique(np.stack([found.right[n] for n in names], 1), axis=0, return_counts=True)
     order = np.lexsort((*(~keys).T[::-1], -counts))
@@ -77,7 +77,7 @@ def patterns(found: Answers, most: int = 16) -> list[dict[str, Any]]:
 def card(
     row: int, found: Answers, classes: Sequence[str], images: "Thumbnails | None", paths: dict[str, str]
 ) -> dict[str, Any]:
-    """Return what the page says of one image: thumbnail, label, id, path, and each strategy's answer."""
+    """Return what the page shows of one image: thumbnail, label, id, path, and each strategy's prediction."""
     name, label = str(found.ids[row]), classes[found.labels[row]]
     said = [
         {
@@ -88,7 +88,7 @@ def card(
         }
         for strategy in sorted(found.said)
     ]
-    words = "; ".join(f"{a['strategy']} says {a['says']} ({100 * a['confidence']:.0f} %)" for a in said)
+    words = "; ".join(f"{a['strategy']} predicts {a['says']} ({100 * a['confidence']:.0f} %)" for a in said)
     title = paths.get(name) or name
     return {
         "id": name,

@@ -1,4 +1,4 @@
-"""results/report.html: one file that opens without a network, the verdict first."""
+"""results/report.html: one file that needs no network, with the verdict first."""
 
 import base64
 import hashlib
@@ -46,10 +46,10 @@ def render(
 ) -> str:
     """Return the page, at most 3 MB.
 
-    `timings`, `trials` and `predictions` hold by strategy what tune and train write, and may lack strategies. `about`
-    says how to reproduce: `commit`, `versions` {package: version}, `commands`, and `paths` {image id: path}, all
-    optional.
-    `importances` {strategy: {setting: share}} replaces the rank correlations computed from the trials.
+    `timings`, `trials` and `predictions` hold, by strategy, what tune and train write; strategies may be missing.
+    `about` says how to reproduce the results: `commit`, `versions` {package: version}, `commands`, and `paths`
+    {image id: path}, all optional. `importances` {strategy: {setting: share}} replaces the rank correlations computed
+    from the trials.
     """
     about = _ABOUT | about
     context = {
@@ -81,7 +81,7 @@ def render(
 
 
 def pictures(comparison: Comparison, trials: Mapping[str, pd.DataFrame]) -> dict[str, drawing.Picture]:
-    """Return every figure that there is the data for, by name, yet to be drawn."""
+    """Return every figure that has data, by name, yet to be drawn."""
     found = [
         scores.accuracy_cost(comparison),
         curve_figures.learning_curves(comparison),
@@ -106,7 +106,9 @@ def _written(context: Tree) -> str:
     style = Markup(environment.get_template("report.css.j2").render())
     page = environment.get_template("report.html.j2").render(
         **context, script=Markup(script), token=token, style=style)  # fmt: skip
-    return re.sub(r"(?<=\d) (?=%)", "\N{NO-BREAK SPACE}", page)  # no line ends between a number and its sign
+    # No line break between a number and its unit.
+    page = re.sub(r"(?<=\d) (?=%|[kMGTPE] FLOPs)", "\N{NO-BREAK SPACE}", page)
+    return re.sub(r"(?<=\d\N{NO-BREAK SPACE}[kMGTPE]) (?=FLOPs)", "\N{NO-BREAK SPACE}", page)
 
 
 def _setting(value: Any) -> str:
@@ -123,19 +125,19 @@ def _looks(names: list[str]) -> dict[str, Tree]:
 
 @dataclass(frozen=True)
 class GlanceRow:
-    """A strategy at a glance; places and widths are in percent of the scale that all share."""
+    """A strategy at a glance; positions and widths are in percent of a scale that all share."""
 
     name: str
     strategy: StrategyResult
     badges: list[str]
-    excluded: tuple[str, ...]  # why it is
+    excluded: tuple[str, ...]  # the limits that it misses
     left: float  # end of its interval
     width: float  # of its interval
     mean: float
 
 
 def glance(comparison: Comparison, verdict: Verdict) -> list[GlanceRow]:
-    """Return a row for each strategy, the best on test first: badges, and where its interval lies on one scale."""
+    """Return a row for each strategy, the best on test first: its badges, and its interval on a shared scale."""
     strategies, several = comparison.strategies, len(comparison.strategies) > 1
     scores = {name: s.test[comparison.metric] for name, s in strategies.items()}
     ends = [end for score in scores.values() for end in score.ci]
@@ -144,7 +146,7 @@ def glance(comparison: Comparison, verdict: Verdict) -> list[GlanceRow]:
     for name in comparison.ranked(strategies, "test"):
         badges = ["recommended"] if name == verdict.recommended else []
         badges += ["best on validation"] if name == comparison.winner and several else []
-        badges += ["on the Pareto front"] if name in verdict.front and several else []
+        badges += ["best at its cost"] if name in verdict.front and several else []
         score = scores[name]
         left, mean, right = (100 * (x - low) / wide for x in (score.ci[0], score.mean, score.ci[1]))
         excluded = verdict.excluded.get(name, ())
@@ -153,7 +155,7 @@ def glance(comparison: Comparison, verdict: Verdict) -> list[GlanceRow]:
 
 
 def settings(trials: Mapping[str, pd.DataFrame], importances: dict[str, dict[str, float]]) -> Tree:
-    """Return how much each setting mattered, by strategy, and whether that was given or is a rank correlation."""
+    """Return how much each setting mattered, by strategy: as given, or else by rank correlation."""
     return {
         name: {"given": bool(importances.get(name)), "rows": importances.get(name) or search_figures.association(table)}
         for name, table in trials.items()
@@ -163,23 +165,23 @@ def settings(trials: Mapping[str, pd.DataFrame], importances: dict[str, dict[str
 def sections(
     comparison: Comparison, verdict: Verdict, trials: Mapping[str, Any], predictions: Mapping[str, Any]
 ) -> list[tuple[str, str]]:
-    """Return the anchors and titles of the sections that there is something to say in."""
+    """Return the anchors and titles of the sections that have content."""
     wanted = [
         ("verdict", "Verdict", True),
         ("cost-benefit", "Accuracy against cost", True),
         ("curves", "Learning curves", any(len(s.curve) > 1 for s in comparison.strategies.values())),
-        ("pairs", "Pair by pair", bool(comparison.pairs)),
+        ("pairs", "Pairwise differences", bool(comparison.pairs)),
         ("cost", "What it costs", True),
-        ("ranking", "Which backbone: foretold and found", comparison.ranking is not None),
+        ("ranking", "Backbones: predicted and measured", comparison.ranking is not None),
         ("claims", "What people say, on your data", bool(verdict.claims)),
-        ("classes", "Classes and confusions", True),
+        ("classes", "Classes and confusion", True),
         ("calibration", "Calibration", True),
         ("gallery", "Images to look at", bool(predictions)),
         ("tuning", "How the recipes were found", bool(trials)),
         ("data", "Data", True),
         ("recipes", "Recipes", True),
         ("reproduce", "How to reproduce", True),
-        ("caveats", "What this does not say", True),
+        ("caveats", "Limitations", True),
     ]
     return [(anchor, title) for anchor, title, there in wanted if there]
 

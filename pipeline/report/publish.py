@@ -1,4 +1,4 @@
-"""Write all that people and DVC look at."""
+"""Write the report, its figures, and the metrics and plots that DVC shows."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +18,7 @@ SHOWN = ("accuracy_cost", "learning_curves", "pairs", "ranking", "search")  # fi
 
 @dataclass(frozen=True)
 class Places:
-    """Say where to write."""
+    """Where each file is written."""
 
     page: Path  # report.html
     report: Path  # report.md
@@ -43,7 +43,7 @@ def publish(
     figures = drawing.draw([pictures[name] for name in SHOWN if name in pictures], to.figures)
     beside = {str(file.resolve().relative_to(to.report.resolve().parent)): words for file, words in figures.items()}
     write_text(to.report, markdown.markdown(comparison, verdict, beside, to.page.name))
-    timed = tuple(claims(comparison, measured.timings))  # the page alone shows times
+    timed = tuple(claims(comparison, measured.timings))  # only the page shows times
     with_times = verdict.model_copy(update={"claims": timed})
     seen = measured.tested
     write_text(to.page, page.render(comparison, with_times, measured.timings, measured.trials, seen, test, about))

@@ -1,4 +1,4 @@
-"""The report's tables: what stands in each row, picked from the comparison."""
+"""The rows of the report's tables, taken from the comparison."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -12,6 +12,7 @@ from pipeline.verdict.formatting import (
     digits,
     duration,
     file_size,
+    flops,
     level,
     listed,
     quantity,
@@ -24,7 +25,7 @@ from pipeline.verdict.sentences.measured import crossover_sentence
 from pipeline.verdict.sentences.metric import metric_sentence
 
 FEW_CLASSES = 12  # up to which a confusion matrix is a table with numbers
-SHOWN = 12  # rows of a long list that stand on the page at once
+SHOWN = 12  # rows of a long list that are shown at once
 
 Cells = dict[str, str | None]
 
@@ -48,22 +49,22 @@ def cost_rows(comparison: Comparison) -> list[tuple[str, Cells]]:
 
 
 def wall_clock_rows(comparison: Comparison, timings: Timings) -> tuple[list[tuple[str, Cells]], str]:
-    """Return the times and memory that the machine took as rows like those of `cost_rows`, and what is missing."""
+    """Return the times and memory measured on this machine, as rows like those of `cost_rows`, and what is missing."""
     missing = [name for name in comparison.strategies if name not in timings]
     if len(missing) == len(comparison.strategies):
-        return [], "No timings were given, so no seconds, latency or memory are shown."
+        return [], "No timings were given, so no times, latency or memory are shown."
     rows = [
         (title, {name: show(timings[name]) if name in timings else None for name in comparison.strategies})
         for title, show in _WALL_CLOCK.items()
     ]
-    return rows, f"A dash: not measured ({listed(missing)})." if missing else ""
+    return rows, f"A dash means not measured ({listed(missing)})." if missing else ""
 
 
 _WALL_CLOCK: dict[str, Callable[[StrategyTimings], str]] = {
     "CPU time of the search": lambda t: duration(t.tune.cpu_seconds),
     "CPU time of all trainings": lambda t: duration(t.train.cpu_seconds),
     "time of one training": lambda t: duration(t.train.seconds_per_training),
-    "images trained on per second": lambda t: digits(t.train.images_per_second),
+    "training images per second": lambda t: digits(t.train.images_per_second),
     "latency, 1 image: p50": lambda t: f"{digits(t.latency_ms[1].p50)} ms",
     "latency, 1 image: p95": lambda t: f"{digits(t.latency_ms[1].p95)} ms",
     "latency, 32 images: p50": lambda t: f"{digits(t.latency_ms[32].p50)} ms",
@@ -76,12 +77,12 @@ _TRANSFER = {
     "ridge_accuracy": "leave-one-out accuracy of a linear classifier",
     "log_me": "LogME",
     "h_score": "H-score",
-    "h_score_if_random": "H-score with labels at random",
+    "h_score_if_random": "H-score with random labels",
 }
 
 
 def transfer_rows(comparison: Comparison) -> list[tuple[str, dict[str, float], float]]:
-    """Return a row for each measure of how far features separate the classes: title, by strategy, of raw pixels."""
+    """Return a row for each measure of how well features separate the classes: title, by strategy, of raw pixels."""
     found = {name: s.transfer for name, s in comparison.strategies.items() if s.transfer is not None}
     pixels = next(iter(found.values())).pixels if found else {}  # the same for all
     return [
@@ -92,13 +93,13 @@ def transfer_rows(comparison: Comparison) -> list[tuple[str, dict[str, float], f
 
 
 def class_rows(comparison: Comparison, name: str) -> Sequence[str]:
-    """Return the classes, those that a strategy recalls worst first; of a few, in their own order."""
+    """Return the classes, those with a strategy's lowest recall first; a few classes stay in their own order."""
     classes, scores = comparison.dataset.classes, comparison.strategies[name].classes
     if len(classes) <= FEW_CLASSES:
         return classes
 
     def recall(of: str) -> tuple[bool, float, str]:
-        """Return what classes are in order of; those without an image come last."""
+        """Return the sort key of a class; classes without an image come last."""
         found = scores[of].recall
         return found is None, found.mean if found else 0.0, of
 
@@ -122,7 +123,7 @@ def recipe_rows(comparison: Comparison) -> list[tuple[str, dict[str, Any], bool]
 def constraint_chips(constraints: Constraints) -> list[str]:
     """Return each constraint as a few words."""
     words = {
-        "train_flops": lambda v: f"one training within {quantity(v)}FLOPs",
+        "train_flops": lambda v: f"one training within {flops(v)}",
         "train_minutes": lambda v: f"one training within {v:g} minutes",
         "latency_ms": lambda v: f"latency at most {v:g} ms",
         "model_mb": lambda v: f"model at most {v:g} MB",
@@ -135,26 +136,26 @@ def constraint_chips(constraints: Constraints) -> list[str]:
 
 
 def headline(comparison: Comparison, verdict: Verdict) -> tuple[str, str]:
-    """Return the verdict in a few words, and how the recommended strategy stands against the others."""
+    """Return the recommendation in a few words, and how the recommended strategy compares with the others."""
     name = verdict.recommended
     if name is None:
-        return "Nothing meets your constraints.", "Every strategy breaks at least one of them."
+        return "No strategy meets your constraints.", "Each misses at least one of them."
     rivals = sorted(n for n in verdict.admissible if n != name)
     if len(comparison.strategies) == 1:
-        return f"Use {name}.", "There is nothing to compare it with."
+        return f"Use {name}.", "It is the only strategy compared."
     if not rivals:
         return f"Use {name}.", "No other strategy meets the constraints."
-    found = standing(comparison, name, rivals)
-    parts = {
-        "it is better than": found.better_than,
-        "it cannot be told from": found.tied_with,
-        "it is worse than": found.worse_than,
-    }
-    said = ", ".join(f"{words} {listed(names)}" for words, names in parts.items() if names)
-    return f"Use {name}.", f"At {level(comparison.confidence)} confidence {said}."
+    found, said = standing(comparison, name, rivals), []
+    if found.better_than:
+        said.append(f"significantly better than {listed(found.better_than)}")
+    if found.tied_with:
+        said.append(f"statistically tied with {listed(found.tied_with)}")
+    if found.worse_than:
+        said.append(f"significantly worse than {listed(found.worse_than)}")
+    return f"Use {name}.", f"At {level(comparison.confidence)} confidence, it is {', and '.join(said)}."
 
 
-MANY_CROSSINGS = 6  # pairs of curves, above which those with the recommended strategy come first
+MANY_CROSSINGS = 6  # of more pairs of curves, those of the recommended strategy come first
 
 
 def crossings(comparison: Comparison, recommended: str) -> tuple[list[Crossover], list[Crossover]]:
@@ -167,25 +168,25 @@ def crossings(comparison: Comparison, recommended: str) -> tuple[list[Crossover]
 
 
 def why_metric(comparison: Comparison) -> str:
-    """Say why the metric decides where it was chosen by the classes; else nothing."""
+    """Say why the metric was chosen, if `metric: auto` chose it; else nothing."""
     counts = comparison.dataset.counts["train"]
     return metric_sentence(comparison.metric, counts) if comparison.metric_is_auto else ""
 
 
 def curve_sentences(comparison: Comparison, recommended: str) -> tuple[list[str], list[str]]:
-    """Say where curves cross: of the pairs that come first, and of the others."""
+    """Say where curves cross: sentences on the pairs that come first, and on the others."""
     own, others = crossings(comparison, recommended)
     first, rest = ([begun(f"{crossover_sentence(comparison, c)}.") for c in part] for part in (own, others))
     return first, rest
 
 
 def law_sentences(comparison: Comparison) -> list[str]:
-    """Return what each fitted law expects at its last number of images."""
+    """Say what each fitted curve predicts at its last number of images; without full stops."""
     metric, found = comparison.metric, []
     for name, s in sorted(comparison.strategies.items()):
         if law := s.law:
             found.append(
-                f"By its law {name} would reach {score(law.middle[-1], metric)} "
+                f"Extrapolated, {name} would reach {score(law.middle[-1], metric)} "
                 f"({span((law.low[-1], law.high[-1]), metric)}) with {law.images[-1]:,.0f} training images"
             )
     return found

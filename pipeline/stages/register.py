@@ -85,10 +85,10 @@ def _described(versions: dict[str, int], keys: dict[str, str], champion: Version
 
 def _closing(model: str, winner: str, gate: dict[str, Any], champion: Version | None) -> str:
     if gate["passed"]:
-        return f"Registered: models:/{model}@champion is {winner}, best on validation."
+        return f"Registered: models:/{model}@champion is {winner}, the best on validation."
     refused = (
-        f"on validation {winner} is {100 * gate['gain_over_majority']:.1f} points above always naming the commonest "
-        f"class, and register.min_gain_over_majority asks for {100 * gate['min_gain_over_majority']:.1f}."
+        f"on validation {winner} is {100 * gate['gain_over_majority']:.1f} points above always predicting the largest "
+        f"class; register.min_gain_over_majority requires {100 * gate['min_gain_over_majority']:.1f}."
     )
     if champion is None:
         return f"No champion: {refused}"

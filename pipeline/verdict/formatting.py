@@ -212,4 +212,5 @@ def begun(sentence: str) -> str:
 FILTERS = {
     "quantity": quantity, "percent": percent, "score": score, "span": span, "signed": signed, "unit": unit,
     "called": called, "p": p_value, "listed": listed, "begun": begun, "decimals": decimals, "size": file_size,
+    "flops": flops,
 }  # fmt: skip

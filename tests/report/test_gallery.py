@@ -89,7 +89,7 @@ def test_every_image_is_in_one_combination_of_right_and_wrong(predictions):
 def test_a_card_tells_who_says_what(predictions):
     found = gallery.answers(predictions)
     card = gallery.card(3, found, CLASSES, None, {"d": "shots/d.png"})
-    assert card["text"] == "Test image shots/d.png, labelled yew; x says oak (80 %); y says yew (70 %)"
+    assert card["text"] == "Test image shots/d.png, labelled yew; x predicts oak (80 %); y predicts yew (70 %)"
     assert [a["right"] for a in card["answers"]] == [False, True]
     assert card["picture"] is None
 

@@ -21,17 +21,17 @@ def rendered(given, figures=()):
 
 def test_the_report_tells_verdict_strategies_pairs_and_claims(three):
     text = rendered(three, {"figures/accuracy_cost.png": "Against [cost]"}.items())
-    assert text.startswith("# leaves: Use strategy-0\n\n**It costs least.** At 95 % confidence")
+    assert text.startswith("# leaves: Use strategy-0\n\n**It costs least.** At 95 % confidence,")
     for name, s in three.comparison.strategies.items():
         row = next(line for line in text.splitlines() if line.startswith(f"| {name}") and "%" in line)
         assert f"{100 * s.test['accuracy'].mean:.1f} %" in row
     pairs = re.findall(r"^\| (\S+) \| (\S+) \| \S+ points", text, re.MULTILINE)
     assert pairs == [(pair.a, pair.b) for pair in three.comparison.pairs]
     assert "strategy-0 (recommended)" in text
-    assert "strategy-2 is excluded by the constraints: too slow." in text
+    assert "strategy-2 does not meet the constraints: too slow." in text
     assert "- strategy-1 overtakes strategy-0 at about 50 images (95 % CI 20 to 90).\n" in text
     assert "- With 4x the images: the other." in text
-    assert "2. Claim 2: **contradicted**. 2 %" in text
+    assert "2. Claim 2 **Contradicted.** 2 %" in text
     assert "The\n40 test images" in text
     assert "![Against (cost)](figures/accuracy_cost.png)" in text
     assert "[report.html](report.html)" in text
@@ -78,7 +78,10 @@ def test_report_and_summary_rank_by_the_metric_that_decides_and_say_why(metric):
     assert [line.split()[0] for line in lines[1:3]] == ["b", "a"]
     assert lines[1].split()[1] == formatting.score(compared.strategies["b"].test[metric].mean, metric).split()[0]
     text = markdown.markdown(compared, advise(compared), {}, "report.html")
-    assert f"\n\nStrategies are ranked by {formatting.called(metric)}: the largest class (ash: 800 training" in text
+    assert (
+        f"\n\nStrategies are ranked by {formatting.called(metric)}, because the largest class (ash: 800 training"
+        in text
+    )
     given = compared.model_copy(update={"metric_is_auto": False})
     assert "ranked by" not in markdown.markdown(given, advise(given), {}, "report.html")
 

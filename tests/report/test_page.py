@@ -112,7 +112,8 @@ def test_what_is_not_known_has_no_section():
 
 def test_the_page_tells_what_the_verdict_says(usual):
     for words in ("It costs least.", "With 4x the images: the other.", "Excluded: too slow",
-                  "one training within 1 TFLOPs", "recall of class-000 at least 50\N{NO-BREAK SPACE}%", "✓ supported",
+                  "one training within 1\N{NO-BREAK SPACE}T\N{NO-BREAK SPACE}FLOPs",
+                  "recall of class-000 at least 50\N{NO-BREAK SPACE}%", "✓ supported",
                   "✗ contradicted", "? inconclusive",
                   "c0ffee", "uv run dvc repro", "d1g35t"):  # fmt: skip
         assert words in usual, words
@@ -121,14 +122,14 @@ def test_the_page_tells_what_the_verdict_says(usual):
 def test_missing_times_are_dashes_with_a_reason(usual):
     row = re.search(r"latency, 1 image: p50</th>(.*?)</tr>", usual)[1]
     assert re.findall(r">([^<]+)</td>", row) == ["5 ms", "10 ms", "–"]  # noqa: RUF001
-    assert "A dash: not measured (strategy-2)." in usual
+    assert "A dash means not measured (strategy-2)." in usual
     assert "No timings were given" in inputs(bare=True).page()
 
 
 def test_given_importances_replace_rank_correlations():
     given = inputs()
     text = given.page(importances={"strategy-0": {"learning_rate": 0.875, "head": 0.125}})
-    assert text.count("Importance for the loss, by setting:") == 1
+    assert text.count("Importance of each setting for the loss:") == 1
     assert text.count("squared rank correlation") == 2
     assert "width:87.5%" in text
 
@@ -176,7 +177,7 @@ def test_a_backbone_that_was_only_frozen_or_only_tuned_is_ranked_too():
     recipes = [{"backbone": f"net-{number}", "cut": (3, "head")[number]} for number in range(2)]
     given = with_backbones(inputs(strategies=2), recipes, [{}, {}])
     for text in (given.page(), markdown(given.comparison, given.verdict, {}, "report.html")):
-        section = text.split("Which backbone: foretold and found")[-1].split("</section>")[0].split("\n## ")[0]
+        section = text.split("Backbones: predicted and measured")[-1].split("</section>")[0].split("\n## ")[0]
         assert "net-0" in section
         assert "net-1" in section
         assert "\N{EN DASH}" in section
@@ -190,8 +191,8 @@ def test_backbones_that_were_ranked_have_a_section_with_what_came_of_them():
     note = "Of several, the claims are about two."
     given = replace(given, verdict=given.verdict.model_copy(update={"claims_note": note}))
     for text in (given.page(), markdown(given.comparison, given.verdict, {}, "report.html")):
-        assert "Which backbone: foretold and found" in text
-        section = text.split("Which backbone: foretold and found")[-1]
+        assert "Backbones: predicted and measured" in text
+        section = text.split("Backbones: predicted and measured")[-1]
         assert section.index("net-1") < section.index("net-0")
         assert "at least 3 backbones" in section
         assert note in text

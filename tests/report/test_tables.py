@@ -12,10 +12,14 @@ from tests.support.reports import inputs
 @pytest.mark.parametrize(
     ("recommended", "admissible", "words"),
     [
-        (None, (), ("Nothing meets your constraints.", "Every strategy breaks at least one of them.")),
+        (None, (), ("No strategy meets your constraints.", "Each misses at least one of them.")),
         ("a", ("a",), ("Use a.", "No other strategy meets the constraints.")),
-        ("a", ("a", "b"), ("Use a.", "At 95 % confidence it is better than b.")),
-        ("c", ("a", "b", "c"), ("Use c.", "At 95 % confidence it cannot be told from a, it is worse than b.")),
+        ("a", ("a", "b"), ("Use a.", "At 95 % confidence, it is significantly better than b.")),
+        (
+            "c",
+            ("a", "b", "c"),
+            ("Use c.", "At 95 % confidence, it is statistically tied with a, and significantly worse than b."),
+        ),
     ],
 )
 def test_the_headline_says_how_the_recommended_strategy_stands(recommended, admissible, words):
@@ -26,7 +30,7 @@ def test_the_headline_says_how_the_recommended_strategy_stands(recommended, admi
 
 def test_a_strategy_alone_has_nothing_to_be_compared_with():
     compared = comparison({"a": {}})
-    assert tables.headline(compared, advise(compared))[1] == "There is nothing to compare it with."
+    assert tables.headline(compared, advise(compared))[1] == "It is the only strategy compared."
 
 
 def test_settings_that_differ_come_first():

@@ -91,7 +91,7 @@ def test_a_winner_that_gains_too_little_is_no_champion_and_the_terminal_says_so(
     other = gated(0.99)
     said = capsys.readouterr().out
     assert "No champion: on validation" in said
-    assert "register.min_gain_over_majority asks for 99.0" in said
+    assert "register.min_gain_over_majority requires 99.0" in said
     assert sorted(aliases(other)) == NAMES
     registry = json.loads((other.root / "results" / "registry.json").read_text())
     assert registry["gate"] | {"gain_over_majority": 0} == {
@@ -140,7 +140,7 @@ def test_what_was_registered_is_told_in_a_sentence(gated, capsys):
     other = gated(0)
     lines = capsys.readouterr().out.strip().splitlines()
     winner = json.loads((other.root / "results" / "registry.json").read_text())["winner"]
-    assert lines[-1] == f"Registered: models:/tiny@champion is {winner}, best on validation."
+    assert lines[-1] == f"Registered: models:/tiny@champion is {winner}, the best on validation."
     assert all(line.startswith("Recommended: ") for line in lines[:-1])
     assert "champion" in aliases(other)
 

@@ -25,11 +25,11 @@ from pipeline.verdict.pairwise import recommend
 from pipeline.verdict.sentences.measured import crossover_sentence
 
 MOST_CROSSINGS = 3  # in the figure: each has a lane of its own
-EXTENDED = 3  # times the images there are: how far a fitted law is drawn
+EXTENDED = 3  # times all images: how far a fitted curve is drawn
 
 
 def learning_curves(comparison: Comparison) -> Picture | None:
-    """Return each strategy's test score against the number of training images, or None of a single size."""
+    """Return each strategy's test score against the number of training images, or None with a single size."""
     metric, strategies = comparison.metric, comparison.strategies
     if all(len(s.curve) < 2 for s in strategies.values()):
         return None
@@ -52,7 +52,7 @@ def learning_curves(comparison: Comparison) -> Picture | None:
             key(figure, SeriesStyle.of(list(strategies)), width)
         return figure
 
-    return Picture("learning_curves", "Learning curves over data size", text, drawn)
+    return Picture("learning_curves", "Learning curves", text, drawn)
 
 
 def _curves(axes: Axes, comparison: Comparison, crossings: list[Crossover], width: float, keyed: bool) -> None:
@@ -67,7 +67,7 @@ def _curves(axes: Axes, comparison: Comparison, crossings: list[Crossover], widt
         if s.law is not None:
             bands.append(_law(axes, s.law, size, look, images[-1]))
         ends.append((name, images[-1], means[-1]))
-    axes.set_ylim(axes.get_ylim())  # a law's band may be much wider: what was measured is what is looked at
+    axes.set_ylim(axes.get_ylim())  # the band of a fitted curve may be much wider; the measured points set the limits
     for band in bands:
         axes.fill_between(**band, alpha=0.07, lw=0)
     axes.set(xscale="log", xlabel="training images", ylabel=axis_label(metric))
@@ -87,7 +87,7 @@ def _curves(axes: Axes, comparison: Comparison, crossings: list[Crossover], widt
 
 
 def _law(axes: Axes, law: FittedCurve, size: float, look: SeriesStyle, full: float) -> dict[str, Any]:
-    """Draw the fitted law, thin, from all images on, where nothing was measured; return its band."""
+    """Draw the fitted curve, thin, beyond the largest measured size; return its band."""
     images = np.array(law.images)
     at = np.append(full, images[images > full])
     low, middle, high = (size * np.interp(np.log(at), np.log(images), v) for v in (law.low, law.middle, law.high))
@@ -96,7 +96,7 @@ def _law(axes: Axes, law: FittedCurve, size: float, look: SeriesStyle, full: flo
 
 
 def _crossing(axes: Axes, crossover: Crossover, images: float, height: float) -> None:
-    """Mark where two curves cross, with its interval, in a lane of its own at the foot of the figure."""
+    """Mark where two curves cross, with its interval, in a lane of its own at the bottom of the figure."""
     place = axes.get_xaxis_transform()
     left, right = axes.get_xlim()
     low, high = (min(max(end, left), right) for end in crossover.ci or (images, images))

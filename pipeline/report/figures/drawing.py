@@ -1,4 +1,4 @@
-"""How every figure looks, and how it becomes a PNG for Markdown or an SVG that takes on the page's theme.
+"""How every figure looks, and how it becomes a PNG for Markdown or an SVG that follows the page's theme.
 
 A figure is drawn in the light theme's colours. In an SVG each of them becomes a CSS variable, so that the page's dark
 theme recolours it; text stays text, in the page's own font.
@@ -59,11 +59,11 @@ STYLE = {
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure that has yet to be drawn, and what it says in words."""
+    """A figure yet to be drawn, with its text alternative."""
 
     name: str  # of its file and its anchor
     title: str
-    text: str  # the text alternative: the finding, with its numbers
+    text: str  # the text alternative: what the figure shows, with its numbers
     draw: Callable[[float], Figure]  # of a width in inches
 
 
@@ -99,7 +99,7 @@ def png(picture: Picture, folder: Path) -> Path:
 
 
 def draw(pictures: Iterable[Picture], folder: Path) -> dict[Path, str]:
-    """Draw pictures into a folder as PNG; return their paths with what they say in words."""
+    """Draw pictures into a folder as PNG; return their paths with their text alternatives."""
     return {png(picture, folder): picture.text for picture in pictures}
 
 
@@ -121,7 +121,7 @@ def _element(picture: Picture, kind: str, width: float) -> str:
 
 
 def _slim(body: str, name: str) -> str:
-    """Leave out what the page says already, name ids after the figure, and turn colours into the page's variables."""
+    """Remove what the page has already, prefix ids with the figure's name, and turn colours into CSS variables."""
     body = re.sub(r"<defs>\s*<style.*?</style>\s*</defs>", "", body, flags=re.DOTALL)  # would hold for the whole page
     used = set(re.findall(r'(?:href="|url\()#([^")]+)', body))
 
@@ -146,7 +146,7 @@ def _without_family(found: "re.Match[str]") -> str:
 
 
 def blank(width: float, height: float) -> Figure:
-    """Return a figure whose parts find their places by themselves: width and height in inches."""
+    """Return an empty figure with automatic layout; width and height in inches."""
     return Figure((width, height), layout="constrained")
 
 
@@ -176,7 +176,7 @@ def few_ticks(axes: Axes, text: Callable[[float, int], str]) -> None:
     axes.xaxis.set_major_formatter(FuncFormatter(text))
 
 
-CROWDED = 4  # names beside their points, at most; more would cover the points
+CROWDED = 4  # more strategies than this are named in a legend, not beside their points
 
 
 def key(figure: Figure, looks: dict[str, SeriesStyle], width: float, hollow: Collection[str] = ()) -> None:
@@ -195,7 +195,7 @@ def columns(names: Collection[str], width: float) -> int:
 
 
 def broken(name: str, most: int) -> str:
-    """Return a name on lines of at most so many characters where it has hyphens to break it after."""
+    """Return a name on lines of at most `most` characters, broken after hyphens."""
     return textwrap.fill(name, most, break_long_words=False)
 
 
@@ -206,7 +206,7 @@ PLACES = ((9, 5, "left"), (9, -12, "left"), (-9, 5, "right"), (-9, -12, "right")
 def label_points(
     axes: Axes, points: dict[str, tuple[float, float]], ends: dict[str, list[float]], looks: dict[str, SeriesStyle]
 ) -> None:
-    """Write each name beside its point, where it covers least of the points, their intervals, and other names."""
+    """Write each name beside its point, where it overlaps points, intervals and other names the least."""
     figure = axes.get_figure()
     assert isinstance(figure, Figure)
     FigureCanvasAgg(figure).draw()  # places everything
@@ -233,7 +233,7 @@ def label_points(
 
 
 def spread(values: list[float], gap: float) -> list[float]:
-    """Return values moved as little as keeps neighbours a gap apart, in their order."""
+    """Return the values in their order, moved as little as possible so that neighbours are at least a gap apart."""
     order = sorted(range(len(values)), key=lambda i: (values[i], i))
     placed = [values[i] for i in order]
     for _ in range(100):

@@ -1,4 +1,4 @@
-"""The figure of backbones ranked before training against what came out."""
+"""The figure of the backbones: their scores before training against their test results."""
 
 from dataclasses import dataclass
 
@@ -18,15 +18,15 @@ SHOWN = ("log_me", "ridge_accuracy")
 
 @dataclass(frozen=True)
 class Mark:
-    """A strategy in the figure: what its backbone promised, and what came out."""
+    """A strategy in the figure: the score of its backbone, and its test result."""
 
     kind: Kind
-    promised: float
+    predicted: float
     test: Score
 
 
 def ranking(comparison: Comparison) -> Picture | None:
-    """Return test scores against what was measured of backbones untrained, or None of fewer than two backbones."""
+    """Return test results against the scores of the backbones, or None with fewer than two backbones."""
     found, metric = comparison.ranking, comparison.metric
     if found is None:
         return None
@@ -38,7 +38,7 @@ def ranking(comparison: Comparison) -> Picture | None:
         ]
         measured = " and ".join(f"{BACKBONE_SCORES[each]} {decimals(row.scores[each])}" for each in SHOWN)
         parts.append(f"{row.backbone}: {measured}, {' and '.join(tests)}")
-    text = f"Test {called(metric)} against how far the untrained features separate the classes. {'; '.join(parts)}. "
+    text = f"Test {called(metric)} against how well the pretrained features separate the classes. {'; '.join(parts)}. "
 
     def drawn(width: float) -> Figure:
         narrow = width < 6
@@ -54,11 +54,11 @@ def ranking(comparison: Comparison) -> Picture | None:
         key(figure, {name: looks[name] for name in marks}, width, hollow)
         return figure
 
-    return Picture("ranking", "Backbones: foretold and found", text + ranking_sentence(found), drawn)
+    return Picture("ranking", "Backbones: predicted and measured", text + ranking_sentence(found), drawn)
 
 
 def _marks(comparison: Comparison, ranking: BackboneRanking, of: str) -> dict[str, Mark]:
-    """Return the mark of each strategy by one of the scores."""
+    """Return the mark of each strategy for one of the scores."""
     return {
         name: Mark(kind, row.scores[of], comparison.strategies[name].test[comparison.metric])
         for row in ranking.backbones
@@ -70,7 +70,7 @@ def _scatter(axes: Axes, comparison: Comparison, marks: dict[str, Mark]) -> None
     looks, size = SeriesStyle.of(list(comparison.strategies)), scale(comparison.metric)
     for name, mark in marks.items():
         look, y, (low, high) = looks[name], size * mark.test.mean, (size * end for end in mark.test.ci)
-        axes.errorbar(mark.promised, y, [[max(0, y - low)], [max(0, high - y)]], fmt=look.marker, color=look.colour,
+        axes.errorbar(mark.predicted, y, [[max(0, y - low)], [max(0, high - y)]], fmt=look.marker, color=look.colour,
                       capsize=3, ms=8, elinewidth=1.2, mfc=SURFACE[0] if mark.kind == HEADS else look.colour,
                       zorder=3)  # fmt: skip
     axes.margins(x=0.22, y=0.12)

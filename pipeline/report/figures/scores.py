@@ -1,6 +1,6 @@
 """The figures of a comparison: each strategy's score against its cost, the differences of pairs, and calibration.
 
-A figure comes with its finding in words, made of the same numbers. Nothing here computes a statistic.
+Each has a text alternative made of the same numbers. Nothing here computes a statistic.
 """
 
 from collections.abc import Mapping
@@ -29,10 +29,10 @@ from pipeline.statistics.schema import Calibration, Comparison, Pair
 from pipeline.verdict.formatting import (
     axis_label,
     called,
+    flops,
     level,
     listed,
     percent,
-    quantity,
     scale,
     score,
     signed,
@@ -57,14 +57,15 @@ def accuracy_cost(comparison: Comparison) -> Picture:
     beside = [side_by_side(each) for each in costs]
     fronts = [pareto_front(comparison, "train_flops"), pareto_front(comparison, "predict_flops")]
     parts = [
-        f"{n}: {score(tests[n].mean, metric)} ({span(tests[n].ci, metric)}) for "
-        f"{quantity(s.cost.train_flops).strip()} to train and {quantity(s.cost.predict_flops).strip()} to predict"
+        f"{n}: {score(tests[n].mean, metric)} ({span(tests[n].ci, metric)}) with "
+        f"{flops(s.cost.train_flops)} to train and {flops(s.cost.predict_flops)} to predict"
         for n, s in sorted(strategies.items())
     ]
     trained, used = map(listed, fronts)
     text = (
         f"Test {called(metric)} with its {level(comparison.confidence)} interval against FLOPs. {'; '.join(parts)}. "
-        f"Nothing is both cheaper to train and better than {trained}; nor cheaper to use and better than {used}."
+        f"No other strategy is both cheaper to train and better than {trained}, or both cheaper in prediction and "
+        f"better than {used}."
     )
 
     def drawn(width: float) -> Figure:
@@ -87,7 +88,7 @@ def accuracy_cost(comparison: Comparison) -> Picture:
 
 
 def side_by_side(costs: Mapping[str, float]) -> dict[str, float]:
-    """Return where to draw each cost on a logarithmic axis: those that all but coincide, a little apart."""
+    """Return where to draw each cost on a logarithmic axis: nearly equal ones are moved slightly apart."""
     low, high = min(costs.values()), max(costs.values())
     step = 0.03 * max(np.log(high / low), np.log(LEAST_SPAN))
     found: dict[str, float] = {}
@@ -110,7 +111,7 @@ def _scatter(axes: Axes, comparison: Comparison, places: dict[str, float], looks
 
 
 def _stairs(axes: Axes, corners: list[tuple[float, float]]) -> None:
-    """Draw the border of what can be had at each cost, on to the right edge."""
+    """Draw the Pareto front as steps, on to the right edge."""
     costs, scores = [c for c, _ in corners], [s for _, s in corners]
     right = axes.get_xlim()[1]
     axes.plot(
@@ -120,7 +121,7 @@ def _stairs(axes: Axes, corners: list[tuple[float, float]]) -> None:
 
 
 def notable_pairs(comparison: Comparison) -> list[Pair]:
-    """Return all pairs; of more than 15, those with the recommended strategy or the winner alone."""
+    """Return all pairs; of more than 15, only those with the recommended strategy or the winner."""
     found, central = list(comparison.pairs), {comparison.winner, recommend(comparison)}
     return found if len(found) <= MOST_PAIRS else [p for p in found if central & {p.a, p.b}]
 
@@ -134,7 +135,7 @@ def pairs(comparison: Comparison) -> Picture | None:
     parts = [
         f"{p.a} minus {p.b}: {signed(d.difference, metric)} "
         f"({signed(d.ci[0], metric)} to {signed(d.ci[1], metric)}), "
-        + (f"{p.better} is better" if p.better else "not told apart")
+        + (f"{p.better} is significantly better" if p.better else "no significant difference")
         for p, d in zip(shown, found)
     ]
     what = f"{called(metric)}{',' + unit(metric) if unit(metric) else ''}"
@@ -155,11 +156,11 @@ def pairs(comparison: Comparison) -> Picture | None:
         axes.set_xlabel(f"difference in test {what}")
         return figure
 
-    return Picture("pairs", "Differences of every pair", text, drawn)
+    return Picture("pairs", "Pairwise differences", text, drawn)
 
 
 def _minus(a: str, b: str, width: float) -> str:
-    """Return the name of a difference, on two lines where a narrow figure has no room for it."""
+    """Return the label of a difference, on two lines where a narrow figure has no room for one."""
     return f"{a} \N{MINUS SIGN}{chr(10) if width < 6 and len(a + b) > 20 else ' '}{b}"
 
 
@@ -171,7 +172,7 @@ def reliability(comparison: Comparison) -> Picture:
         f"{n}: expected calibration error {percent(c.raw.ece)} before, {percent(c.scaled.ece)} after"
         for n, c in rows.items()
     ]
-    text = f"Share of right answers against confidence, before and after temperature scaling. {'; '.join(parts)}."
+    text = f"Accuracy against confidence, before and after temperature scaling. {'; '.join(parts)}."
 
     def drawn(width: float) -> Figure:
         columns = min(len(rows), 2 if width < 6 else 4)
@@ -184,10 +185,10 @@ def reliability(comparison: Comparison) -> Picture:
             _reliability(axes, calibration, looks[name])
             axes.set_title(broken(name, 16), color=looks[name].colour)
         figure.supxlabel("confidence, %", fontsize=9.5, color=MUTED[0])
-        figure.supylabel("right answers, %", fontsize=9.5, color=MUTED[0])
+        figure.supylabel("accuracy, %", fontsize=9.5, color=MUTED[0])
         return figure
 
-    return Picture("reliability", "Reliability", text, drawn)
+    return Picture("reliability", "Calibration", text, drawn)
 
 
 def _reliability(axes: Axes, calibration: Calibration, look: SeriesStyle) -> None:

@@ -1,4 +1,4 @@
-"""The figures of the search: the best so far against FLOPs, and each strategy's trials on parallel axes."""
+"""The figures of the search: the best loss so far against FLOPs, and each strategy's trials on parallel axes."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -15,18 +15,18 @@ from pipeline.verdict.formatting import quantity
 FIXED = frozenset({"trial", "state", "value", "epochs", "flops", "failed"})
 MOST_AXES = 9
 MOST_TRIALS = 160  # drawn as lines or marks of one strategy: the best ones
-FEW = 8  # trials below which a rank correlation says nothing
+FEW = 8  # trials below which no rank correlation is given
 
 
 def pictures(trials: Mapping[str, pd.DataFrame]) -> dict[str, Picture]:
-    """Return the figures of the searches, by name; of the tables that tune exports."""
+    """Return the figures of the searches, by name, from the tables that tune exports."""
     found = [progress(trials)] if trials else []
     found += [parallel(name, table, SeriesStyle.of(list(trials))[name]) for name, table in sorted(trials.items())]
     return {picture.name: picture for picture in found}
 
 
 def searched(table: pd.DataFrame) -> list[str]:
-    """Return the settings that the trials of a table differ in."""
+    """Return the settings in which the trials of a table differ."""
     names = [str(c) for c in table if str(c) not in FIXED and not str(c).startswith("valid_")]
     return [name for name in names if table[name].nunique() > 1]
 
@@ -36,7 +36,7 @@ def _complete(table: pd.DataFrame) -> "pd.Series[bool]":
 
 
 def trial_ranks(table: pd.DataFrame) -> np.ndarray:
-    """Return each trial's rank, from 1: those trained longer before those dropped early, then by loss; no loss last."""
+    """Return each trial's rank, from 1: those trained to the end before those pruned, then by loss; no loss last."""
     value = pd.to_numeric(table["value"], errors="coerce").replace([np.inf, -np.inf], np.nan).fillna(np.inf)
     keys = pd.DataFrame({"early": ~_complete(table), "epochs": -table["epochs"], "value": value})
     return rankdata(keys.groupby(list(keys), sort=True).ngroup())
@@ -58,7 +58,7 @@ def progress(trials: Mapping[str, pd.DataFrame]) -> Picture:
         figure.legend(loc="outside upper left", ncols=most, frameon=False, labelcolor="linecolor")
         return figure
 
-    return Picture("search", "Search: the best so far", text, drawn)
+    return Picture("search", "Search: best loss so far", text, drawn)
 
 
 def _progress(axes: Axes, trials: Mapping[str, pd.DataFrame]) -> None:
@@ -84,7 +84,7 @@ def _progress(axes: Axes, trials: Mapping[str, pd.DataFrame]) -> None:
 
 
 def parallel(name: str, table: pd.DataFrame, look: SeriesStyle) -> Picture:
-    """Return a strategy's trials as lines over the settings searched: the best bold, those dropped early pale."""
+    """Return a strategy's trials as lines over the settings searched: the best bold, pruned ones pale."""
     keys, done = searched(table)[:MOST_AXES], _complete(table)
     if done.any():
         best = table.iloc[int(np.nanargmin(table["value"].where(done).to_numpy(dtype=float)))]
@@ -93,7 +93,7 @@ def parallel(name: str, table: pd.DataFrame, look: SeriesStyle) -> Picture:
     else:
         end = "None was trained to the end."
     many = f"; the best {MOST_TRIALS} are drawn" if len(table) > MOST_TRIALS else ""
-    text = f"{len(table)} trials of {name}, {int((~done).sum())} of them dropped early{many}. {end}"
+    text = f"{len(table)} trials of {name}, {int((~done).sum())} of them pruned{many}. {end}"
 
     def drawn(width: float) -> Figure:
         figure = blank(width, 3.1 if width < 6 else 2.9)
@@ -133,7 +133,7 @@ def _parallel(
 
 
 def _placed(values: "pd.Series[Any]") -> tuple[list[float], list[tuple[float, str]]]:
-    """Return where on its axis, 0 to 1, each value of a setting stands, and the axis's marks."""
+    """Return each value's position on its axis, from 0 to 1, and the labels of the axis."""
     kinds = sorted(set(values.dropna()), key=str)
     if not pd.api.types.is_numeric_dtype(values) or pd.api.types.is_bool_dtype(values) or len(kinds) <= 1:
         heights = {kind: (i + 0.5) / len(kinds) for i, kind in enumerate(kinds)}
@@ -152,11 +152,11 @@ def _shown(value: Any) -> str:
 
 
 def association(table: pd.DataFrame) -> dict[str, float]:
-    """Return how closely each setting goes with how well the trials did, in [0, 1], the closest first.
+    """Return how closely each setting is associated with the trials' ranks, in [0, 1], the closest first.
 
-    The squared rank correlation (Spearman) of a number, the share of rank variance between the groups (Kruskal and
-    Wallis) of a choice. A trial that was trained longer counts as better than one dropped before. This is no cause:
-    settings were not drawn independently. Empty of fewer than 8 trials.
+    For a number it is the squared rank correlation (Spearman), for a choice the share of the rank variance between
+    its groups (Kruskal and Wallis). A trial that was trained longer ranks above one pruned earlier. An association is
+    not a cause: settings were not drawn independently. Empty with fewer than 8 trials.
     """
     shown = table[np.isfinite(pd.to_numeric(table["value"], errors="coerce"))]
     if len(shown) < FEW:

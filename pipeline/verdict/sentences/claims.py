@@ -42,8 +42,8 @@ def claims_note(case: Case) -> str:
         return ""
     shown = [case.names[kind] + (f" (of {count})" if count > 1 else "") for kind, count in several.items()]
     return (
-        f"Unless its evidence names another strategy, a claim is about {listed(shown)}: of each kind the best on "
-        "validation, with the frozen and the fine-tuned one on the same backbone where possible."
+        "The claims are about the best strategy of each kind on validation, frozen and fine-tuned on the same backbone "
+        f"where possible: {listed(shown)}. Where another strategy is used, the evidence names it."
     )
 
 

@@ -16,7 +16,7 @@ def test_a_fitted_law_is_drawn_on_beyond_the_data(three):
     with_law, without = (drawing.svg(curve_figures.learning_curves(c.comparison)) for c in (longer, three))
     assert (with_law.count("fill-opacity: 0.07") >= 6) > ("fill-opacity: 0.07" in without)  # 3 bands, 2 widths
     assert tables.law_sentences(longer.comparison)[0] == (
-        "By its law strategy-0 would reach 70.0 % (60.0 to 80.0 %) with 300 training images"
+        "Extrapolated, strategy-0 would reach 70.0 % (60.0 to 80.0 %) with 300 training images"
     )
 
 

@@ -77,8 +77,11 @@ def test_every_strategy_is_in_words_and_picture(three, pictures):
 def test_words_name_crossings_and_who_is_better(three, pictures):
     assert "strategy-1 overtakes strategy-0 at about 50 images (95 % CI 20 to 90)." in pictures["learning_curves"].text
     assert ">strategy-0 × strategy-1<" in drawing.svg(pictures["learning_curves"])  # noqa: RUF001
-    words = [f"{pair.better} is better" if pair.better else "not told apart" for pair in three.comparison.pairs]
-    assert re.findall(r"\S+ is better|not told apart", pictures["pairs"].text) == words
+    words = [
+        f"{pair.better} is significantly better" if pair.better else "no significant difference"
+        for pair in three.comparison.pairs
+    ]
+    assert re.findall(r"\S+ is significantly better|no significant difference", pictures["pairs"].text) == words
 
 
 def test_figures_name_the_confidence_of_their_intervals(three):
