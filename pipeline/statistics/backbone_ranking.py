@@ -1,4 +1,4 @@
-"""Backbones ranked before training, by how far their features separate the classes, held against what came out."""
+"""Backbones ranked before training, by how well their features separate the classes, and compared with test results."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations
@@ -9,16 +9,16 @@ from pipeline.config.metric_names import LOWER_IS_BETTER
 from pipeline.config.recipe import HEADS, TUNED, Kind
 from pipeline.statistics.schema import BackboneRanking, Comparison, RankAgreement, RankedBackbone, Transferability
 
-# Of features as they are, on train and valid; more is better. An H-score is taken less what random labels give, since
-# it grows with the number of features.
+# Of pretrained features, on train and valid; higher is better. The H-score of random labels is subtracted, since an
+# H-score grows with the number of features.
 SCORES = ("ridge_accuracy", "log_me", "h_score_gain")
 OUTCOMES: tuple[Kind, ...] = (HEADS, TUNED)
 FEWEST = 3  # backbones from which a rank correlation is given
-SIGNIFICANT = 0.05  # of all orders, at most, that agree as well: from there a correlation says something
+SIGNIFICANT = 0.05  # the largest permutation p-value of a significant correlation
 
 
 class Agreement(NamedTuple):
-    """Kendall's rank correlation of two lists, the pairs in the same order, and how rare so good an agreement is."""
+    """Kendall's rank correlation of two lists, the pairs in the same order, and the permutation p-value."""
 
     tau: float
     same: int
@@ -27,7 +27,7 @@ class Agreement(NamedTuple):
 
 
 def scores(measures: Mapping[str, float]) -> dict[str, float]:
-    """Return what backbones are ranked by, from the measures of some features."""
+    """Return the scores by which backbones are ranked, from the measures of their features."""
     return {
         "ridge_accuracy": measures["ridge_accuracy"],
         "log_me": measures["log_me"],
@@ -36,10 +36,10 @@ def scores(measures: Mapping[str, float]) -> dict[str, float]:
 
 
 def ranking(comparison: Comparison) -> BackboneRanking | None:
-    """Return pretrained backbones, the highest LogME first, with what came out; None of fewer than two.
+    """Return the pretrained backbones with their test results, the highest LogME first; None with fewer than two.
 
-    A backbone's outcomes are the strategies with it that are best on validation, frozen and fine-tuned, one of which
-    may be missing. `agreement` holds for each score and outcome how well the order foretold the other; see `agree`.
+    A backbone's outcomes are its best strategies on validation, frozen and fine-tuned, one of which may be missing.
+    `agreement` says, for each score and kind of outcome, how well their orders agree; see `agree`.
     """
     transfers: dict[str, Transferability] = {}
     outcomes: dict[str, dict[Kind, str]] = {}
@@ -60,7 +60,7 @@ def ranking(comparison: Comparison) -> BackboneRanking | None:
 
 
 def _agreements(comparison: Comparison, rows: Sequence[RankedBackbone]) -> Iterable[RankAgreement]:
-    """Yield how well each score foretold each outcome, over the backbones that have it where these are enough."""
+    """Yield how well each score agrees with each outcome, where at least FEWEST backbones have it."""
     sign = -1 if comparison.metric in LOWER_IS_BETTER else 1
     for score in SCORES:
         for outcome in OUTCOMES:
@@ -74,8 +74,8 @@ def _agreements(comparison: Comparison, rows: Sequence[RankedBackbone]) -> Itera
 def agree(first: Sequence[float], second: Sequence[float]) -> Agreement:
     """Return how well the orders of two lists agree.
 
-    `p_permutation` is the share of all orders that agree at least as well, which is exact; pairs that are equal in one
-    list count as not agreeing there.
+    `p_permutation` is the exact share of all orders that agree at least as well; a pair that is tied in one list
+    counts as not agreeing.
     """
     signs = [(a > b) - (a < b) for a, b in combinations(first, 2)]
     others = [(a > b) - (a < b) for a, b in combinations(second, 2)]
@@ -86,7 +86,7 @@ def agree(first: Sequence[float], second: Sequence[float]) -> Agreement:
 
 
 def _p_permutation(count: int, inversions: int) -> float:
-    """Return the share of the orders of so many things that have at most so many pairs out of order."""
+    """Return the share of the orders of `count` items with at most `inversions` pairs out of order."""
     ways = [1]  # by number of inversions
     for size in range(1, count):
         ways = [sum(ways[max(0, i - size) : i + 1]) for i in range(len(ways) + size)]

@@ -1,4 +1,4 @@
-"""Whether probabilities mean what they say: calibration error, reliability, and one temperature that fixes them."""
+"""Calibration of probabilities: calibration error, reliability, and temperature scaling."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,7 @@ from pipeline.statistics.schema import Calibration, CalibrationErrors, Reliabili
 from pipeline.training.metrics import score_many
 
 MOST_BINS = 15
-HOTTEST = 20.0  # temperatures are sought between its inverse and this
+HOTTEST = 20.0  # temperatures are searched between its inverse and this
 _SMALLEST = np.finfo(np.float64).eps  # a probability of exactly 0 counts as this, as in `metrics.score`
 
 BySeed = tuple[Sequence[np.ndarray], Sequence[np.ndarray]]  # labels int (N,), probabilities float (N, C)
@@ -19,8 +19,8 @@ def summarise(valid: BySeed, test: BySeed) -> Calibration:
     """Return how calibrated test predictions are: as they are, and scaled by each seed's temperature on `valid`.
 
     Both are pairs (labels, probabilities) of lists with one array per seed, int (N,) and float (N, C), in the same
-    order of seeds. The errors are means over seeds; the bins pool the images of all seeds, as many bins as one seed
-    has.
+    order of seeds. The errors are means over seeds; the bins pool the images of all seeds, in as many bins as one
+    seed has.
     """
     temperatures = [temperature(*part) for part in zip(*valid, strict=True)]
     labels, raw = test
@@ -42,10 +42,10 @@ def _errors(labels: Sequence[np.ndarray], probabilities: Sequence[np.ndarray]) -
 
 
 def bin_count(images: int) -> int:
-    """Return the number of bins for so many images: their cube root, at most 15.
+    """Return the number of bins for a number of images: their cube root, at most 15.
 
-    The cube root is what balances the width of a bin against the noise in it. With 15 bins on 650 images, chance
-    alone would show an error of 0.04.
+    The cube root balances the width of a bin against the noise in it. With 15 bins on 650 images, chance alone would
+    show an error of 0.04.
     """
     return int(np.clip(round(images ** (1 / 3)), 1, MOST_BINS))
 
@@ -53,7 +53,7 @@ def bin_count(images: int) -> int:
 def reliability(labels: np.ndarray, probabilities: np.ndarray, bins: int) -> list[ReliabilityBin]:
     """Return bins of equal mass by confidence, the probability of the class predicted, from low to high.
 
-    Images of one confidence stay together, so there may be fewer bins. No images, no bins.
+    Images of equal confidence share a bin, so there may be fewer bins; without images there are none.
     """
     confidence, right = probabilities.max(1).astype(np.float64), probabilities.argmax(1) == labels
     at = _bins(confidence, bins)
@@ -81,10 +81,10 @@ def calibration_error(bins: Sequence[ReliabilityBin]) -> float:
 
 
 def expected_if_calibrated(probabilities: np.ndarray, bins: int) -> float:
-    """Return the calibration error that chance alone would show, were every confidence of (N, C) exactly right.
+    """Return the expected calibration error of perfectly calibrated probabilities (N, C), due to chance alone.
 
-    With few images an error of zero cannot be observed. The gap of a bin is about normal, so its mean size is
-    its deviation times the root of 2/pi.
+    With few images an error of zero cannot be observed. The gap of a bin is about normal, so its expected size is its
+    standard deviation times the root of 2/pi.
     """
     confidence = np.clip(probabilities.max(1).astype(np.float64), 0, 1)
     variances = np.bincount(_bins(confidence, bins), confidence * (1 - confidence))
@@ -92,10 +92,10 @@ def expected_if_calibrated(probabilities: np.ndarray, bins: int) -> float:
 
 
 def temperature(labels: np.ndarray, probabilities: np.ndarray) -> float:
-    """Return the temperature that makes the log loss smallest (Guo et al. 2017), between 1/20 and 20.
+    """Return the temperature that minimises the log loss (Guo et al. 2017), between 1/20 and 20.
 
-    Above 1, predictions were too sure of themselves. It is 1 where the images do not say: there are none, or all
-    are predicted right, so that surer is always better.
+    Above 1, predictions were overconfident. It is 1 where it is not identified: without images, or where every
+    prediction is right, so that more confidence is always better.
     """
     logits = np.log(_clipped(probabilities))
     own = logits[np.arange(len(labels)), labels]
@@ -103,7 +103,7 @@ def temperature(labels: np.ndarray, probabilities: np.ndarray) -> float:
         return 1.0
 
     def slope(sharpness: float) -> float:
-        """Return the derivative of the log loss by 1/T; it only rises, since the loss is convex in 1/T."""
+        """Return the derivative of the log loss by 1/T, which increases, since the loss is convex in 1/T."""
         return float(((scale(probabilities, 1 / sharpness) * logits).sum(1) - own).mean())
 
     if slope(1 / HOTTEST) >= 0:
@@ -121,7 +121,7 @@ def scale(probabilities: np.ndarray, temperature: float) -> np.ndarray:
 
 
 def _bins(confidence: np.ndarray, bins: int) -> np.ndarray:
-    """Return each image's bin, decided by its value alone: neither order nor ties matter."""
+    """Return each image's bin, which depends on its confidence alone, not on the order of images."""
     first = np.sort(confidence)[np.arange(1, bins) * len(confidence) // bins] if len(confidence) else confidence
     return np.searchsorted(np.unique(first), confidence, side="right")
 

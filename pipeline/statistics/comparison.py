@@ -1,4 +1,4 @@
-"""From predictions to intervals and differences. Pure functions: no files, no clock, randomness from a seed alone."""
+"""From predictions to intervals and differences: pure functions, with randomness from a seed alone."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,7 +17,7 @@ WHOLE = 1.0  # the fraction that is all the training data
 
 @dataclass(frozen=True)
 class StrategyPredictions:
-    """What the trainings of one strategy predicted, and how that was scored."""
+    """The predictions of one strategy's trainings, and their scores."""
 
     valid: Scored  # the validation split of each seed
     test: Scored  # the same images for each seed
@@ -32,7 +32,7 @@ class StrategyPredictions:
 
     @cached_property
     def by_fraction(self) -> dict[float, Mapping[str, Table]]:
-        """Return the table of every metric on test by fraction, ascending, 1 among them."""
+        """Return the table of every metric on test by fraction, ascending, including 1."""
         return dict(sorted({**self.curve, WHOLE: self.tested}.items()))
 
 
@@ -137,7 +137,7 @@ def _mean(predictions: StrategyPredictions, metric: str) -> float:
 
 
 def _worse_last(a: str, b: str, metric: str) -> tuple[str, str]:
-    """Return the pair so that the first beats the second where its number is higher."""
+    """Return the pair ordered so that a higher number of the first means that it is better."""
     return (b, a) if metric in LOWER_IS_BETTER else (a, b)
 
 
@@ -149,9 +149,9 @@ def better(a: str, b: str, found: Difference, confidence: float) -> str | None:
 
 
 def curve_draws(predictions: Predictions, metric: str, resamples: int, seed: int) -> dict[str, dict[float, np.ndarray]]:
-    """Return (resamples,) draws of a test metric by strategy and fraction, 1 among them, ascending.
+    """Return (resamples,) draws of a test metric by strategy and fraction, ascending, including 1.
 
-    Images drawn and seeds' weights are shared by all of them, so that draw i of one belongs to draw i of another.
+    All share the images drawn and the seeds' weights, so that draw i of one is paired with draw i of another.
     """
     kept = {
         (name, fraction): found[metric]
@@ -165,6 +165,6 @@ def curve_draws(predictions: Predictions, metric: str, resamples: int, seed: int
 
 
 def choose(means: Mapping[str, float], metric: str) -> str:
-    """Return the name with the best mean; the first by name of equals."""
+    """Return the name with the best mean; of equals, the first by name."""
     sign = 1 if metric in LOWER_IS_BETTER else -1
     return min(sorted(means), key=lambda name: sign * means[name])

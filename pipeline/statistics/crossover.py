@@ -1,6 +1,6 @@
-"""Learning curves over the number of training images: their law and band, and where two of them cross.
+"""Learning curves over the number of training images: their fitted law and band, and where two of them cross.
 
-The interval of a crossing holds the sizes at which the interval of the two strategies' difference holds zero (as
+The interval of a crossing contains the sizes at which the interval of the two strategies' difference contains zero (as
 Fieller's does): such a set covers the true crossing as often as the interval of the difference covers zero.
 """
 
@@ -15,17 +15,17 @@ from pipeline.config.metric_names import LOWER_IS_BETTER
 from pipeline.statistics.power_law import Law, Points, likeliest, posterior
 from pipeline.statistics.schema import Crossover
 
-REACH = 10  # times the images there are: as far as anything is said
-_BEYOND = 4  # times REACH: as far as the upper end of an interval may lie
+REACH = 10  # times all images: how far curves are extrapolated
+_BEYOND = 4  # times REACH: how far the upper end of an interval may lie
 _GRID = 112  # sizes at which two curves are compared, evenly in log n
-_FLOOR = 1e-3  # a point's standard deviation at least: draws of perfect scores have none
+_FLOOR = 1e-3  # the least standard deviation of a point: draws of perfect scores have none
 _FEWEST_DRAWS = 20
 
 
 def fit(sizes: np.ndarray, draws: np.ndarray, metric: str) -> Law | None:
     """Return the likeliest law of the error, from draws (B, F) of a strategy's score at F ascending sizes.
 
-    The error is 1 - score, or the score where lower is better. None where there are not two sizes and 20 draws.
+    The error is 1 - score, or the score where lower is better. None with fewer than two sizes or 20 draws.
     """
     points = _points(sizes, [draws], metric)
     return None if points is None else likeliest(points)
@@ -36,7 +36,7 @@ def band(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
     """Return low, middle and high score (G,) at each of G numbers of images, from the fewest measured up.
 
-    Draws (B, F) are of the score at F ascending sizes. None where there are not two sizes and 20 draws.
+    Draws (B, F) are of the score at F ascending sizes. None with fewer than two sizes or 20 draws.
     """
     points = _points(sizes, [draws], metric)
     if points is None:
@@ -51,9 +51,9 @@ def crossover(
 ) -> Crossover:
     """Return where the curves of two strategies cross, from paired draws (B, F) of their scores at F ascending sizes.
 
-    `outcome` is inside the measured range; beyond it, within REACH times the images; never: the one behind with all
-    images stays significantly worse up to REACH times as many; or unclear. `ci`, at this confidence, lies between a
-    size at which one is significantly better and a size at which the other is. The order of the two does not matter.
+    `outcome` is "inside" the measured range; "beyond" it, within REACH times all images; "never", where the one behind
+    with all images stays significantly worse up to REACH times as many; or "unclear". `ci` reaches from a size at which
+    one is significantly better to a size at which the other is. The order of the two does not matter.
     """
     if b < a:
         a, b, draws_a, draws_b = b, a, draws_b, draws_a
@@ -86,7 +86,7 @@ def crossover(
 
 
 def _points(sizes: np.ndarray, draws: list[np.ndarray], metric: str) -> Points | None:
-    """Return what paired draws say of the errors, without resamples in which some score is not finite."""
+    """Return the mean errors and their covariance over paired draws, leaving out scores that are not finite."""
     scores = np.stack(draws, 1)  # (B, K, F)
     scores = scores[np.isfinite(scores).all((1, 2))]
     if len(sizes) < 2 or len(scores) < _FEWEST_DRAWS:
@@ -98,14 +98,14 @@ def _points(sizes: np.ndarray, draws: list[np.ndarray], metric: str) -> Points |
 
 
 def _leader(a: str, b: str, differences: np.ndarray, metric: str, confidence: float) -> str | None:
-    """Return the one whose score with all images is significantly better, if one is."""
+    """Return the strategy that is significantly better with all images, or None."""
     known = differences[np.isfinite(differences)] * (-1 if metric in LOWER_IS_BETTER else 1)
     low, high = np.quantile(known, [(1 - confidence) / 2, (1 + confidence) / 2])
     return a if low > 0 else b if high < 0 else None
 
 
 def _lead(grid: np.ndarray, chance: np.ndarray, full: float, confidence: float) -> float | None:
-    """Return up to how many images, from all there are, one stays significantly better; infinity: to the end."""
+    """Return the number of images up to which the leader stays significantly better; infinity: no end was found."""
     level, chance, sizes = (1 + confidence) / 2, chance[grid >= full], grid[grid >= full]
     if chance[0] <= level:
         return None
@@ -120,12 +120,12 @@ class _Crossing:
     a_first: bool  # a is the better one before it
 
     def most_below(self, limit: float) -> bool:
-        """Say whether it lies below the limit, and so does most of its interval, in log n."""
+        """Return whether it lies below the limit, and so does most of its interval, in log n."""
         return self.images <= limit and self.low * self.high <= limit**2
 
 
 def _crossings(grid: np.ndarray, chance: np.ndarray, confidence: float) -> list[_Crossing]:
-    """Return every stretch from a size where a strategy is significantly better to the next where the other is."""
+    """Return every interval from a size where one strategy is significantly better to the next where the other is."""
     high = (1 + confidence) / 2
     known = np.flatnonzero((chance > high) | (chance < 1 - high))
     found = []

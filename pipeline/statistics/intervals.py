@@ -17,17 +17,17 @@ MOST_WEIGHTS = 2**24  # numbers held at a time; more images are resampled in mor
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean over seeds, and how far it may be from that over new seeds and images.
+    """A mean over seeds, and its uncertainty over new seeds and new images.
 
-    Deviations are taken to follow Student's t with one degree of freedom less than seeds for the seeds' share of the
-    variance, and with one less than images for the rest. (Cochran and Cox 1950 weight the two quantiles by these
-    shares; here the two probabilities are.) Few seeds estimate their own part badly, and only that part pays for it.
+    Deviations are assumed to follow Student's t, for the seeds' share of the variance with one degree of freedom less
+    than seeds, for the rest with one less than images. (Cochran and Cox 1950 weight the two quantiles by these shares;
+    here the two probabilities are weighted.) Few seeds widen only their own part.
     """
 
     mean: np.ndarray
     variance: np.ndarray
-    share: np.ndarray  # of the variance: what the scatter of the seeds' scores says
-    beside: np.ndarray  # of the variance: what images alone do not explain
+    share: np.ndarray  # of the variance that comes from the scatter of the seeds' scores
+    beside: np.ndarray  # the part of the variance that images alone do not explain
     seeds: int
     images: int
 
@@ -37,12 +37,12 @@ class Estimate:
         return np.sqrt(self.variance)
 
     def below(self, ratio: np.ndarray) -> np.ndarray:
-        """Return the probability of a deviation below so many standard errors."""
+        """Return the probability of a deviation below `ratio` standard errors."""
         of_seeds, of_images = (stdtr(max(count - 1, 1), ratio) for count in (self.seeds, self.images))
         return self.share * of_seeds + (1 - self.share) * of_images
 
     def quantile(self, probability: float) -> np.ndarray:
-        """Return how many standard errors a deviation stays below with this probability (above 0.5): by bisection."""
+        """Return the quantile of the deviation in standard errors, for a probability above 0.5, by bisection."""
         low, high = np.zeros(self.mean.shape), np.full(self.mean.shape, 1.0)
         high *= max(stdtrit(max(count - 1, 1), probability) for count in (self.seeds, self.images))
         for _ in range(40):
@@ -67,9 +67,9 @@ class Estimate:
 def estimate(table: Table) -> Estimate:
     """Return the mean over seeds, with the variance of two crossed random factors.
 
-    The variance is that of the seeds' mean, plus the covariance of two seeds by the images that they share. So each
-    part of the noise counts once (Cornfield and Tukey 1956), where a bootstrap of both factors counts the residual
-    three times (Owen 2007). With one seed the images are all there is to go by.
+    The variance is that of the seeds' mean, plus the covariance of two seeds due to the images they share. So each part
+    of the noise counts once (Cornfield and Tukey 1956), whereas a bootstrap of both factors counts the residual three
+    times (Owen 2007). With one seed, it is that of the images alone.
     """
     count = table.scores.shape[-1]
     mean = table.scores.mean(-1)
@@ -86,16 +86,16 @@ def estimate(table: Table) -> Estimate:
 
 
 def difference_interval(estimated: Estimate, confidence: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return the ends of the interval of a difference: it leaves out 0 where the p-value is below 1 - confidence."""
+    """Return the ends of the interval of a difference, which excludes 0 where the p-value is below 1 - confidence."""
     within = estimated.quantile((1 + confidence) / 2) * estimated.error
     return estimated.mean - within, estimated.mean + within
 
 
 def score_interval(estimated: Estimate, metric: str, confidence: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return the ends of the interval of a score, inside what the metric can be.
+    """Return the ends of the interval of a score, within the range of the metric.
 
-    A share has the interval of Wilson 1927, for as many images as its variance is worth (Korn and Graubard 1998);
-    where nothing varies, as at 100 %, for the images there are. A log loss has its interval on the log scale.
+    A share has Wilson's interval (1927) for its effective number of images (Korn and Graubard 1998), or for the actual
+    number where nothing varies, as at 100 %. A log loss has its interval on the log scale.
     """
     mean, quantile = estimated.mean, estimated.quantile((1 + confidence) / 2)
     if metric in LOWER_IS_BETTER:
@@ -110,7 +110,7 @@ def score_interval(estimated: Estimate, metric: str, confidence: float) -> tuple
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Return p-values adjusted for how many there are (Holm 1979): in any family, some false one is small as rarely."""
+    """Return p-values corrected for their number (Holm 1979), which controls the family-wise error rate."""
     order = sorted(range(len(p_values)), key=lambda i: p_values[i])
     adjusted, highest = [0.0] * len(p_values), 0.0
     for rank, i in enumerate(order):
@@ -120,11 +120,11 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def draws(tables: Mapping[Key, Table], resamples: int, seed: int) -> dict[Key, np.ndarray]:
-    """Return (resamples,) draws of each table's mean over seeds, which scatter as `estimate` says the mean does.
+    """Return (resamples,) draws of each table's mean over seeds, with the distribution that `estimate` gives the mean.
 
-    This is a hierarchical bootstrap, paired: all tables have the images in one order and share the images drawn, once
-    for all seeds, and tables of as many seeds share the seeds' weights. Seeds are few. Drawn with replacement they
-    would give few different means, of too small a variance, so each is weighted by a normal number instead (the
+    This is a paired hierarchical bootstrap: all tables have the images in one order and share the images drawn, once
+    for all seeds, and tables with equal numbers of seeds share the seeds' weights. Drawing a few seeds with replacement
+    would give few different means with too small a variance, so each seed is weighted by a normal number instead (the
     multiplier, or wild, bootstrap: Wu 1986). Deviations in the seeds' share of the draws are stretched to Student's t.
 
     A table's draws are the same to the bit whatever other tables are drawn beside it.

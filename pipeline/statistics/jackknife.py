@@ -1,4 +1,4 @@
-"""A score of several seeds as a table: each seed's value, and what each image adds to it."""
+"""A score of several seeds as a table: each seed's value, and the influence of each image on it."""
 
 from dataclasses import dataclass
 
@@ -20,14 +20,14 @@ class Scored:
 
 @dataclass(frozen=True)
 class Table:
-    """A metric's value for each seed, and how it would move if an image counted once more.
+    """A metric's value for each seed, and how it would change if an image counted once more.
 
     Both may have leading axes, for many tables at once.
     """
 
     scores: np.ndarray  # (..., S)
     influence: np.ndarray  # (..., S, M): a column for each different image; 0 where a seed did not score it
-    images: int  # that the score rests on: of the rarest class where classes count alike
+    images: int  # on which the score rests: of the rarest class where classes count equally
 
     def __sub__(self, other: "Table") -> "Table":
         """Return the difference, paired over seeds and images."""
@@ -35,7 +35,7 @@ class Table:
 
 
 def tables(scored: Scored, shared: bool = True) -> dict[str, Table]:
-    """Return every metric's table. Without `shared` and without ids, seeds are taken to have images of their own."""
+    """Return every metric's table. Without `shared` and ids, each seed has its own images."""
     by_seed = [tables_of(y, p[None]) for y, p in zip(scored.labels, scored.probabilities, strict=True)]
     columns, width = _columns(scored, shared)
     return {m: _joined([each[m] for each in by_seed], columns, width) for m in by_seed[0]}
@@ -78,7 +78,7 @@ def tables_of(labels: np.ndarray, probabilities: np.ndarray) -> dict[str, Table]
 
 
 def mean_table(values: np.ndarray, rows: np.ndarray) -> Table:
-    """Return the table of a mean of values (..., N) over the rows (N,) named by booleans."""
+    """Return the table of the mean of values (..., N) over the rows (N,) selected by a boolean mask."""
     count = int(rows.sum())
     scores = values[..., rows].mean(-1)
     influence = np.where(rows, values - scores[..., None], 0.0) / (count * _shrink(count))
@@ -86,7 +86,7 @@ def mean_table(values: np.ndarray, rows: np.ndarray) -> Table:
 
 
 def _shrink(count: int) -> float:
-    """Return by how much deviations from a mean of so many are too small."""
+    """Return the factor by which deviations from a mean of `count` values are too small."""
     return float(np.sqrt((count - 1) / count)) if count > 1 else 1.0
 
 

@@ -1,12 +1,12 @@
-"""The law that a score follows over the number of training images, weighed by what a few points say of it.
+"""The law of a score over the number of training images, estimated from a few points.
 
-The law is a power law with an asymptote (Cortes et al. 1993; Hestness et al. 2017), written with quantities of which
-the first is well known and the others have a range: error(n) = E (r + (1 - r) (n / N) ** -c), where E > 0 is the error
+The law is a power law with an asymptote (Cortes et al. 1993; Hestness et al. 2017), parametrised by one well-known
+quantity and two with a bounded range: error(n) = E (r + (1 - r) (n / N) ** -c), where E > 0 is the error
 with all N images, r in [0, 1] the share of it that more images would not remove, and c the exponent. Four points do not
 fix three parameters, so none is picked: all (r, c) of a grid count, each by how well it explains the points (Bayes).
 Real curves follow no law exactly (Mohr and van Rijn 2022; Viering and Loog 2023), so the error may depart from its law
-along a random walk in log n, and its slope along another, with a step that is weighed in the same way. So doubt grows
-with the distance from the points.
+along a random walk in log n, and its slope along another, with a step that is weighed in the same way. So uncertainty
+grows with the distance from the points.
 """
 
 from dataclasses import dataclass
@@ -97,7 +97,7 @@ class _Cells:
 
 
 class _Weighed:
-    """What the points say of each cell, for one step of the walk: weighted least squares with E unknown."""
+    """The fit of each cell to the points, for one step of the walk: weighted least squares with E unknown."""
 
     def __init__(self, points: Points, cells: _Cells, step: float) -> None:
         strategies, count = points.errors.shape
@@ -127,7 +127,7 @@ def likeliest(points: Points) -> Law:
 
 def posterior(points: Points, at: np.ndarray) -> Mixture:
     """Return the error of one strategy, or that of the first less that of the second, at sizes from the first up."""
-    assert at.min() >= points.sizes[0], "nothing is known of fewer images than were measured"
+    assert at.min() >= points.sizes[0], "nothing is known about fewer images than were measured"
     cells = _Cells(_SHARES, _EXPONENTS, len(points.errors))
     parts = [_Weighed(points, cells, step) for step in _STEPS]
     evidence = np.stack([part.evidence for part in parts])

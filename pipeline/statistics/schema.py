@@ -1,6 +1,6 @@
 """What results/comparison.json holds: numbers and names, no sentences.
 
-Intervals are at the comparison's confidence. Scores are on validation or test, of trainings on all images unless said.
+Intervals are at the comparison's confidence. Scores are of trainings on all images unless stated otherwise.
 """
 
 from collections.abc import Iterable
@@ -35,7 +35,7 @@ class Recall(Document):
 
 
 class ClassScores(Document):
-    """How one class fares on test, over all seeds."""
+    """The scores of one class on test, over all seeds."""
 
     images: int
     recall: Recall | None  # None: test has no image of the class
@@ -62,7 +62,7 @@ class FittedCurve(Document):
 
 
 class ReliabilityBin(Document):
-    """Images of about one confidence: its ends and mean, their share of all, and how many of them are right."""
+    """Images of similar confidence: its range and mean, their share of all images, and their accuracy."""
 
     low: float
     high: float
@@ -72,7 +72,7 @@ class ReliabilityBin(Document):
 
 
 class CalibrationErrors(Document):
-    """How far confidence is from accuracy: `ece` over the bins, what chance alone would show, and the log loss."""
+    """How far confidence is from accuracy: `ece` over the bins, its value by chance alone, and the log loss."""
 
     ece: float
     ece_if_calibrated: float
@@ -89,11 +89,11 @@ class Calibration(Document):
 
 
 class StrategyCost(Document):
-    """What a strategy costs, whatever the machine: FLOPs, and sizes in parameters and bytes."""
+    """What a strategy costs on any machine: FLOPs, and sizes in parameters and bytes."""
 
     search_flops: int
     train_flops: int  # of one training, feature passes included
-    fit_flops: int  # of one training whose features are there already
+    fit_flops: int  # of one training whose features are cached already
     predict_flops: int  # of one image
     parameters: int
     trainable_parameters: int
@@ -110,7 +110,7 @@ class SearchSummary(Document):
 
 
 class Transferability(Document):
-    """How far a pretrained backbone's features, as they are, separate the classes; and raw pixels, for comparison."""
+    """How well a pretrained backbone's features separate the classes; and raw pixels, for comparison."""
 
     ridge_accuracy: float
     log_me: float
@@ -134,7 +134,7 @@ class Transferability(Document):
 
 
 class StrategyResult(Document):
-    """All that is known of one strategy."""
+    """All results of one strategy."""
 
     recipe: Recipe
     valid: Scores
@@ -150,14 +150,14 @@ class StrategyResult(Document):
 
 
 class Difference(Document):
-    """A metric of one strategy less that of another, paired over seeds and test images."""
+    """A metric of one strategy minus that of another, paired over seeds and test images."""
 
     difference: float
     ci: Interval
     p_a_beats_b: float  # that the expected score of a is the better one
     p_value: float
     p_adjusted: float  # corrected for the number of pairs (Holm)
-    p_run_beats: float | None  # that one run of a beats one of b; None: read off learning curves
+    p_run_beats: float | None  # that one run of a is better than one of b; None: read off learning curves
 
 
 class Pair(Document):
@@ -165,7 +165,7 @@ class Pair(Document):
 
     a: str
     b: str
-    differences: dict[str, Difference]  # a less b, by metric
+    differences: dict[str, Difference]  # a minus b, by metric
     better: str | None  # the one that is significantly better by the metric that decides
 
 
@@ -180,11 +180,11 @@ class Crossover(Document):
     images: float | None
     ci: Interval | None
     crossings: int  # how many were found; `images` is the one nearest to all images
-    not_before: float | None  # the least images at which the one behind may have caught up, where that is unclear
+    not_before: float | None  # the fewest images at which the one behind may catch up, where that is unclear
 
 
 class RankedBackbone(Document):
-    """A pretrained backbone: what its features promised, and the strategies that show what came of it."""
+    """A pretrained backbone: the scores of its features, and the strategies that used it."""
 
     backbone: str
     scores: dict[str, float]
@@ -204,7 +204,7 @@ class RankAgreement(Document):
 
 
 class BackboneRanking(Document):
-    """Backbones by what was measured before training, the highest LogME first."""
+    """Backbones ranked by scores from before training, the highest LogME first."""
 
     backbones: tuple[RankedBackbone, ...]
     agreement: tuple[RankAgreement, ...]
@@ -232,13 +232,13 @@ class Comparison(VersionedDocument):
         return -mean if self.metric in LOWER_IS_BETTER else mean
 
     def ranked(self, names: Iterable[str], split: str) -> list[str]:
-        """Return names from the best mean to the worst; equals by name."""
+        """Return names from the best mean to the worst; ties by name."""
         return sorted(names, key=lambda name: (-self.goodness(name, split), name))
 
     def gain_over_majority(self, name: str) -> float:
-        """Return a strategy's mean validation accuracy above that of always naming the commonest class.
+        """Return a strategy's mean validation accuracy minus that of always predicting the largest class.
 
-        Both are of balanced accuracy where that decides: naming one class alone is then right of one class in all.
+        Where balanced accuracy decides, both are balanced: a single class then scores one over the number of classes.
         """
         counts, scores = self.dataset.counts["valid"].values(), self.strategies[name].valid
         if self.metric == "balanced_accuracy":

@@ -50,7 +50,7 @@ def test_of_fewer_images_the_largest_measured_size_with_other_advice_counts():
     assert found(rows) == [FewerImages(800, "a"), OtherAim("a", "training_cost")]
 
 
-def test_of_one_size_no_other_is_told_of():
+def test_of_one_size_no_other_is_named():
     assert found(AHEAD, fractions=(1.0,)) == []
 
 

@@ -46,7 +46,7 @@ def test_a_limit_that_the_mean_alone_meets_is_doubted():
 
 
 @given(st.floats(1e-3, 1e6), st.floats(1.0001, 10))
-def test_a_loosened_limit_is_told_apart_from_the_one_that_is_set(limit, factor):
+def test_a_loosened_limit_looks_different_from_the_one_that_is_set(limit, factor):
     text = loosened_limit(LimitCheck("latency_ms", limit, limit * factor))
     new, old = text.split(" limit of ")[1].removesuffix(")").split(" (now ")
     assert new != old
