@@ -140,7 +140,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         take(args.results)
     old = README.read_text(encoding="utf-8")
     new = fill(old, "results", block(Comparison.load(COMPARISON)))
-    new = fill(new, "time", time_block(read_json(RUN)))
+    if RUN.exists():
+        new = fill(new, "time", time_block(read_json(RUN)))
     if new != old and args.check:
         print("README.md is out of date; run: uv run python docs/fill_readme.py", file=sys.stderr)
         return 1
