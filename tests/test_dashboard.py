@@ -72,8 +72,8 @@ def test_the_dashboard_shows_every_trial_with_its_epochs(address):
     assert shown == [[(1, 0.7), (2, 0.5)], [(1, 0.9)]]
 
 
-def test_the_readme_gives_the_command_for_where_tune_keeps_its_studies():
+def test_the_documents_give_the_command_for_where_tune_keeps_its_studies():
     command = "uv run optuna-dashboard sqlite:///.headstart/optuna.db"
-    assert command in (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
+    assert command in (ROOT / "docs/models.md").read_text(encoding="utf-8").splitlines()
     dvc = (ROOT / "dvc.yaml").read_text(encoding="utf-8")
     assert "--work .headstart" in dvc
