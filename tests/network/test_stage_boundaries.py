@@ -5,7 +5,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from pipeline.network.fx_tracing import Segment, layers_of
+from pipeline.network.fx_tracing import Stage, layers_of
 from pipeline.network.stage_boundaries import MOST, begins, plan
 
 
@@ -37,13 +37,13 @@ def blocks(count: int, width: int = 4) -> list[nn.Module]:
     return [Block(width, width) for _ in range(count)]
 
 
-def segments(backbone: nn.Module, size: int = 32, names: Sequence[str] | None = None) -> list[Segment]:
+def segments(backbone: nn.Module, size: int = 32, names: Sequence[str] | None = None) -> list[Stage]:
     """Return the stages of a network with weights, planned on a copy without."""
     values = {name: tensor.clone() for name, tensor in backbone.state_dict().items()}
     blank = backbone.to("meta").eval()
     planned = plan(blank, size, begins(blank, size) if names is None else names)
     backbone.to_empty(device="cpu").load_state_dict(values)
-    return [Segment(backbone, stage) for stage in planned]
+    return [Stage(backbone, stage) for stage in planned]
 
 
 def check(backbone: nn.Module, found: Sequence[nn.Module], size: int = 32) -> None:
