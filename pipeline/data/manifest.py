@@ -4,6 +4,7 @@ import hashlib
 import math
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -97,21 +98,10 @@ def facts_table(facts: Iterable[Facts]) -> pd.DataFrame:
 
 
 def check_labels(manifest: pd.DataFrame, test_fraction: float, valid_fraction: float) -> None:
-    """Raise UserError for the first of the `label_problems`."""
-    for problem in label_problems(manifest, test_fraction, valid_fraction):
+    """Raise UserError for copies with different labels, a single or a tiny class, or a split that leaks."""
+    classes = class_problems(manifest, test_fraction, valid_fraction)
+    for problem in chain(copy_problems(manifest), group_problems(manifest), classes):
         raise UserError(problem)
-
-
-def label_problems(
-    manifest: pd.DataFrame, test_fraction: float, valid_fraction: float, shown: int = 1
-) -> Iterator[str]:
-    """Yield what makes every split useless: copies with different labels, a single or a tiny class, a split that leaks.
-
-    Up to `shown` copies and groups are named.
-    """
-    yield from copy_problems(manifest, shown)
-    yield from group_problems(manifest, shown)
-    yield from class_problems(manifest, test_fraction, valid_fraction)
 
 
 def class_problems(manifest: pd.DataFrame, test_fraction: float, valid_fraction: float) -> Iterator[str]:

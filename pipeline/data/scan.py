@@ -13,7 +13,7 @@ from types import TracebackType
 import numpy as np
 from PIL import Image
 
-from pipeline.common.errors import UserError
+from pipeline.common.files import unwritable
 from pipeline.common.process_pool import Executor
 from pipeline.data.contents import LARGEST, Contents
 from pipeline.data.facts import Facts, examine
@@ -55,7 +55,7 @@ class Squares:
             self._file.unlink(missing_ok=True)  # never reused: orphans of a killed process may still write to it
             self._descriptor = os.open(self._file, os.O_RDONLY | os.O_CREAT | os.O_EXCL, 0o600)
         except OSError as error:
-            raise _unwritable(self._file, error.strerror) from error
+            raise unwritable(self._file, error.strerror) from error
         return self
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -68,10 +68,6 @@ class Squares:
         shape = (self.size, self.size, 1 if grey else 3)
         data = os.pread(self._descriptor, math.prod(shape), row * self._slot)
         return np.broadcast_to(np.frombuffer(data, np.uint8).reshape(shape), (*shape[:2], channels))
-
-
-def _unwritable(file: Path | None, why: str | None) -> UserError:
-    return UserError(f"{file}: cannot be written: {why}; free space or rights, then run again")
 
 
 def read(plan: Plan, paths: Sequence[str], progress: Progress, workers: int | None = 1) -> Iterator[Facts | str]:
@@ -147,9 +143,9 @@ def _writing(plan: Plan) -> Iterator[Put]:
         try:
             whole = os.pwrite(descriptor, pixels.tobytes(), row * plan.slot) == pixels.nbytes
         except OSError as error:
-            raise _unwritable(plan.squares, error.strerror) from error
+            raise unwritable(plan.squares, error.strerror) from error
         if not whole:
-            raise _unwritable(plan.squares, "the disk is full")
+            raise unwritable(plan.squares, "the disk is full")
 
     try:
         yield put

@@ -14,7 +14,16 @@ from pipeline.common.errors import UserError
 from pipeline.data import readers
 from pipeline.data.facts import Facts
 from pipeline.data.image_set import load
-from pipeline.data.manifest import check_labels, facts_table, label_problems, printed, unusable, with_facts
+from pipeline.data.manifest import (
+    check_labels,
+    class_problems,
+    copy_problems,
+    facts_table,
+    group_problems,
+    printed,
+    unusable,
+    with_facts,
+)
 from tests.support.packing import index, pack
 
 text = st.text(st.characters(codec="utf-8"), max_size=5)
@@ -208,7 +217,8 @@ def test_what_is_on_both_sides_of_the_users_split_is_named_with_both_files(extra
 
 def test_all_problems_are_found_with_as_many_examples_as_are_wanted():
     extra = [(f"a{n}", "test", "new") for n in range(12)] + [("b0", "train", "new")]
-    found = list(label_problems(sided(extra), 0.25, 0.02, shown=10))
+    table = sided(extra)
+    found = [*copy_problems(table, 10), *group_problems(table, 10), *class_problems(table, 0.25, 0.02)]
     assert [text.split(":")[0] for text in found] == [
         "the same image has different labels", "the same image is on both sides of your split",
         "the same group is on both sides of your split", "too few different images for train and valid",
