@@ -187,3 +187,29 @@ def test_gradients_reach_every_parameter_through_the_stages():
     backbone.register_buffer("table", torch.rand(17, 1))
     nn.Sequential(*segments(backbone))(torch.rand(2, 3, 32, 32)).sum().backward()
     assert all(p.grad is not None for p in backbone.parameters())
+
+
+class Listed(Block):
+    """Takes a list of maps and writes into it, as the modules of HRNet do; the second result is of no use."""
+
+    def __init__(self) -> None:
+        super().__init__(4, 4)
+
+    def forward(self, maps):
+        maps[0] = super().forward(maps[0])
+        return maps[0], maps[0].shape
+
+
+def test_a_block_may_write_into_a_list_and_return_what_nobody_uses():
+    class Lists(Row):
+        def forward(self, x):
+            entry, *others = self.layers
+            x = entry(x)
+            for block in others:
+                x, _ = block([x])
+            return x.mean((2, 3))
+
+    backbone = Lists(nn.Conv2d(3, 4, 4, 4), *(Listed() for _ in range(5)))
+    found = segments(backbone)
+    assert len(found) == 5
+    check(backbone, found)
