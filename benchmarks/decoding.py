@@ -79,7 +79,7 @@ def ours(folder: Path, paths: list[str], workers: int) -> None:
     with Squares(plan) as squares:
         found = read(plan, paths, lambda count: None, workers)
         table = pd.DataFrame({"path": paths, "label": "a"})
-        table = manifest.joined(table, manifest.known(found), "label", ())
+        table = manifest.with_facts(table, manifest.facts_table(found), "label", ())
         rows = np.arange(len(paths))
         manifest.pack(table, squares, rows, folder.with_name("packed"), ["a"], False, lambda count: None)
 

@@ -74,7 +74,9 @@ def stages(count: int, size: int, folder: Path) -> Iterator[tuple[str, Callable[
     made: dict[str, Any] = {}
 
     def index() -> None:
-        made["table"] = manifest.joined(made.pop("found"), manifest.known(facts(count)), "label", ("cell_type",))
+        made["table"] = manifest.with_facts(
+            made.pop("found"), manifest.facts_table(facts(count)), "label", ("cell_type",)
+        )
 
     def split() -> None:
         manifest.check_labels(made["table"], TEST, VALID)

@@ -270,7 +270,7 @@ def test_a_report_of_many_classes_stays_small(tasks):
 def test_weights_groups_and_split_of_a_table_are_kept_and_told(tasks):
     task = tasks("table")
     said = task.text("data/report.md")
-    assert "In training an image counts by its weight, from 0.5 to 3; scores count all images alike." in said
+    assert "In training an image counts by its weight, from 0.5 to 3; in scores all images count equally." in said
     assert "None of 16 groups is in two splits" in said
     made = pd.read_csv(task.root / "data/prepared/test/manifest.csv")
     assert (made["weight"] == np.where(made["label"] == "yes", 3.0, 0.5)).all()

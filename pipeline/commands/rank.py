@@ -97,7 +97,9 @@ def bring(names: Sequence[str], own: Mapping[str, Any], root: Path, weight_store
 
         registered = partial(registry.fetch, root)
         for name in asked:
-            fetching.fetch(fetching.Ask(name, True, {"rank": ("head",)}), own, root, weight_store, registered)
+            fetching.fetch(
+                fetching.BackboneRequest(name, True, {"rank": ("head",)}), own, root, weight_store, registered
+            )
 
 
 def measured(

@@ -28,14 +28,14 @@ def atomic(path: Path) -> Iterator[Path]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:  # names a parent
-        raise _unwritable(path, error) from error
+        raise unwritable(path, error.strerror) from error
     try:
         yield temporary
         _sync(temporary)
         os.replace(temporary, path)
     except OSError as error:
         if _is_about(temporary, error):
-            raise _unwritable(path, error) from error
+            raise unwritable(path, error.strerror) from error
         raise
     finally:
         with suppress(OSError):
@@ -65,8 +65,9 @@ def _is_about(path: Path, error: OSError) -> bool:
     return not named or str(path) in named
 
 
-def _unwritable(path: Path, error: OSError) -> UserError:
-    return UserError(f"{path}: cannot be written: {error.strerror}; free space or rights, then run again")
+def unwritable(path: Path | None, why: str | None) -> UserError:
+    """Return the error that says why a file cannot be written, and what to do."""
+    return UserError(f"{path}: cannot be written: {why}; free space or change permissions, then run again")
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -1,4 +1,4 @@
-"""The bytes behind the paths of a source, whatever may be wrong with them."""
+"""The bytes behind the paths of a source."""
 
 import os
 import stat
@@ -7,11 +7,11 @@ from pathlib import Path
 
 from pipeline.data.rows import Rows
 
-LARGEST = 2**29  # bytes of a file, where nobody asks for more
+LARGEST = 2**29  # bytes of a file, by default
 
 
 class Contents:
-    """The image files that the paths of a source name: files of a folder, or rows of arrays in it, read as files."""
+    """The image files that a source's paths name: files in a folder, or rows of the arrays in it."""
 
     def __init__(self, root: Path, most: int = LARGEST) -> None:
         """Refuse files of over `most` bytes."""
@@ -28,7 +28,7 @@ class Contents:
                 rows.close()
 
     def read(self, path: str) -> bytes:
-        """Return the bytes of an image file; raise ValueError saying why there are none."""
+        """Return the bytes of an image file; raise ValueError with the reason where there are none."""
         file = os.path.join(self.root, path)
         try:
             self._refuse_outside(file)
@@ -63,10 +63,10 @@ class Contents:
         return self._arrays[file]
 
     def _bytes(self, file: str) -> bytes:
-        """Return what a regular file holds: anything else could be read for ever, or not at all."""
+        """Read a regular file; reading anything else might never end."""
         found = os.stat(file)
         if not stat.S_ISREG(found.st_mode) and not stat.S_ISDIR(found.st_mode):
-            raise ValueError("is a pipe, socket or device, no file")
+            raise ValueError("is a pipe, socket or device, not a file")
         if found.st_size > self._most:
             raise ValueError(f"{found.st_size / 1e6:,.0f} MB are over the limit of {self._most / 1e6:,.0f} MB")
         with open(file, "rb") as stream:
@@ -77,6 +77,6 @@ class Contents:
 
 
 def _spelled_otherwise(file: str) -> str | None:
-    """Return a file whose name has the same letters in another of Unicode's forms, as macOS writes them."""
+    """Find a file whose name has the same letters in another Unicode form, as macOS writes them."""
     forms = (unicodedata.normalize(form, file) for form in ("NFC", "NFD"))
     return next((form for form in forms if form != file and os.path.exists(form)), None)

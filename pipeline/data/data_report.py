@@ -1,4 +1,4 @@
-"""What a prepared data set looks like, written for people: report.md, pictures, and what was left out."""
+"""A report on a prepared data set: report.md, pictures, and a list of what was left out."""
 
 import warnings
 from pathlib import Path
@@ -19,12 +19,12 @@ COLOURS = ("#0072b2", "#c95700")  # Okabe and Ito's blue and orange, darkened to
 
 
 def write_data_report(prepared: Prepared, dev: ImageSet, name: str, folder: Path) -> DatasetSummary:
-    """Write summary.json, report.md, excluded.csv and pictures of a data set into a folder; return the first.
+    """Write summary.json, report.md, excluded.csv and pictures into a folder; return the summary.
 
-    The pictures show images of train and valid alone, which are `dev`.
+    The pictures show images of `dev`, that is of train and valid, alone.
     """
-    table, vetted = prepared.table, prepared.vetted
-    left = vetted.listing()
+    table, cleaned = prepared.table, prepared.cleaned
+    left = cleaned.listing()
     counts = pd.crosstab(table["split"], table["label"]).reindex(["train", "valid", "test"])
     duplicates = int(table["id"].duplicated().sum())
     summary = DatasetSummary(
@@ -35,8 +35,8 @@ def write_data_report(prepared: Prepared, dev: ImageSet, name: str, folder: Path
         images=len(table),
         duplicates=duplicates,
         channels=dev.channels,
-        excluded=ExcludedImages(kinds=vetted.kinds, first=tuple(map(tuple, left[:LISTED].to_numpy().tolist()))),
-        marks=vetted.marks,
+        excluded=ExcludedImages(kinds=cleaned.kinds, first=tuple(map(tuple, left[:LISTED].to_numpy().tolist()))),
+        marks=cleaned.marks,
         notes=tuple(prepared.notes),
     )
     write_json(folder / "summary.json", summary)
@@ -64,11 +64,11 @@ def contact_sheet(images: np.ndarray, labels: np.ndarray, classes: tuple[str, ..
             axes.set_axis_off()
             if column < len(chosen):
                 axes.imshow(Image.fromarray(images[chosen[column]].squeeze()), cmap="gray", vmin=0, vmax=255)
-        grid[row][0].set_title(" ", fontsize=9)  # the name's height, without its width: that would push images apart
+        grid[row][0].set_title(" ", fontsize=9)  # keeps the name's height without its width, which would widen the grid
         grid[row][0].annotate(_shortened(name), (0, 1), (0, 4), xycoords="axes fraction", textcoords="offset points",
                               fontsize=9, parse_math=False, in_layout=False)  # fmt: skip
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph")  # the font has not all scripts; report.md has the names
+        warnings.filterwarnings("ignore", "Glyph")  # the font lacks some scripts; report.md has the names
         return _save(figure, path)
 
 

@@ -1,4 +1,4 @@
-"""What is known of an image file once it has been decoded."""
+"""The facts of an image file: what is known once it has been decoded."""
 
 import hashlib
 from functools import cache
@@ -21,20 +21,20 @@ _SIDE, _KEPT = 32, 8  # of the image that is hashed, and of its lowest frequenci
 
 
 class Facts(NamedTuple):
-    """What is known of an image file."""
+    """The facts of an image file."""
 
     id: str  # hash of its content, 32 hex digits
     width: int  # in pixels, as stored
     height: int
     grey: bool  # stores grey levels alone
-    look: int  # perceptual hash, 63 bits of which few differ where images look alike; -1 for one level all over
+    phash: int  # perceptual hash of 63 bits, few of which differ between near duplicates; -1 for a uniform image
     marks: tuple[str, ...]  # of animated, CMYK, 16 bit, palette, alpha, rotated, extension
 
 
 def examine(data: bytes, path: str, size: int, max_pixels: int) -> tuple[Facts, np.ndarray]:
-    """Return what is known of an image file, and its pixels (size, size, 1 if grey else 3) as `decode` gives them.
+    """Decode an image file: return its facts, and its pixels (size, size, 1 if grey else 3) as `decode` does.
 
-    Raise ValueError saying why it cannot be used: it cannot be read in full, or all its pixels are alike.
+    Raise ValueError with the reason where it cannot be used: it cannot be read in full, or all its pixels are equal.
     """
     with opened(data, max_pixels) as image:
         width, height = image.size
@@ -44,11 +44,11 @@ def examine(data: bytes, path: str, size: int, max_pixels: int) -> tuple[Facts, 
     if blank:
         raise ValueError(f"has no content ({blank})")
     content = hashlib.sha256(data).hexdigest()[:32]
-    return Facts(content, width, height, grey, look(pixels), marks), pixels
+    return Facts(content, width, height, grey, phash(pixels), marks), pixels
 
 
 def _blankness(image: Image.Image, pixels: np.ndarray) -> str:
-    """Return how there is nothing to see in an image whose pixels are all alike."""
+    """Say in what way an image is blank whose pixels are all equal."""
     if image.size == (1, 1):
         return "a single pixel"
     if image.mode in _WITH_ALPHA and image.getchannel("A").getextrema()[1] == 0:
@@ -69,12 +69,12 @@ def _marks(image: Image.Image, suffix: str) -> tuple[str, ...]:
     return tuple(mark for mark, there in found.items() if there)
 
 
-def look(pixels: np.ndarray) -> int:
-    """Return a perceptual hash of pixels (S, S, 1 or 3), in [0, 2**63), or -1 where all have one level.
+def phash(pixels: np.ndarray) -> int:
+    """Compute the perceptual hash of pixels (S, S, 1 or 3), in [0, 2**63), or -1 where all have one grey level.
 
-    pHash (Zauner 2010, "Implementation and Benchmarking of Perceptual Image Hash Functions"): which of the lowest
-    frequencies of the cosine transform are above their median. The constant one is left out, so that 63 bits remain.
-    Whole numbers throughout, so that every machine finds the same bits.
+    pHash (Zauner 2010, "Implementation and Benchmarking of Perceptual Image Hash Functions"): one bit for each of the
+    lowest frequencies of the cosine transform, set where it is above the median. The constant one is left out, so 63
+    bits remain. It is computed in integers, so that every machine finds the same bits.
     """
     image = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels).convert("L")
     small = np.asarray(image.resize((_SIDE, _SIDE), Image.Resampling.BILINEAR), dtype=np.int64)

@@ -19,22 +19,22 @@ IMAGES, MANIFEST, ABOUT = "images.npy", "manifest.csv", "about.json"
 
 
 class ImageMemmap(np.memmap):
-    """An array on disk whose rows are read as files are, so that they do not stay in memory.
+    """An array on disk whose rows are read like files, so that they do not stay in memory.
 
-    A mapping holds on to every page it has touched, in the end the whole file, and touches many that nobody asked for.
+    A mapping keeps every page that it has touched, in the end the whole file, and reads ahead beyond those.
     """
 
-    _descriptor: int | None = None  # of a whole array; its parts, which NumPy makes of this class too, start elsewhere
+    _descriptor: int | None = None  # of a whole array; views, which NumPy gives this class too, start elsewhere
 
     def __getitem__(self, rows: Any) -> Any:
-        """Return a copy of the rows in an index array, a view of all else, as a plain array."""
+        """Return the rows of an index array as a copy, anything else as a view; both are plain arrays."""
         if self._descriptor is None or not _are_rows(rows, len(self)):
             return np.asarray(self)[rows]
         found = np.empty((len(rows), *self.shape[1:]), self.dtype)
         size = found[:1].nbytes
         for row, target in zip(rows.tolist(), found):
             if os.preadv(self._descriptor, [target], self.offset + row * size) != size:
-                raise UserError(f"{self.filename}: shorter than it was when it was opened; run: uv run dvc repro")
+                raise UserError(f"{self.filename}: is shorter than when it was opened; run: uv run dvc repro")
         return found
 
 
@@ -45,7 +45,7 @@ def _are_rows(index: Any, count: int) -> bool:
 
 
 def mapped(file: Path) -> ImageMemmap:
-    """Open an array (N, ...) of two axes or more in a .npy file, read-only; raise UserError for a damaged file."""
+    """Open an array (N, ...) with two axes or more in a .npy file, read-only; raise UserError for a damaged file."""
     try:
         packed: ImageMemmap = np.load(file, mmap_mode="r", allow_pickle=False).view(ImageMemmap)
     except (OSError, EOFError, ValueError) as error:
@@ -71,8 +71,8 @@ class ImageSet:
     ids: np.ndarray  # str (N,): content hashes of the files
     classes: tuple[str, ...]
     digest: str  # of everything above and below
-    groups: np.ndarray | None = None  # int64 (N,): images of one number are never parted; None where all may be
-    weights: np.ndarray | None = None  # float64 (N,): what each counts in training; None where all count alike
+    groups: np.ndarray | None = None  # int64 (N,): images with the same number stay in one split; None without groups
+    weights: np.ndarray | None = None  # float64 (N,): how much each counts in training; None where all count equally
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -89,7 +89,7 @@ class ImageSet:
 
 
 def load(folder: Path) -> ImageSet:
-    """Open what `prepare` wrote into a folder; images stay on disk until they are used.
+    """Open a folder that `prepare` wrote; images stay on disk until they are used.
 
     Raise UserError where a file is missing or damaged.
     """
@@ -128,7 +128,7 @@ def _groups(manifest: pd.DataFrame) -> np.ndarray | None:
 
 
 def _shared(texts: pd.Series) -> np.ndarray:
-    """Return texts as objects, one for all that are equal: they are few, and may be long."""
+    """Return texts as an array in which equal ones are one object: they are few, and may be long."""
     codes, names = pd.factorize(texts)
     return np.array(names, dtype=object)[codes]
 
@@ -136,13 +136,12 @@ def _shared(texts: pd.Series) -> np.ndarray:
 def stratified_split(
     ids: np.ndarray, strata: np.ndarray, held_out: float, seed: int, groups: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return positions (rest, held out), ascending, with a share of each stratum held out.
+    """Split positions into (rest, held out), both ascending, with a share of each stratum held out.
 
-    `held_out` is that share, in (0, 1), or an int: the number of different images.
-
-    Images of one id, that is of one content, stay on one side, and so do those of one group, where there are any:
-    then shares are as near as whole groups allow. Strata of a single content join the commonest stratum for the draw.
-    Raise UserError where there are too few images to hold any out.
+    `held_out` is that share, in (0, 1), or an int: the number of different images. Images with the same id, that is
+    the same content, stay on one side, and so do those of one group; then the shares are as close as whole groups
+    allow. Strata with a single content are merged into the commonest one. Raise UserError where there are too few
+    images to hold any out.
     """
     # As bytes, ids take a quarter of the memory and sort in the same order: they are ASCII.
     unique, first, inverse = np.unique(ids.astype(bytes), return_index=True, return_inverse=True)
@@ -173,13 +172,13 @@ def _held_groups(
     if held.all() or not held.any():
         raise UserError(
             f"{len(held)} group(s) that share no image are too few to hold out {held_out:g} of their images; "
-            "add groups, or drop the column group if its images may be parted"
+            "add groups, or drop the column group if its images may be in different splits"
         )
     return held[units]
 
 
 def train_valid(images: ImageSet, fraction: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the positions (train, valid) that every strategy uses with this seed.
+    """Draw the positions (train, valid) that every strategy uses with this seed.
 
     Raise UserError where a class has no image in one of them.
     """
@@ -190,7 +189,7 @@ def train_valid(images: ImageSet, fraction: float, seed: int) -> tuple[np.ndarra
         if len(missing):
             count = int((images.labels == missing[0]).sum())
             raise UserError(
-                f"label {images.classes[missing[0]]!r} ({count} images beside those for test) has none in the {name} "
+                f"label {images.classes[missing[0]]!r} ({count} images outside of test) has none in the {name} "
                 f"split of seed {seed}; add images of it{grouped}, name fewer columns in prepare.stratify, or change "
                 "that seed (search.seed, train.seeds)"
             )
@@ -198,12 +197,12 @@ def train_valid(images: ImageSet, fraction: float, seed: int) -> tuple[np.ndarra
 
 
 def nested_subset(rows: np.ndarray, labels: np.ndarray, fraction: float, seed: int) -> np.ndarray:
-    """Return a share of these positions, ascending; with one seed, a smaller share is part of every larger one.
+    """Draw a share of these positions, ascending; with the same seed, a smaller share is part of every larger one.
 
-    Each class keeps its share but for rounding, and at least one image.
+    Each class keeps its share up to rounding, and at least one image.
     """
     order = np.random.default_rng(derive("fraction", seed)).permutation(rows)
-    early = np.empty(len(order))  # how early an image comes in its class, in [0, 1)
+    early = np.empty(len(order))  # the place of an image within its class, in [0, 1)
     for label in np.unique(labels[rows]):
         members = np.flatnonzero(labels[order] == label)
         early[members] = np.arange(len(members)) / len(members)
@@ -212,9 +211,9 @@ def nested_subset(rows: np.ndarray, labels: np.ndarray, fraction: float, seed: i
 
 
 def three_way(manifest: pd.DataFrame, test_fraction: float, valid_fraction: float, seed: int) -> np.ndarray:
-    """Return `train`, `valid` or `test` for each row of a manifest; raise UserError where a label misses one.
+    """Assign `train`, `valid` or `test` to each row of a manifest; raise UserError where a label is missing in one.
 
-    Where the manifest has a column `split`, its test images are those, and all others are train or valid.
+    If the manifest has a column `split`, its test images are kept, and train and valid are drawn from the others.
     """
     ids, strata, groups = manifest["id"].to_numpy(dtype=bytes), _shared(manifest["stratum"]), _groups(manifest)
     if "split" in manifest:

@@ -1,4 +1,4 @@
-"""What a folder of images holds and what is wrong with it, found without changing anything."""
+"""Inspect a folder of images: what it holds and what is wrong with it, without changing anything."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -13,41 +13,41 @@ from pipeline.data.facts import Facts
 from pipeline.data.readers.class_folders import images
 from pipeline.data.scan import Plan, read
 
-DISTANCE: int = Prepare.model_fields["near_duplicate_bits"].default  # at which images are taken to look alike
+DISTANCE: int = Prepare.model_fields["near_duplicate_bits"].default  # between near duplicates, in bits
 
-Progress = Callable[[int], Callable[[int], object]]  # given the number of images, returns what is told of each step
+Progress = Callable[[int], Callable[[int], object]]  # takes the number of images; returns a function to call after each
 
 
 @dataclass
 class Inspection:
-    """What was found."""
+    """The result of an inspection."""
 
     root: Path
-    kind: str = ""  # in words; empty where no reader knows the folder
-    images: int = 0  # that the source names
+    kind: str = ""  # in words; empty where no reader recognises the folder
+    images: int = 0  # listed by the source
     label: str = "label"  # the column to learn
     candidates: list[str] = field(default_factory=list)  # columns that could be learned, where none is called label
-    used: cleaning.Vetted | None = None  # what can be used; None where nothing can
+    used: cleaning.CleanedImages | None = None  # what can be used; None where nothing can
     unreadable: list[tuple[str, str]] = field(default_factory=list)  # path and why, of files that cannot be used
-    unused: list[str] = field(default_factory=list)  # image files that are no part of the source
-    notes: list[str] = field(default_factory=list)  # what does not stop a run, in sentences
-    problems: list[str] = field(default_factory=list)  # what does
+    unused: list[str] = field(default_factory=list)  # image files that the source does not list
+    notes: list[str] = field(default_factory=list)  # sentences on what does not stop a run
+    problems: list[str] = field(default_factory=list)  # sentences on what does
 
     @property
     def left_out(self) -> pd.DataFrame:
-        """Return what cannot be used, by path: columns path and reason."""
+        """List what cannot be used, sorted by path: columns path and reason."""
         if self.used is not None:
             return self.used.listing()
         return pd.DataFrame(sorted(self.unreadable), columns=["path", "reason"])
 
     @property
     def kinds(self) -> dict[str, int]:
-        """Return how many images cannot be used, by the kind of reason."""
+        """Count the images that cannot be used, by kind of reason."""
         return dict(self.left_out["reason"].str.split(": ").str[0].value_counts().sort_index())
 
 
 def inspect(plan: Plan, wanted: Prepare, progress: Progress) -> Inspection:
-    """Look at a folder, or file, of images; every file is decoded in full."""
+    """Inspect a folder, or file, of images; every image is decoded in full."""
     found = Inspection(plan.root)
     try:
         reader = readers.reader(plan.root)
@@ -62,7 +62,7 @@ def inspect(plan: Plan, wanted: Prepare, progress: Progress) -> Inspection:
     found.unused = sorted({p.relative_to(plan.root).as_posix() for p in images(plan.root, "**/*")} - set(table["path"]))
     _choose_label(table, found)
     if found.label in table:
-        _vet(plan, table, wanted, progress, found)
+        _clean(plan, table, wanted, progress, found)
     else:
         found.problems += manifest.column_problems(plan.root, table, found.label, ())
     if found.used is not None:
@@ -71,15 +71,15 @@ def inspect(plan: Plan, wanted: Prepare, progress: Progress) -> Inspection:
 
 
 def _choose_label(table: pd.DataFrame, found: Inspection) -> None:
-    """Note the column to learn: `label`, or the first that could be one."""
+    """Choose the column to learn: `label`, or the first that could be one."""
     if "label" not in table:
         rest = table.drop(columns=["path", "split", "group", "weight"], errors="ignore")
         found.candidates = [str(name) for name in rest if 2 <= rest[name].nunique() <= len(rest) / 2]
         found.label = next(iter(found.candidates), "label")
 
 
-def _vet(plan: Plan, table: pd.DataFrame, wanted: Prepare, progress: Progress, found: Inspection) -> None:
-    """Note what can be used of the rows that have a split and a group, what cannot, and what that would mean."""
+def _clean(plan: Plan, table: pd.DataFrame, wanted: Prepare, progress: Progress, found: Inspection) -> None:
+    """Find what can be used of the rows that have a split and a group, and what is wrong with the others."""
     sound = pd.Series(True, index=table.index)
     for column in ("split", "group"):
         sound &= table[column].str.strip() != "" if column in table else True
@@ -87,8 +87,8 @@ def _vet(plan: Plan, table: pd.DataFrame, wanted: Prepare, progress: Progress, f
     ours = wanted.model_copy(update={"stratify": (), "near_duplicate_bits": distance})
     lenient = wanted.on_problem == "exclude"
 
-    def tell(problem: str, fixed: bool) -> None:
-        if not (fixed and lenient):
+    def on_problem(problem: str, solvable: bool) -> None:
+        if not (solvable and lenient):
             found.problems.append(problem)
 
     def facts(paths: list[str]) -> Iterator[Facts | str]:
@@ -98,9 +98,9 @@ def _vet(plan: Plan, table: pd.DataFrame, wanted: Prepare, progress: Progress, f
             yield each
 
     try:
-        cleaning.check_folders(plan.root, tell)
+        cleaning.check_folders(plan.root, on_problem)
         rows = table[sound].reset_index(drop=True)
-        found.used = cleaning.vet(plan.root, rows, found.label, ours, facts, tell, manifest.SHOWN)
+        found.used = cleaning.clean(plan.root, rows, found.label, ours, facts, on_problem, manifest.SHOWN)
     except UserError as error:
         found.problems.append(str(error))
         return
@@ -110,9 +110,9 @@ def _vet(plan: Plan, table: pd.DataFrame, wanted: Prepare, progress: Progress, f
 
 
 def _try_splits(rows: pd.DataFrame, wanted: Prepare, found: Inspection) -> None:
-    """Note what no split can fix, and otherwise whether one can be drawn."""
+    """Find out whether the splits can be drawn."""
     fractions = wanted.test_fraction, wanted.valid_fraction
-    found.problems += manifest.class_problems(rows, *fractions)  # of all else, vetting has told
+    found.problems += manifest.class_problems(rows, *fractions)  # cleaning has reported all others
     if not found.problems:
         try:
             image_set.three_way(rows, *fractions, wanted.seed)

@@ -1,9 +1,10 @@
-"""From the images of a source to packed arrays: who is who, what is wrong, and one array per split."""
+"""The manifest, one row per image: build it from a source, check it, and pack it with the pixels of each split."""
 
 import hashlib
 import math
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -14,28 +15,28 @@ from pipeline.common.files import atomic, write_json
 from pipeline.data.facts import Facts
 from pipeline.data.scan import Progress, Squares
 
-COLUMNS = ["id", "width", "height", "grey", "look"]  # of what is known of an image
+COLUMNS = ["id", "width", "height", "grey", "phash"]  # the facts of an image
 SHOWN = 10  # problems that a message lists
 NAMED = 3  # files that are named for each reason
 LEAVE_OUT = "or leave them out (prepare.on_problem: exclude)"
 
 
 def column_problems(root: Path, table: pd.DataFrame, label: str, stratify: tuple[str, ...]) -> Iterator[str]:
-    """Yield what is wrong with the columns that are used."""
+    """Yield the problems of the columns that are used."""
     for column in (label, *stratify):
         if column not in table:
             yield f"{root}: there is no column {column!r}; there are {', '.join(map(str, table))}"
     if "group" in stratify:
         yield (
-            f"{root}: prepare.stratify names the column group, whose images are never parted, so that no split can "
-            "keep their shares; take it out of prepare.stratify, or give the column another name"
+            f"{root}: prepare.stratify names the column group, whose images stay in one split, so that no split can "
+            "keep its share of each group; take it out of prepare.stratify, or give the column another name"
         )
     if "weight" in table and label != "weight" and (wrong := ~table["weight"].map(_is_weight)).any():
         path, weight = next(zip(table["path"][wrong], table["weight"][wrong]))
         yield (
             f"{root}: expected each weight to be a number above 0, found {path} ({weight!r}) ({wrong.sum()} such "
-            "rows); fix them, or give the column another name if it does not say how much an image is to "
-            "count in training"
+            "rows); correct them, or rename the column if it does not say how much an image counts in "
+            "training"
         )
 
 
@@ -47,7 +48,7 @@ def _is_weight(text: str) -> bool:
 
 
 def unusable(root: Path, bad: Sequence[tuple[str, str]]) -> str:
-    """Return how many files (path, why) cannot be used, and for each reason some of them."""
+    """Report the number of unusable files, and some of them for each reason; `bad` holds pairs of path and reason."""
     by_reason: dict[str, list[str]] = {}
     for path, why in bad:
         by_reason.setdefault(why, []).append(printed(path))
@@ -64,58 +65,47 @@ def _some(paths: Sequence[str]) -> str:
 
 
 def printed(path: str) -> str:
-    """Return a path as one line of text, whatever is in its name."""
+    """Return a path as one line of printable text."""
     return path if path.isprintable() else repr(path)[1:-1]
 
 
-def joined(table: pd.DataFrame, made: pd.DataFrame, label: str, stratify: tuple[str, ...]) -> pd.DataFrame:
-    """Return the table with `made`, of the same rows, and with `label` and `stratum`."""
+def with_facts(table: pd.DataFrame, facts: pd.DataFrame, label: str, stratify: tuple[str, ...]) -> pd.DataFrame:
+    """Add facts, one row per image, and the columns `label` and `stratum` to a source's table."""
     if "weight" in table and label != "weight":  # the same text for the same number: it is part of the digest
         table = table.assign(weight=[repr(float(text)) if _is_weight(text) else text for text in table["weight"]])
     stratum = table[label]
     for column in stratify:
         stratum = stratum + "/" + table[column]
-    ours = ["label", "stratum", *made, *{"group", "weight"} & {label}]  # what is learned may be parted
+    ours = ["label", "stratum", *facts, *{"group", "weight"} & {label}]  # a group that is learned groups nothing
     rest = table.drop(columns=ours, errors="ignore")
-    return pd.concat([made, rest, pd.DataFrame({"label": table[label], "stratum": stratum})], axis=1)
+    return pd.concat([facts, rest, pd.DataFrame({"label": table[label], "stratum": stratum})], axis=1)
 
 
-def known(facts: Iterable[Facts]) -> pd.DataFrame:
-    """Return facts as a table of COLUMNS."""
+def facts_table(facts: Iterable[Facts]) -> pd.DataFrame:
+    """Collect facts in a table with the columns COLUMNS."""
     # A list of tuples would take five times the memory of these columns.
     ids: list[str] = []
-    widths, heights, greys, looks = array("q"), array("q"), bytearray(), array("q")
+    widths, heights, greys, hashes = array("q"), array("q"), bytearray(), array("q")
     for each in facts:
         ids.append(each.id)
         widths.append(each.width)
         heights.append(each.height)
         greys.append(each.grey)
-        looks.append(each.look)
+        hashes.append(each.phash)
     sizes = {"width": np.frombuffer(widths, np.int64), "height": np.frombuffer(heights, np.int64)}
-    rest = {"grey": np.frombuffer(greys, bool), "look": np.frombuffer(looks, np.int64)}
+    rest = {"grey": np.frombuffer(greys, bool), "phash": np.frombuffer(hashes, np.int64)}
     return pd.DataFrame({"id": ids, **sizes, **rest})
 
 
 def check_labels(manifest: pd.DataFrame, test_fraction: float, valid_fraction: float) -> None:
-    """Raise UserError for the first of `label_problems`."""
-    for problem in label_problems(manifest, test_fraction, valid_fraction):
+    """Raise UserError for copies with different labels, a single or a tiny class, or a split that leaks."""
+    classes = class_problems(manifest, test_fraction, valid_fraction)
+    for problem in chain(copy_problems(manifest), group_problems(manifest), classes):
         raise UserError(problem)
 
 
-def label_problems(
-    manifest: pd.DataFrame, test_fraction: float, valid_fraction: float, shown: int = 1
-) -> Iterator[str]:
-    """Yield what no split can fix: contradicting copies, one class alone, a class too small, a split that leaks.
-
-    Of copies and groups on two sides, up to `shown` are named.
-    """
-    yield from copy_problems(manifest, shown)
-    yield from group_problems(manifest, shown)
-    yield from class_problems(manifest, test_fraction, valid_fraction)
-
-
 def class_problems(manifest: pd.DataFrame, test_fraction: float, valid_fraction: float) -> Iterator[str]:
-    """Yield one class alone, or classes too small."""
+    """Yield a problem if there is one class only, or if classes are too small."""
     counts = manifest.drop_duplicates("id")["label"].value_counts()
     if len(counts) < 2:
         yield f"all images have the label {counts.index[0]!r}; a comparison needs two classes or more"
@@ -124,7 +114,7 @@ def class_problems(manifest: pd.DataFrame, test_fraction: float, valid_fraction:
 
 
 def copy_problems(manifest: pd.DataFrame, shown: int = 1) -> Iterator[str]:
-    """Yield copies of one image that have different labels, or are on both sides of the user's split."""
+    """Yield copies of an image that have different labels, or are on both sides of the user's split."""
     pairs = manifest[["id", "label"]].drop_duplicates()["id"]
     contradicting = pairs[pairs.duplicated()].drop_duplicates().sort_values()
     if len(contradicting):
@@ -139,12 +129,12 @@ def group_problems(manifest: pd.DataFrame, shown: int = 1) -> Iterator[str]:
 
 
 def listed(rows: pd.DataFrame, column: str) -> str:
-    """Return paths, each with its value in a column."""
+    """List paths, each followed by its value in a column."""
     return ", ".join(f"{path} ({value})" for path, value in rows[["path", column]].itertuples(index=False))
 
 
 def _leaks(manifest: pd.DataFrame, column: str, what: str, shown: int) -> Iterator[str]:
-    """Yield what is on both sides of the user's split: of test, and of train and valid, which are drawn anew."""
+    """Yield what is both in the test part of the user's split and in the rest, from which train and valid are drawn."""
     if not {"split", column} <= set(manifest):
         return
     side = manifest["split"] == "test"
@@ -155,12 +145,12 @@ def _leaks(manifest: pd.DataFrame, column: str, what: str, shown: int) -> Iterat
         named = "; ".join(listed(apart[apart[column] == name], "split") for name in names[:shown])
         yield (
             f"{what} is on both sides of your split: {named}; {len(names)} such {what.split()[-1]}(s). Keep each "
-            "on one side, or leave your split out: then images for test are drawn."
+            "on one side, or leave your split out, and a test split is drawn."
         )
 
 
 def _small(manifest: pd.DataFrame, test_fraction: float, valid_fraction: float) -> Iterator[str]:
-    """Yield the labels with fewer different images than each split takes one of."""
+    """Yield the labels with too few different images for every split to get one."""
     given = "split" in manifest
     drawn = manifest[manifest["split"] != "test"] if given else manifest
     least = math.ceil(1 / (valid_fraction if given else min(test_fraction, (1 - test_fraction) * valid_fraction)))
@@ -179,9 +169,9 @@ def _small(manifest: pd.DataFrame, test_fraction: float, valid_fraction: float) 
 
 def pack(manifest: pd.DataFrame, squares: Squares, rows: np.ndarray, out: Path, classes: list[str], grey: bool,
          progress: Progress) -> str:  # fmt: skip
-    """Write images.npy (uint8), manifest.csv and about.json into a folder; return the digest of it all.
+    """Write images.npy (uint8), manifest.csv and about.json into a folder, and return a digest of all of it.
 
-    `rows` (N,) are where the squares of the images are.
+    `rows` (N,) are the places of the images among the squares.
     """
     channels = 1 if grey else 3
     columns = ["id", "label", "stratum", *(name for name in ("group", "weight") if name in manifest)]

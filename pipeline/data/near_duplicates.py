@@ -1,8 +1,8 @@
 """Images that look alike though their files differ: 64-bit perceptual hashes few bits apart.
 
-Hashes are cut into four bands of 16 bits. Of two hashes at most d bits apart, some band k differs by at most t_k bits
-where the t_k sum up to d - 3 (the pigeonhole principle; Norouzi, Punjani and Fleet 2014, arXiv 1307.2982). So the
-hashes of a few buckets are compared, and not all with all.
+Hashes are cut into four bands of 16 bits. Of two hashes at most d bits apart, some band k differs by at most t_k bits,
+where the t_k sum up to d - 3 (the pigeonhole principle; Norouzi, Punjani and Fleet 2014, arXiv 1307.2982). So each hash
+is compared with those in a few buckets instead of with all.
 """
 
 from collections.abc import Iterator
@@ -16,49 +16,60 @@ from scipy.sparse.csgraph import connected_components
 NONE = -1  # the hash of an image that has none
 BANDS, BITS = 4, 16
 AT_ONCE = 2_000_000  # candidates compared at once: bounds memory
-MOST = 50  # look-alikes for each different hash, on average, from which a distance is given up
+MOST = 50  # near duplicates per distinct hash, on average, above which hashes are taken to tell nothing apart
 
 
 @dataclass(frozen=True)
-class Twins:
+class NearDuplicates:
     """Which of N images look alike."""
 
-    looks: np.ndarray  # int64 (N,): the number of each image's hash among the different ones, -1 where it has none
-    pairs: np.ndarray  # int64 (P, 2): numbers of different hashes within the distance
+    codes: np.ndarray  # int64 (N,): the number of each image's hash among the distinct ones, -1 where it has none
+    pairs: np.ndarray  # int64 (P, 2): numbers of distinct hashes within the distance
 
-    def units(self) -> np.ndarray:
-        """Return numbers (N,), the same for images that look alike, or are joined by a chain of those that do."""
-        return _joined(self.looks, self.pairs)
+    @property
+    def count(self) -> int:
+        """Return the number of distinct hashes."""
+        return int(self.codes.max(initial=-1)) + 1
 
-    def without(self, rows: np.ndarray) -> "Twins":
-        """Return the same without whole units (mask over the images): these look like none."""
-        gone = np.zeros(int(self.looks.max(initial=-1)) + 1, bool)
-        gone[self.looks[rows & (self.looks >= 0)]] = True
-        return Twins(np.where(rows, NONE, self.looks), self.pairs[~gone[self.pairs].any(1)])
+    def components(self) -> np.ndarray:
+        """Number the images (N,), from 0: the same number for images that a chain of near duplicates links."""
+        edges = np.ones(len(self.pairs), bool), (self.pairs[:, 0], self.pairs[:, 1])
+        _, found = connected_components(coo_matrix(edges, shape=(self.count, self.count)), directed=False)
+        numbers = self.count + np.arange(len(self.codes))
+        numbers[self.codes >= 0] = found[self.codes[self.codes >= 0]]
+        return np.unique(numbers, return_inverse=True)[1]
 
-    def beside(self, marked: np.ndarray) -> np.ndarray:
-        """Return, for each image outside of a mask (N,), an image of the mask that looks like it; -1 where none does.
+    def without(self, rows: np.ndarray) -> "NearDuplicates":
+        """Drop whole components, given as a mask over the images: these are near duplicates of none."""
+        gone = np.zeros(self.count, bool)
+        gone[self.codes[rows & (self.codes >= 0)]] = True
+        return NearDuplicates(np.where(rows, NONE, self.codes), self.pairs[~gone[self.pairs].any(1)])
 
-        It is the first of those with the same hash, else the first of the hash with the lowest number.
+    def matches(self, marked: np.ndarray) -> np.ndarray:
+        """Find, for each image outside of a mask (N,), a near duplicate inside of it; -1 where there is none.
+
+        It is the first image with the same hash, or else the first with the lowest-numbered hash.
         """
-        some = self._first(marked & (self.looks >= 0))
-        found = some.copy()
-        for here, there in (self.pairs.T, self.pairs.T[::-1]):
-            order = np.argsort(-there, kind="stable")  # the lowest is written last
-            order = order[(some[there[order]] >= 0) & (some[here[order]] < 0)]
-            lower = (found[here[order]] < 0) | (self.looks[found[here[order]]] > there[order])
-            found[here[order[lower]]] = some[there[order[lower]]]
-        return np.where(marked | (self.looks < 0), -1, found[self.looks] if len(found) else -1)
+        first = np.full(self.count, -1)  # marked image of each hash
+        rows = np.flatnonzero(marked & (self.codes >= 0))[::-1]
+        first[self.codes[rows]] = rows
+        own = np.arange(self.count)
+        here, there = (np.concatenate([own, *side]) for side in (self.pairs.T, self.pairs.T[::-1]))
+        order = np.lexsort((there, here != there, here))[::-1]  # the preferred is written last
+        order = order[first[there[order]] >= 0]
+        found = np.full(self.count + 1, -1)  # the last one is for images without a hash
+        found[here[order]] = first[there[order]]
+        return np.where(marked, -1, found[self.codes])
 
-    def disagreeing(self, values: np.ndarray) -> list[tuple[int, int]]:
-        """Return pairs of images that look alike and differ in a value, ascending: one for each two values of a pair.
+    def conflicts(self, values: np.ndarray) -> list[tuple[int, int]]:
+        """List pairs of near duplicates that differ in a value, ascending: one for every two values of two hashes.
 
         `values` (N,) are integers.
         """
-        first: dict[int, dict[int, int]] = {}  # by hash, then by value
-        for image, (look, value) in enumerate(zip(self.looks.tolist(), values.tolist())):
-            if look >= 0:
-                first.setdefault(look, {}).setdefault(value, image)
+        first: dict[int, dict[int, int]] = {}  # image, by hash, then by value
+        for image, (code, value) in enumerate(zip(self.codes.tolist(), values.tolist())):
+            if code >= 0:
+                first.setdefault(code, {}).setdefault(value, image)
         within = (pair for images in first.values() for pair in combinations(images.values(), 2))
         across = (
             (one, other)
@@ -69,46 +80,27 @@ class Twins:
         )
         return sorted({(min(pair), max(pair)) for each in (within, across) for pair in each})
 
-    def _first(self, marked: np.ndarray) -> np.ndarray:
-        """Return the first marked image of each hash; -1 where there is none."""
-        found = np.full(int(self.looks.max(initial=-1)) + 1, -1)
-        rows = np.flatnonzero(marked)[::-1]
-        found[self.looks[rows]] = rows
-        return found
 
+def find(hashes: np.ndarray, distance: int) -> NearDuplicates | None:
+    """Find the near duplicates among hashes, int64 (N,): those that differ in at most `distance` bits; -1 has none.
 
-def find(hashes: np.ndarray, distance: int) -> Twins | None:
-    """Return which images look alike: hashes int64 (N,) that differ in at most `distance` bits; -1 is like nothing.
-
-    None where so many are alike that the hash tells nothing apart.
+    Return None where so many are alike that the hash tells nothing apart.
     """
     known = hashes != NONE
     values, numbers = np.unique(hashes[known], return_inverse=True)
-    looks = np.full(len(hashes), -1)
-    looks[known] = numbers
+    codes = np.full(len(hashes), NONE)
+    codes[known] = numbers
     found, count = [np.empty((0, 2), np.int64)], 0
     for pairs in _near(values.view(np.uint64), distance):
         found.append(pairs)
         count += len(pairs)
         if count > MOST * len(values):
             return None
-    pairs = np.unique(np.concatenate(found), axis=0)
-    return Twins(looks, pairs)
-
-
-def _joined(looks: np.ndarray, pairs: np.ndarray) -> np.ndarray:
-    count = int(looks.max(initial=-1)) + 1
-    edges = np.ones(len(pairs), bool), (pairs[:, 0], pairs[:, 1])
-    _, units = connected_components(coo_matrix(edges, shape=(count, count)), directed=False)
-    alone = looks < 0
-    found = np.empty(len(looks), np.int64)
-    found[~alone] = units[looks[~alone]]
-    found[alone] = count + np.arange(alone.sum())
-    return np.unique(found, return_inverse=True)[1]
+    return NearDuplicates(codes, np.unique(np.concatenate(found), axis=0))
 
 
 def _near(values: np.ndarray, distance: int) -> Iterator[np.ndarray]:
-    """Yield pairs (P, 2) of different hashes uint64 within the distance; a pair may come twice."""
+    """Yield pairs (P, 2) of distinct hashes, uint64, within the distance; a pair may come twice."""
     for band, radius in enumerate(_radii(distance)):
         keys = _band(values, band)
         order = np.argsort(keys, kind="stable")
@@ -120,12 +112,12 @@ def _near(values: np.ndarray, distance: int) -> Iterator[np.ndarray]:
 
 
 def _radii(distance: int) -> list[int]:
-    """Return for each band how many bits may differ in it; -1 where it need not be looked at."""
+    """Return for each band how many bits may differ in it; -1 where it need not be searched."""
     return [(distance + 1 + band) // BANDS - 1 for band in range(BANDS)]
 
 
 def _band(values: np.ndarray, band: int) -> np.ndarray:
-    """Return every fourth bit of the hashes, uint16: neighbours, which are often equal, come into different bands."""
+    """Return every fourth bit of the hashes, uint16: neighbouring bits are often equal, and go to different bands."""
     found = np.zeros(len(values), np.uint16)
     for bit in range(BITS):
         found |= ((values >> np.uint64(BANDS * bit + band)) & np.uint64(1)).astype(np.uint16) << np.uint16(bit)

@@ -14,44 +14,44 @@ from pipeline.data.scan import Plan, Squares, read
 
 @dataclass(frozen=True)
 class Prepared:
-    """What was packed, and what there is to say of it."""
+    """What was packed, and notes on it."""
 
     table: pd.DataFrame  # the manifest, with its splits
-    digests: dict[str, str]  # of the content of each folder, by its name
-    vetted: cleaning.Vetted  # what was left out among it
-    notes: list[str]  # on how the splits came about, in sentences
+    digests: dict[str, str]  # of each folder's content, by its name
+    cleaned: cleaning.CleanedImages  # with what was left out
+    notes: list[str]  # sentences on how the splits were made
 
 
 def prepare(root: Path, label: str, wanted: Prepare, dev: Path, test: Path) -> Prepared:
-    """Write the images of a source into two folders: train and valid, and test.
+    """Pack the images of a source into two folders, train and valid in `dev`, and `test`.
 
     Each file is decoded once. Raise UserError for images, labels or splits that cannot be used.
     """
     found = readers.read(root)
-    tell = cleaning.forgive if wanted.on_problem == "exclude" else cleaning.refuse
-    cleaning.check_folders(root, tell)
+    on_problem = cleaning.tolerate if wanted.on_problem == "exclude" else cleaning.refuse
+    cleaning.check_folders(root, on_problem)
     plan = Plan(root, wanted.image_size, wanted.max_pixels, dev.with_name(f".{dev.name}.squares"))
     with Squares(plan) as squares:
         with Progress("reading", len(found), "image") as bar:
-            vetted = cleaning.vet(
-                root, found, label, wanted, lambda paths: read(plan, paths, bar.step, wanted.workers), tell
+            cleaned = cleaning.clean(
+                root, found, label, wanted, lambda paths: read(plan, paths, bar.step, wanted.workers), on_problem
             )
-        table = _limited(vetted.table, wanted)
+        table = _limited(cleaned.table, wanted)
         manifest.check_labels(table, wanted.test_fraction, wanted.valid_fraction)
         parts = image_set.three_way(table, wanted.test_fraction, wanted.valid_fraction, wanted.seed)
         grouped = "group" in found and label != "group"
         notes = [
             *_notes_on_split(table, grouped, parts == "test", parts == "valid"),
-            *vetted.notes,
+            *cleaned.notes,
             *cleaning.passed_over(root, table),
         ]
         table = table.drop(columns="split", errors="ignore")
         table.insert(1, "split", parts)
-        return Prepared(table, _packed(table, squares, vetted.read, dev, test), vetted, notes)
+        return Prepared(table, _packed(table, squares, cleaned.read, dev, test), cleaned, notes)
 
 
 def _limited(table: pd.DataFrame, wanted: Prepare) -> pd.DataFrame:
-    """Return at most `prepare.max_images` of the images, of all strata."""
+    """Return at most `prepare.max_images` of the images, stratified."""
     if not wanted.max_images or wanted.max_images >= len(table):
         return table
     ids, strata = table["id"].to_numpy(dtype=str), _kinds(table).to_numpy(dtype=str)
@@ -60,7 +60,7 @@ def _limited(table: pd.DataFrame, wanted: Prepare) -> pd.DataFrame:
 
 
 def _kinds(table: pd.DataFrame) -> "pd.Series[str]":
-    """Return what a limit keeps the shares of: strata, on each side of the user's split where there is one."""
+    """Return the strata of which a limit keeps the shares; the sides of the user's split, if any, count as such too."""
     return table["stratum"] + "/" + (table["split"] == "test").astype(str) if "split" in table else table["stratum"]
 
 
@@ -77,13 +77,13 @@ def _packed(table: pd.DataFrame, squares: Squares, read: list[str], dev: Path, t
 
 
 def _notes_on_split(table: pd.DataFrame, grouped: bool, test: np.ndarray, valid: np.ndarray) -> list[str]:
-    """Return what is to be said of a split that is the user's, or that keeps the user's groups whole."""
+    """Describe a split that is the user's own, or that keeps the user's groups together."""
     notes = []
     if "split" in table:
         counts = table["split"].value_counts()
         notes.append(
             f"The {test.sum()} test images are those of your split. Its {counts.get('train', 0)} train and "
-            f"{counts.get('valid', 0)} valid images are pooled: train and valid are drawn anew for each seed."
+            f"{counts.get('valid', 0)} valid images are pooled: each seed draws its own train and valid from them."
         )
     if grouped:
         notes.append(
@@ -93,7 +93,7 @@ def _notes_on_split(table: pd.DataFrame, grouped: bool, test: np.ndarray, valid:
     if "weight" in table:
         weights = table["weight"].astype(float)
         notes.append(
-            f"In training an image counts by its weight, from {weights.min():g} to {weights.max():g}; scores count "
-            "all images alike."
+            f"In training an image counts by its weight, from {weights.min():g} to {weights.max():g}; in scores all "
+            "images count equally."
         )
     return notes

@@ -1,4 +1,4 @@
-"""An array of images on disk, in a .npy file or as `images` in a .npz file, whose rows are read as image files are."""
+"""Rows of an image array on disk, in a .npy file or as `images` in a .npz file, served as image files."""
 
 import zipfile
 import zlib
@@ -8,7 +8,7 @@ from typing import BinaryIO
 import numpy as np
 
 MEMBER = "images.npy"
-# Of raw bytes, by channels: netpbm, and Pillow's own kin of it for four.
+# Formats of raw bytes, by number of channels: netpbm, and Pillow's variant of it for four.
 _KINDS = {1: b"P5", 3: b"P6", 4: b"PyRGBA"}
 _TROUBLE = (OSError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError)
 
@@ -17,7 +17,7 @@ class Rows:
     """An open array (N, H, W) or (N, H, W, C), uint8, C 1, 3 or 4; rows are read one by one and not kept in memory."""
 
     def __init__(self, file: Path) -> None:
-        """Raise ValueError saying what is wrong with the file."""
+        """Open a file; raise ValueError with the reason where it cannot be used."""
         try:
             self._stream, size = _opened(file)
             self.shape, self._start = _checked(self._stream), self._stream.tell()
@@ -25,7 +25,7 @@ class Rows:
             raise ValueError(f"not a readable array: {error}") from None
         self._row = int(np.prod(self.shape[1:]))
         if size < self._start + len(self) * self._row:
-            raise ValueError(f"holds fewer than the {len(self)} images that its header promises; save it again")
+            raise ValueError(f"holds fewer than the {len(self)} images that its header declares; save it again")
         height, width, channels = self.shape[1:]
         self._head = b"%s %d %d 255\n" % (_KINDS[channels], width, height)
 
@@ -33,9 +33,9 @@ class Rows:
         return self.shape[0]
 
     def read(self, row: int) -> bytes:
-        """Return an image as the content of a file that Pillow opens: a function of shape and pixels alone.
+        """Return an image as the content of a file that Pillow opens; it depends on shape and pixels alone.
 
-        Rows in ascending order cost least in a .npz file. Raise ValueError for a row that is not there or damaged.
+        In a .npz file, rows are read fastest in ascending order. Raise ValueError for a missing or damaged row.
         """
         if not 0 <= row < len(self):
             raise ValueError(f"there is no row {row}, only 0 to {len(self) - 1}")
@@ -54,7 +54,7 @@ class Rows:
 
 
 def _opened(file: Path) -> tuple[BinaryIO, int]:
-    """Return the bytes of a .npy file, and how many there are."""
+    """Open the bytes of a .npy file; return them and their number."""
     if file.suffix.lower() != ".npz":
         return file.open("rb"), file.stat().st_size
     with zipfile.ZipFile(file) as archive:
@@ -65,7 +65,7 @@ def _opened(file: Path) -> tuple[BinaryIO, int]:
 
 
 def _checked(stream: BinaryIO) -> tuple[int, int, int, int]:
-    """Read the header; return N, H, W and C."""
+    """Read and check the header; return N, H, W and C."""
     version = np.lib.format.read_magic(stream)
     if version not in ((1, 0), (2, 0)):
         raise ValueError("images have named fields; expected an array of uint8")

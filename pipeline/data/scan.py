@@ -1,4 +1,4 @@
-"""Reading the images of a source: every file is decoded once, in full, by several processes."""
+"""Read the images of a source: every file is decoded once, in full, by several processes."""
 
 import math
 import os
@@ -13,7 +13,7 @@ from types import TracebackType
 import numpy as np
 from PIL import Image
 
-from pipeline.common.errors import UserError
+from pipeline.common.files import unwritable
 from pipeline.common.process_pool import Executor
 from pipeline.data.contents import LARGEST, Contents
 from pipeline.data.facts import Facts, examine
@@ -26,23 +26,23 @@ _WORTH = 32  # images for each process that make its start worth while
 
 @dataclass(frozen=True)
 class Plan:
-    """What is read, and how: side of the squares, most pixels of an image, and the file that takes the squares."""
+    """How images are read: from where, to squares of which side, and up to how many pixels."""
 
     root: Path
     size: int
     max_pixels: int
-    squares: Path | None = None  # that of `Squares`; None where nobody wants them
+    squares: Path | None = None  # the file of `Squares`; None where pixels are not kept
 
     @property
     def slot(self) -> int:
-        """Return the bytes of a square in colour; a grey one takes a third, and leaves a hole."""
+        """Return the size of an RGB square in bytes; a grey one takes a third of it, and leaves a hole."""
         return 3 * self.size * self.size
 
 
 class Squares:
-    """Decoded images in a temporary file, one slot each, on their way from one decoding to two folders.
+    """A temporary file of decoded images, one slot each, until they are packed into two folders.
 
-    The file is there within the context; one that a killed process left is removed.
+    The file exists within the context; one left behind by a killed process is removed.
     """
 
     def __init__(self, plan: Plan) -> None:
@@ -52,10 +52,10 @@ class Squares:
     def __enter__(self) -> "Squares":
         try:
             self._file.parent.mkdir(parents=True, exist_ok=True)
-            self._file.unlink(missing_ok=True)  # not opened anew: orphans of a killed process may be writing it
+            self._file.unlink(missing_ok=True)  # never reused: orphans of a killed process may still write to it
             self._descriptor = os.open(self._file, os.O_RDONLY | os.O_CREAT | os.O_EXCL, 0o600)
         except OSError as error:
-            raise _unwritable(self._file, error.strerror) from error
+            raise unwritable(self._file, error.strerror) from error
         return self
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -64,21 +64,16 @@ class Squares:
             self._file.unlink()
 
     def take(self, row: int, grey: bool, channels: int) -> np.ndarray:
-        """Return a square (size, size, channels), channels 1 or 3; `grey` says that its image is."""
+        """Return the square of a row, (size, size, channels), channels 1 or 3; `grey`: whether it is stored as such."""
         shape = (self.size, self.size, 1 if grey else 3)
         data = os.pread(self._descriptor, math.prod(shape), row * self._slot)
         return np.broadcast_to(np.frombuffer(data, np.uint8).reshape(shape), (*shape[:2], channels))
 
 
-def _unwritable(file: Path | None, why: str | None) -> UserError:
-    return UserError(f"{file}: cannot be written: {why}; free space or rights, then run again")
-
-
 def read(plan: Plan, paths: Sequence[str], progress: Progress, workers: int | None = 1) -> Iterator[Facts | str]:
-    """Yield what is known of each image, or why it cannot be used, in order; every file is decoded in full.
+    """Yield the facts of each image in order, or the reason why it cannot be used; every file is decoded in full.
 
-    `workers` processes read side by side; None is one for each core. Pixels are never held but for those that are
-    being decoded.
+    `workers` processes read in parallel; None means one per core. Only the pixels being decoded are held in memory.
     """
     count = max(1, min(workers or len(os.sched_getaffinity(0)), len(paths) // _WORTH))
     chunk = max(1, min(_CHUNK, len(paths) // (4 * count)))
@@ -93,7 +88,7 @@ def read(plan: Plan, paths: Sequence[str], progress: Progress, workers: int | No
 
 
 class _Reader(Contents):
-    """What a process reads with."""
+    """The files that a process reads, and the plan that it follows."""
 
     def __init__(self, plan: Plan) -> None:
         super().__init__(plan.root, max(LARGEST, 8 * plan.max_pixels))
@@ -101,7 +96,7 @@ class _Reader(Contents):
 
 
 def _advise(job: list[tuple[int, str]]) -> str:
-    """Say what to do about a process that died over these files."""
+    """Say what to do when a process died while reading these files."""
     (_, first), (_, last) = job[0], job[-1]
     named = f"reading {first}" if len(job) == 1 else f"reading one of {len(job)} files, {first} to {last}"
     return f"It was {named}. Lower prepare.workers or prepare.max_pixels if memory is short, then run again."
@@ -125,11 +120,11 @@ def _read_one(row: int, path: str, reader: _Reader, put: Put) -> Facts | str:
 
 @contextmanager
 def _calm(max_pixels: int) -> Iterator[None]:
-    """Keep Pillow's warnings quiet, and have it refuse huge images by our limit rather than its own."""
+    """Silence Pillow's warnings, and make it refuse huge images by our limit instead of its own."""
     usual = Image.MAX_IMAGE_PIXELS
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        Image.MAX_IMAGE_PIXELS = max_pixels  # refused from twice as many on; `opened` refuses those between
+        Image.MAX_IMAGE_PIXELS = max_pixels  # Pillow refuses twice as many; `opened` refuses those between
         try:
             yield
         finally:
@@ -138,7 +133,7 @@ def _calm(max_pixels: int) -> Iterator[None]:
 
 @contextmanager
 def _writing(plan: Plan) -> Iterator[Put]:
-    """Yield what puts squares down, without a map: on a full disk that would end the process."""
+    """Yield a function that stores squares; it does not map the file, as that kills the process on a full disk."""
     if plan.squares is None:
         yield lambda row, pixels: None
         return
@@ -148,9 +143,9 @@ def _writing(plan: Plan) -> Iterator[Put]:
         try:
             whole = os.pwrite(descriptor, pixels.tobytes(), row * plan.slot) == pixels.nbytes
         except OSError as error:
-            raise _unwritable(plan.squares, error.strerror) from error
+            raise unwritable(plan.squares, error.strerror) from error
         if not whole:
-            raise _unwritable(plan.squares, "the disk is full")
+            raise unwritable(plan.squares, "the disk is full")
 
     try:
         yield put

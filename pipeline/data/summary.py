@@ -1,17 +1,16 @@
-"""What a prepared data set looks like, as results/data/summary.json has it, and in sentences."""
+"""The summary of a prepared data set, as in results/data/summary.json, and in sentences."""
 
 from collections.abc import Mapping
 
 from pipeline.common.documents import Document
 
 EXCLUDED = "excluded.csv"  # in the data report's folder: every image that was left out
-LISTED = 20  # of them, in the summary
+LISTED = 20  # images left out that the summary lists
 
 HANDLED = {
-    "animated": "of an animated file the first picture is used", "CMYK": "CMYK is turned into RGB",
-    "16 bit": "16 bits are scaled to 8", "palette": "a palette is turned into its colours",
-    "alpha": "what is transparent is laid on white", "rotated": "turned upright as the EXIF tag says",
-    "extension": "the content is of another format than the name says, and is read as what it is",
+    "animated": "the first frame is used", "CMYK": "converted to RGB", "16 bit": "scaled to 8 bits",
+    "palette": "converted to RGB or grey", "alpha": "put on a white background",
+    "rotated": "turned upright by the EXIF tag", "extension": "another format than the name says; read by content",
 }  # fmt: skip
 
 
@@ -23,7 +22,7 @@ class ExcludedImages(Document):
 
 
 class DatasetSummary(Document):
-    """Name a data set by its digest, and count its images."""
+    """A data set, identified by its digest, and the numbers of its images."""
 
     name: str
     digest: str
@@ -33,25 +32,25 @@ class DatasetSummary(Document):
     duplicates: int
     channels: int
     excluded: ExcludedImages
-    marks: dict[str, int]  # images that were not taken as they are, by what was done
-    notes: tuple[str, ...]  # on how the splits came about
+    marks: dict[str, int]  # converted images, by what was special about them
+    notes: tuple[str, ...]  # sentences on how the splits were made
 
 
 def notes_on(dataset: DatasetSummary) -> list[str]:
-    """Return what was left out of a data set, what was not taken as it is, and how it was split, in sentences."""
+    """Describe in sentences what was left out of a data set, what was converted, and how it was split."""
     kinds, marks = dataset.excluded.kinds, dataset.marks
     return [
         *([f"Left out: {left_out(kinds)}; results/data/{EXCLUDED} lists them."] if kinds else []),
-        *([f"Not taken as they are: {handled(marks)}."] if marks else []),
+        *([f"Converted: {handled(marks)}."] if marks else []),
         *dataset.notes,
     ]
 
 
 def handled(marks: Mapping[str, int]) -> str:
-    """Return how many images were not taken as they are, and what was done: 2 CMYK (CMYK is turned into RGB)."""
+    """Count the images that were converted, and say how: 2 CMYK (converted to RGB)."""
     return "; ".join(f"{count:,} {mark} ({HANDLED.get(mark, mark)})" for mark, count in marks.items())
 
 
 def left_out(kinds: Mapping[str, int]) -> str:
-    """Return how many images are left out, and why: 3 image(s) (cannot be used: 2; no label: 1)."""
+    """Count the images that were left out, by reason: 3 image(s) (cannot be used: 2; no label: 1)."""
     return f"{sum(kinds.values()):,} image(s) ({'; '.join(f'{kind}: {count:,}' for kind, count in kinds.items())})"

@@ -1,4 +1,4 @@
-"""A trained classifier as others use it: image files in, labels and probabilities out."""
+"""A trained classifier: image files in, labels and probabilities out."""
 
 import base64
 import io
@@ -27,11 +27,11 @@ class Classifier:
         self.network.eval()
 
     def predict(self, images: Any) -> pd.DataFrame:
-        """Label images: one row each, with `label`, `probability`, and `p_<class>` per class.
+        """Label images: return a table with a row for each, of `label`, `probability`, and `p_<class>` for every class.
 
-        Images are a list (or a one-column table) of file contents, as bytes or base64 text (in which white space
-        does not count), or one uint8 array (N, H, W) or (N, H, W, C). Raise ValueError naming the position of what
-        cannot be read.
+        Images are a list (or a one-column table) of file contents, as bytes or base64 text (white space is ignored),
+        or one uint8 array (N, H, W) or (N, H, W, C). Raise ValueError naming the position of an image that cannot be
+        read.
         """
         pixels = torch.from_numpy(np.stack([self._pixels(i, image) for i, image in enumerate(_listed(images))]))
         batches = pixels.permute(0, 3, 1, 2).split(64)
@@ -44,7 +44,7 @@ class Classifier:
         return table
 
     def _probabilities(self, batch: torch.Tensor) -> torch.Tensor:
-        """Average over the views that the model was scored with."""
+        """Return probabilities (N, classes), averaged over the views that the model was scored with."""
         views = self.spec["views"]
         return sum(self.network(apply_view(batch, view)).double().softmax(1) for view in views) / len(views)
 
@@ -67,13 +67,13 @@ def _listed(images: Any) -> list[Any]:
 
 
 def _content(image: Any) -> bytes:
-    """Return the bytes of an image file; arrays become lossless PNG, so that there is one way in."""
+    """Return the bytes of an image file; arrays become lossless PNG, so that all images take the same path."""
     if isinstance(image, (bytes, bytearray)):
         return bytes(image)
     if isinstance(image, str):
         try:
-            return base64.b64decode("".join(image.split()), validate=True)  # mail and `base64` wrap lines
-        except ValueError:  # beyond ASCII, or not base64
+            return base64.b64decode("".join(image.split()), validate=True)  # e-mail and `base64` wrap lines
+        except ValueError:  # not ASCII, or not base64
             raise ValueError("text must be the base64 of an image file") from None
     array = np.asarray(image)
     if array.dtype != np.uint8 and not (array.dtype.kind in "iu" and array.min() >= 0 and array.max() <= 255):

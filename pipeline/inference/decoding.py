@@ -8,14 +8,15 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 MAX_PIXELS = 50_000_000
-_FINER = 2  # times the size asked for that a JPEG is at least decoded at, as in Pillow's thumbnail()
+_FINER = 2  # a JPEG is decoded at least at this multiple of the requested size, as in Pillow's thumbnail()
 
 
 def decode(data: bytes, size: int, channels: int, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     """Decode an image file to uint8 (size, size, channels), channels 1 (grey) or 3 (RGB).
 
-    Turned upright by its EXIF tag, laid on white where transparent, 16 bits scaled to 8, squeezed to a square
-    (bicubic, antialiased). Raise ValueError for what is no image, is damaged, or holds over `max_pixels`.
+    It is turned upright by its EXIF tag, put on a white background if transparent, scaled from 16 to 8 bits, and
+    resized to a square (bicubic, antialiased). Raise ValueError where it is no image, is damaged, or has over
+    `max_pixels`.
     """
     with opened(data, max_pixels) as image:
         return square(image, size, channels)
@@ -23,7 +24,7 @@ def decode(data: bytes, size: int, channels: int, max_pixels: int = MAX_PIXELS) 
 
 @contextmanager
 def opened(data: bytes, max_pixels: int) -> Iterator[Image.Image]:
-    """Yield an image whose header has been read; raise ValueError for all that is wrong with it, then or later."""
+    """Yield an image whose header has been read; raise ValueError for any fault, also one found within the block."""
     if not data:
         raise ValueError("the file is empty")
     wrong = ""
@@ -34,11 +35,11 @@ def opened(data: bytes, max_pixels: int) -> Iterator[Image.Image]:
                 yield image
     except Image.DecompressionBombError:
         wrong = f"its pixels are over the limit of {max_pixels}"
-    except UnidentifiedImageError:  # whose own words hold an address in memory
+    except UnidentifiedImageError:  # whose own message contains a memory address
         wrong = "not a readable image (of no known format)"
     except MemoryError:
         raise
-    except Exception as error:  # Pillow's readers let whatever a damaged file leads to out: struct.error, IndexError...
+    except Exception as error:  # damaged files make Pillow raise anything: struct.error, IndexError...
         text = str(error) or type(error).__name__
         wrong = f"not a readable image ({text.splitlines()[0][:80]})"
     if wrong:
@@ -48,19 +49,19 @@ def opened(data: bytes, max_pixels: int) -> Iterator[Image.Image]:
 def _refused(image: Image.Image, max_pixels: int) -> str:
     if image.width * image.height > max_pixels:
         return f"{image.width}x{image.height} pixels are over the limit of {max_pixels}"
-    if image.mode == "F":  # whose white is at 1, at 255 or anywhere
+    if image.mode == "F":  # white could be 1, 255 or anything
         return "holds floating-point numbers; save it with 8 or 16 bits"
     return ""
 
 
 def is_grey(image: Image.Image) -> bool:
-    """Say whether an opened file stores grey levels alone, from its header."""
+    """Say, from its header, whether an opened file stores grey levels only."""
     return image.mode in ("1", "L", "LA") or image.mode.startswith("I")
 
 
 def square(image: Image.Image, size: int, channels: int) -> np.ndarray:
-    """Return the pixels of an opened image as `decode` does; they are decoded now."""
-    # A JPEG that is much larger is decoded at a half, a quarter or an eighth, which leaves out most of the work.
+    """Decode the pixels of an opened image as `decode` does."""
+    # A much larger JPEG is decoded at a half, a quarter or an eighth of its size, which saves most of the work.
     image.draft(None, (_FINER * size, _FINER * size))  # type: ignore[arg-type]  # None keeps the mode
     ImageOps.exif_transpose(image, in_place=True)
     plain = _plain(image, "L" if channels == 1 else "RGB")

@@ -12,7 +12,7 @@ import torchvision
 from torch import nn
 from torch.nn import functional as F
 
-# Each view is (transpose, flip vertically, flip horizontally), done in this order: the eight symmetries of a square.
+# (transpose, flip vertically, flip horizontally), applied in this order: the eight symmetries of a square.
 _VIEWS = {
     "identity": (False, False, False),
     "hflip": (False, False, True),
@@ -26,7 +26,7 @@ _VIEWS = {
 
 
 def apply_view(images: torch.Tensor, view: str) -> torch.Tensor:
-    """Return images (..., S, S) as the view shows them."""
+    """Transform images (..., S, S) to a view."""
     transpose, vertical, horizontal = _VIEWS[view]
     if transpose:
         images = images.transpose(-1, -2)
@@ -35,7 +35,7 @@ def apply_view(images: torch.Tensor, view: str) -> torch.Tensor:
 
 
 class Preprocess(nn.Module):
-    """Turn uint8 images (N, 1 or 3, H, W) into normalised floats (N, 3, size, size)."""
+    """Scale and normalise uint8 images (N, 1 or 3, H, W) to floats (N, 3, size, size)."""
 
     def __init__(self, size: int, mean: list[float], std: list[float], interpolation: str = "bilinear") -> None:
         super().__init__()
@@ -44,20 +44,20 @@ class Preprocess(nn.Module):
         self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1))
 
     def extra_repr(self) -> str:
-        """Show the size, so that networks of different sizes differ in their text too."""
+        """Show the size, so that networks for different sizes have different texts."""
         return f"size={self.size}" + ("" if self.interpolation == "bilinear" else f", {self.interpolation}")
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Accept floats in [0, 255] too, as augmented batches are."""
+        """Return normalised images; floats in [0, 255] are accepted too, as augmented batches are."""
         x = images.to(self.mean.dtype).div(255)
         if x.shape[-1] != self.size:
             x = F.interpolate(x, size=(self.size, self.size), mode=self.interpolation, antialias=True)
-            x = x.clamp(0, 1) if self.interpolation == "bicubic" else x  # which goes beyond black and white
+            x = x.clamp(0, 1) if self.interpolation == "bicubic" else x  # bicubic scaling overshoots
         return (x.expand(-1, 3, -1, -1) - self.mean) / self.std
 
 
 class Standardize(nn.Module):
-    """Shift and scale features by fixed statistics: 0 and 1 until they are measured."""
+    """Standardise features with fixed statistics: mean 0 and deviation 1 until they are measured."""
 
     def __init__(self, features: int) -> None:
         super().__init__()
@@ -65,22 +65,22 @@ class Standardize(nn.Module):
         self.register_buffer("std", torch.ones(features))
 
     def measure(self, features: torch.Tensor) -> None:
-        """Take the statistics of features (N, D).
+        """Measure the statistics of features (N, D).
 
-        Deviations below half of the average one are raised to it: a feature that is almost constant on frozen
-        images would otherwise explode as soon as the backbone under it moves.
+        Deviations below half of the average one are raised to that: otherwise a feature that is almost constant with a
+        frozen backbone would explode once the backbone is trained.
         """
         std = features.std(0, correction=0)
         self.mean.copy_(features.mean(0))
         self.std.copy_(std.clamp_min(0.5 * std.mean() + 1e-6))
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
-        """Map (N, D) to (N, D)."""
+        """Standardise features (N, D)."""
         return (features - self.mean) / self.std
 
 
 class Network(nn.Module):
-    """Preprocessing, backbone and head: uint8 images (N, C, H, W) to logits (N, classes)."""
+    """Preprocessing, backbone and head: from uint8 images (N, C, H, W) to logits (N, classes)."""
 
     def __init__(self, spec: dict[str, Any]) -> None:
         super().__init__()
@@ -91,12 +91,12 @@ class Network(nn.Module):
         self.head = make_head(spec["head"], self.features, spec["hidden"], len(spec["classes"]), spec["dropout"])
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Return logits."""
+        """Return logits (N, classes)."""
         return self.head(self.backbone(self.preprocess(images)))
 
 
 def make_backbone(library: str, architecture: str, options: dict[str, Any]) -> tuple[nn.Module, int]:
-    """Make a network of `timm` or `torchvision` without its classifier; return it and how many features it gives."""
+    """Build a network of `timm` or `torchvision` without its classifier; return it and its number of features."""
     if library == "timm":
         backbone = timm.create_model(architecture, num_classes=0, **options)
         return backbone, getattr(backbone, "head_hidden_size", None) or backbone.num_features
@@ -107,9 +107,9 @@ def make_backbone(library: str, architecture: str, options: dict[str, Any]) -> t
 
 
 def _behead(backbone: nn.Module) -> int:
-    """Replace a torchvision network's classifier, its last linear layer, by nothing; return how wide its input is.
+    """Remove a torchvision network's classifier, its last linear layer; return the width of its input.
 
-    SqueezeNet classifies with a convolution before it pools.
+    SqueezeNet classifies with a convolution before pooling.
     """
     kinds = (nn.Conv2d,) if type(backbone).__name__ == "SqueezeNet" else (nn.Linear,)
     path, last = [(path, module) for path, module in backbone.named_modules() if isinstance(module, kinds)][-1]
@@ -119,9 +119,9 @@ def _behead(backbone: nn.Module) -> int:
 
 
 def load_tensors(module: nn.Module, tensors: dict[str, torch.Tensor]) -> None:
-    """Load all tensors of a module of this version of the libraries; raise RuntimeError where they do not fit.
+    """Load all tensors of a module, saved with this version of the libraries; raise RuntimeError if they do not fit.
 
-    Some modules ask for the version that PyTorch keeps beside tensors in its own files.
+    Some modules need the version metadata that PyTorch's own files hold beside tensors.
     """
     state = OrderedDict(tensors)
     state._metadata = module.state_dict()._metadata  # type: ignore[attr-defined]
@@ -129,7 +129,7 @@ def load_tensors(module: nn.Module, tensors: dict[str, torch.Tensor]) -> None:
 
 
 def make_head(kind: str, features: int, hidden: int, classes: int, dropout: float) -> nn.Sequential:
-    """Make a `linear` head, or an `mlp` one with a hidden layer: features (N, D) to logits (N, classes)."""
+    """Build a `linear` head, or an `mlp` head with a hidden layer, from features (N, D) to logits (N, classes)."""
     if kind == "linear":
         return nn.Sequential(Standardize(features), nn.Dropout(dropout), nn.Linear(features, classes))
     middle = (nn.Linear(features, hidden), nn.GELU(), nn.Dropout(dropout))

@@ -1,4 +1,4 @@
-"""Networks with their weights: made for a recipe, written to disk, and copied to where the registry looks."""
+"""Networks with their weights: built for a recipe, written to disk, and exported for the registry."""
 
 import shutil
 from pathlib import Path
@@ -18,10 +18,10 @@ from pipeline.network.pretrained import PACKAGED, LocalBackbone
 
 
 def build(recipe: Recipe, images: ImageSet, seed: int, backbone: LocalBackbone | None = None) -> Network:
-    """Make a recipe's network: random weights from the seed, then the pretrained ones where the recipe says so.
+    """Build a recipe's network: random weights from the seed, then pretrained ones if the recipe asks for them.
 
-    `backbone` is the recipe's, as it was found; by default one for which nothing need be brought. Raise UserError where
-    the architecture cannot take images of the recipe's size, or its weights were not brought.
+    `backbone` is the recipe's, already looked up; by default it is one that needs no download. Raise UserError where
+    the architecture does not accept the recipe's image size, or its weights are missing.
     """
     backbone = backbone or PACKAGED.find(recipe.backbone)
     spec = describe(recipe, backbone.row, images.classes, images.size, images.channels, ("identity",))
@@ -37,7 +37,7 @@ def build(recipe: Recipe, images: ImageSet, seed: int, backbone: LocalBackbone |
 
 
 def new_head(recipe: Recipe, images: ImageSet, seed: int, features: int) -> nn.Sequential:
-    """Make a recipe's head on so many features; its weights depend on the seed alone, not on the backbone's."""
+    """Build a recipe's head on so many features; its weights depend on the seed, not on the backbone's weights."""
     torch.manual_seed(derive("init-head", seed))
     return make_head(recipe.head, features, recipe.hidden, len(images.classes), recipe.dropout)
 
@@ -46,12 +46,12 @@ def save_model(network: Network, spec: dict[str, Any], folder: Path) -> None:
     """Write model.json and model.safetensors, as `Classifier` reads them."""
     tensors = {name: tensor.cpu().contiguous() for name, tensor in network.state_dict().items()}
     with atomic(folder / "model.safetensors") as temporary:
-        temporary.write_bytes(save(tensors))  # its own way to a file hides that the disk is full
+        temporary.write_bytes(save(tensors))  # safetensors' own writer hides that the disk is full
     write_json(folder / "model.json", spec)
 
 
 def export_model(unit: Path, folder: Path) -> None:
-    """Copy a finished unit's model to where the registry and people look for it."""
+    """Copy a finished unit's model into a folder, for the registry and for people."""
     for name in ("model.safetensors", "model.json"):
         with atomic(folder / name) as temporary:
             shutil.copyfile(unit / name, temporary)

@@ -1,4 +1,4 @@
-"""Files of weights: tensors by name, read without running any code that they bring."""
+"""Checkpoint files: tensors by name, read without running code from the file."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -12,15 +12,15 @@ from pipeline.common.errors import UserError
 
 WRAPPINGS = ("state_dict", "model_state_dict", "model")
 SHOWN = 10  # names in a message
-OURS = "backbone."  # what the backbone's tensors begin with in a model of ours
+OURS = "backbone."  # prefix of the backbone's tensors in a model of this pipeline
 
 Tensors = dict[str, torch.Tensor]
 
 
 def read(path: Path, advice: str) -> Tensors:
-    """Read a state dict, plain or under a key of WRAPPINGS, from a file of safetensors or of torch.
+    """Read a state dict, plain or under a key of WRAPPINGS, from a safetensors or PyTorch file.
 
-    A prefix `module.` of all names is taken off. Raise UserError, ending in `advice`, where the file holds no tensors.
+    A prefix `module.` of all names is removed. Raise UserError, ending in `advice`, where the file holds no tensors.
     """
     found = _content(path, advice)
     for key in WRAPPINGS:
@@ -40,25 +40,25 @@ def _content(path: Path, advice: str) -> Any:
         return torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; {advice}") from None
-    except Exception as error:  # whatever the damage makes torch stumble over: OSError, RuntimeError, KeyError, ...
+    except Exception as error:  # a damaged file makes torch raise OSError, RuntimeError, KeyError, ...
         raise UserError(f"{path}: not a readable weights file ({type(error).__name__}); {advice}") from None
 
 
 @dataclass(frozen=True)
-class Fitted:
-    """What a network takes of a file, under the network's names, and the names of what is left out."""
+class FittedTensors:
+    """The tensors of a file that a network uses, under the network's names, and the names of the others."""
 
     tensors: Tensors
     dropped: tuple[str, ...]
 
 
 def fit(source: str, tensors: Mapping[str, torch.Tensor], own: Mapping[str, torch.Tensor],
-        classifier: Collection[str], architecture: str) -> Fitted:  # fmt: skip
-    """Return a file's tensors for the network whose state is `own`, by name.
+        classifier: Collection[str], architecture: str) -> FittedTensors:  # fmt: skip
+    """Match a file's tensors by name to the network whose state dict is `own`.
 
-    Tensors of the source task's classifier (`classifier`: the first parts of their names) are left out, and of a model
-    of ours all but its backbone. Counts of batches that an old file lacks are 0. Raise UserError where others are
-    missing, unexpected, or of another shape, naming up to ten each.
+    Tensors of the source task's classifier are dropped (`classifier` holds the first parts of their names), and of a
+    model of this pipeline all but the backbone's. Batch counters that an old file lacks are 0. Raise UserError, naming
+    up to ten each, where tensors are missing, unexpected, or of a different shape.
     """
     ours = any(name.startswith(OURS) for name in tensors) and not any(name.startswith(OURS) for name in own)
     prefix = OURS if ours else ""
@@ -66,16 +66,18 @@ def fit(source: str, tensors: Mapping[str, torch.Tensor], own: Mapping[str, torc
     counters = {name: torch.zeros((), dtype=torch.long) for name in own if name.endswith("num_batches_tracked")}
     found = {**counters, **found}
     unexpected = [name for name in found if name not in own]
-    strange = [name for name in unexpected if name.split(".")[0] not in classifier]
+    unknown = [name for name in unexpected if name.split(".")[0] not in classifier]
     missing = [name for name in own if name not in found]
     other = [f"{name} {tuple(found[name].shape)} for {tuple(own[name].shape)}"
              for name in own if name in found and found[name].shape != own[name].shape]  # fmt: skip
-    problems = [("missing", missing), ("unexpected", strange), ("of another shape", other)]
+    problems = [("missing", missing), ("unexpected", unknown), ("of another shape", other)]
     if any(names for _, names in problems):
-        told = "\n".join(f"  {what}: {_listed(names)}" for what, names in problems if names)
-        raise UserError(f"{source}: does not fit {architecture}\n{told}\nname the architecture that the weights are of")
+        listed = "\n".join(f"  {what}: {_listed(names)}" for what, names in problems if names)
+        raise UserError(
+            f"{source}: does not fit {architecture}\n{listed}\nname the architecture that the weights belong to"
+        )
     left = [name for name in tensors if not name.startswith(prefix)]
-    return Fitted({name: found[name] for name in own}, (*left, *unexpected))
+    return FittedTensors({name: found[name] for name in own}, (*left, *unexpected))
 
 
 def _listed(names: list[str]) -> str:

@@ -1,4 +1,4 @@
-"""One network, cut in two: a stem that stays as it is, and a body that learns."""
+"""One network, cut in two: a frozen stem, and a body that is trained."""
 
 import json
 from collections.abc import Callable
@@ -13,19 +13,19 @@ from pipeline.config.backbone_table import Backbone
 from pipeline.config.recipe import Recipe
 from pipeline.inference.network import Network
 from pipeline.network.architectures import blueprint, fitted, nominal, unfitted
-from pipeline.network.fx_tracing import Segment, UntraceableError
+from pipeline.network.fx_tracing import Stage, UntraceableError
 from pipeline.network.stage_boundaries import Plan, begins, plan
 
-SHARES = {"early": 0.25, "middle": 0.5, "late": 0.75}  # of a backbone's stages that stay as they are
+SHARES = {"early": 0.25, "middle": 0.5, "late": 0.75}  # of a backbone's stages that are frozen
 
 
 def describe(
     recipe: Recipe, backbone: Backbone, classes: tuple[str, ...], size: int, channels: int, views: tuple[str, ...]
 ) -> dict[str, Any]:
-    """Return the JSON-able spec from which `Network` is built, and rebuilt where it is served.
+    """Describe a network as a JSON-able spec, from which `Network` is built here and where it is served.
 
     `size` and `channels` are those of the packed images; the network scales them to the recipe's image_size.
-    `views` are those over which predictions are averaged.
+    Predictions are averaged over `views`.
     """
     others = {"library": (backbone.library, "timm"), "interpolation": (backbone.interpolation, "bilinear")}
     return {
@@ -46,21 +46,21 @@ def describe(
 
 
 def check(spec: dict[str, Any]) -> None:
-    """Raise UserError where the architecture of a spec cannot take images of its image_size."""
+    """Raise UserError where a spec's architecture does not accept images of its image_size."""
     _planned(*_drawing(spec))
 
 
 def stages(network: Network) -> list[nn.Module]:
-    """Return the network as the modules that one runs after another; the head is the last.
+    """Return the network as a list of modules to run one after another; the head is the last.
 
-    A backbone whose steps cannot be told is one stage.
+    A backbone that cannot be traced is a single stage.
     """
     known = _known(network.backbone)
     if known is not None:
         first, *rest = known(network.backbone)
     else:
         _, planned = _planned(*_drawing(network.spec))
-        first, *rest = [Segment(network.backbone, stage) for stage in planned] or [network.backbone]
+        first, *rest = [Stage(network.backbone, stage) for stage in planned] or [network.backbone]
     return [nn.Sequential(network.preprocess, first), *rest, network.head]
 
 
@@ -87,7 +87,7 @@ def position(cut: int | str, stages: int) -> int:
 
 
 def place(network: Network, cut: int | str) -> int:
-    """Return how many stages come before a cut; raise UserError where the network has fewer."""
+    """Count the stages before a cut; raise UserError where the network has fewer."""
     last = len(stages(network)) - 1
     at = position(cut, last)
     if not 0 <= at <= last:
@@ -96,14 +96,14 @@ def place(network: Network, cut: int | str) -> int:
 
 
 def _drawing(spec: dict[str, Any]) -> tuple[str, str, str, int]:
-    """Return what decides a backbone's stages."""
+    """Return what determines a backbone's stages."""
     return spec.get("library", "timm"), spec["architecture"], json.dumps(spec["options"]), spec["image_size"]
 
 
-@lru_cache(maxsize=64)  # a plan holds names and numbers alone
+@lru_cache(maxsize=64)  # a plan holds graphs, no weights
 def _planned(library: str, architecture: str, options: str, size: int) -> tuple[int, tuple[Plan, ...]]:
-    """Return how many stages a backbone has, and their plans where no function of ours lists them."""
-    with torch.inference_mode(False):  # whose tensors do not tell when they are written into
+    """Return how many stages a backbone has, and their plans unless a function below lists them."""
+    with torch.inference_mode(False):  # inference tensors do not count in-place writes
         backbone = blueprint(library, architecture, json.loads(options), size)
         known = _known(backbone)
         if known is not None:
@@ -118,7 +118,7 @@ def _planned(library: str, architecture: str, options: str, size: int) -> tuple[
 
 @lru_cache(maxsize=64)
 def _begins(library: str, architecture: str, options: str) -> tuple[str, ...]:
-    """Return where the stages of a backbone begin, whatever the size of the images."""
+    """Return where the stages of a backbone begin, for images of any size."""
     size = nominal(library, architecture)
     made = blueprint(library, architecture, fitted(library, architecture, json.loads(options), size), size)
     return tuple(begins(made, size))

@@ -1,4 +1,4 @@
-"""How a network is run on a device: precision, memory layout, and what is kept on it."""
+"""How a network runs on a device: precision, memory layout, and how much at once."""
 
 import ctypes
 from contextlib import suppress
@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 Precision = Literal["float32", "bf16"]
-AT_ONCE = 64  # images, where memory does not ask for fewer
-LARGEST = 2**30  # bytes of any map of theirs
+AT_ONCE = 64  # images, unless memory requires fewer
+LARGEST = 2**30  # bytes of any of their feature maps
 
 
 def running(device: torch.device, precision: Precision) -> torch.autocast:
@@ -19,9 +19,9 @@ def running(device: torch.device, precision: Precision) -> torch.autocast:
 
 
 def keep_memory() -> None:
-    """Let glibc keep freed memory for the next step, where it would hand it back and have it zeroed again.
+    """Make glibc keep freed memory for the next step, instead of returning it and getting it zeroed again.
 
-    Training allocates the same maps in every step. Other C libraries are left as they are.
+    Training allocates the same feature maps in every step. Other C libraries are left alone.
     """
     trim_threshold, mmap_threshold = -1, -3  # of malloc.h
     with suppress(OSError, AttributeError):
@@ -31,14 +31,14 @@ def keep_memory() -> None:
 
 
 def on_device(x: Tensor, device: torch.device) -> Tensor:
-    """Return x there; maps (N, C, H, W) on CUDA channels last, as its convolutions want them."""
+    """Move x to a device; maps (N, C, H, W) on CUDA become channels last, which convolutions prefer there."""
     if device.type == "cuda" and x.ndim == 4:
         return x.to(device, memory_format=torch.channels_last)
     return x.to(device)
 
 
 def fits(size: int, device: torch.device) -> bool:
-    """Say whether so many bytes take at most half of a CUDA device's free memory; other devices gain nothing by it."""
+    """Say whether `size` bytes are at most half of a CUDA device's free memory; always False on other devices."""
     if device.type != "cuda":
         return False
     free, _ = torch.cuda.mem_get_info(device)
@@ -46,9 +46,9 @@ def fits(size: int, device: torch.device) -> bool:
 
 
 def images_at_once(module: nn.Module, one: Tensor) -> int:
-    """Return how many images to run a module on, without gradients: 64, or half as many until no map is too large.
+    """Return the batch size for inference with a module: 64, halved until no feature map is too large.
 
-    `one` is a single image (1, ...). It does not depend on the memory that is free, so that results do not.
+    `one` is a single input (1, ...). The free memory does not matter, so that results do not depend on it.
     """
     with torch.inference_mode(), _Largest() as seen:
         module(one)
@@ -59,7 +59,7 @@ def images_at_once(module: nn.Module, one: Tensor) -> int:
 
 
 class _Largest(TorchDispatchMode):
-    """Within this context, keep the size of the largest tensor that an operation returns."""
+    """Within this context, record the size of the largest tensor that an operation returns."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Weights that a library publishes: described offline, downloaded once, checked, kept in the library's own cache."""
+"""Weights published by a library: described offline, downloaded once, verified, kept in the library's own cache."""
 
 import difflib
 import hashlib
@@ -24,12 +24,12 @@ from pipeline.common.errors import UserError
 from pipeline.config.backbone_table import Backbone
 from pipeline.network.checkpoints import Tensors, read
 
-PATIENCE = 30.0  # seconds without a byte after which a server is given up
+TIMEOUT = 30.0  # seconds without a byte, after which a download is given up
 
 
 @dataclass(frozen=True)
 class DownloadedWeights:
-    """Tensors by the names that the library gives them, where they came from, and what is to be said of them."""
+    """Tensors by the library's names, their source, and a note on them for the user."""
 
     tensors: Tensors
     source: str
@@ -37,12 +37,12 @@ class DownloadedWeights:
 
 
 def described(backbone: Backbone) -> Backbone:
-    """Return a library's backbone with what the library says of its images; raise UserError where it has none such."""
+    """Complete a library's backbone with what the library knows of it; raise UserError where it has no such network."""
     return _torchvision(backbone) if backbone.library == "torchvision" else _timm(backbone)
 
 
 def download(backbone: Backbone) -> DownloadedWeights:
-    """Return the weights that a library publishes for a described backbone, downloaded where they are not kept yet."""
+    """Return the published weights of a described backbone, downloaded unless they are cached."""
     if backbone.library == "torchvision":
         return _from_torchvision(backbone)
     return _from_timm(backbone)
@@ -59,13 +59,13 @@ def _torchvision(backbone: Backbone) -> Backbone:
         raise _unknown("torchvision", backbone.architecture, known)
     weights = _member(backbone)
     seen = weights.transforms()
-    return _told(backbone, tuple(seen.mean), tuple(seen.std), seen.crop_size[0], seen.interpolation.value,
+    return _completed(backbone, tuple(seen.mean), tuple(seen.std), seen.crop_size[0], seen.interpolation.value,
                  f"torchvision:{weights.name}", weights.meta.get("license"))  # fmt: skip
 
 
-def _told(backbone: Backbone, mean: Any, std: Any, size: int, interpolation: str, origin: str,
+def _completed(backbone: Backbone, mean: Any, std: Any, size: int, interpolation: str, origin: str,
           licence: str | None) -> Backbone:  # fmt: skip
-    """Return a backbone with what its library says of it, and of its weights if they are the library's."""
+    """Complete a backbone with what its library says of it, and of its weights if they are the library's."""
     said = {"size": size, "interpolation": interpolation, "mean": mean, "std": std}
     if not (backbone.origin or "").startswith("file:"):
         said["origin"] = origin
@@ -94,20 +94,22 @@ def _timm(backbone: Backbone) -> Backbone:
         raise UserError(f"timm/{name} has no weights {tag!r}; there are {tags or 'none'}")
     cfg = timm.models.get_pretrained_cfg(backbone.architecture)
     full = f"{name}.{cfg.tag}" if cfg.tag and cfg.has_weights else backbone.architecture
-    told = _told(backbone, tuple(cfg.mean), tuple(cfg.std), cfg.input_size[-1], cfg.interpolation, "timm", cfg.license)
-    return replace(told, architecture=full)
+    completed = _completed(
+        backbone, tuple(cfg.mean), tuple(cfg.std), cfg.input_size[-1], cfg.interpolation, "timm", cfg.license
+    )
+    return replace(completed, architecture=full)
 
 
 def hub_folder() -> Path:
-    """Return where torch keeps what it downloads; TORCH_HOME moves it."""
+    """Return the folder of torch's downloads; TORCH_HOME moves it."""
     return Path(torch.hub.get_dir()) / "checkpoints"
 
 
 def downloaded(name: str, url: str) -> tuple[Path, str]:
-    """Return the file of a URL in torch's cache, downloaded where it is not there, and what is to be said of it.
+    """Return a URL's file in torch's cache, downloaded if need be, and a note for the user.
 
-    A download must have the hash that its name carries. A file that is there already is taken as it is, as torch does,
-    but it is said where its hash is another. Raise UserError where there is no way to get it.
+    A download must have the hash that is part of its name. A cached file is used as it is, as torch does, with a note
+    if its hash differs. Raise UserError where the file cannot be had.
     """
     file = hub_folder() / os.path.basename(urlparse(url).path)
     found = HASH_REGEX.search(file.name)
@@ -115,7 +117,7 @@ def downloaded(name: str, url: str) -> tuple[Path, str]:
     if not file.exists():
         file.parent.mkdir(parents=True, exist_ok=True)
         print(f"{name}: downloading {url}", file=sys.stderr)
-        with by_hand(name, url, file), _patience():
+        with explain_download(name, url, file), _timeout():
             torch.hub.download_url_to_file(url, str(file), expected or None)
         return file, ""
     with file.open("rb") as stream:
@@ -123,19 +125,19 @@ def downloaded(name: str, url: str) -> tuple[Path, str]:
     differs = not actual.startswith(expected)
     return (
         file,
-        f"{file.name} was there already; its sha256 {actual[:8]} is not the {expected} of its name" if differs else "",
+        f"{file.name} was cached already; its sha256 {actual[:8]} is not the {expected} in its name" if differs else "",
     )
 
 
 @contextmanager
-def by_hand(name: str, url: str, file: Path) -> Iterator[None]:
-    """Turn whatever keeps a download from succeeding into a UserError that says how to bring the file by hand."""
+def explain_download(name: str, url: str, file: Path) -> Iterator[None]:
+    """Turn any failure of a download into a UserError that says how to get the file without a network."""
     try:
         yield
     except (OSError, HTTPException, RuntimeError) as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
         raise UserError(
-            f"{name}: its weights could not be downloaded ({reason}). Without a network, bring the file by hand:\n"
+            f"{name}: its weights could not be downloaded ({reason}). Without a network, copy the file yourself:\n"
             f"  from      {url}\n  as        {file.name}\n  in folder {file.parent}\n"
             "and run dvc repro again; or use `weights: random`"
         ) from None
@@ -143,14 +145,14 @@ def by_hand(name: str, url: str, file: Path) -> Iterator[None]:
 
 def _reach(url: str) -> None:
     """Raise OSError where a server does not answer; the hub's own client would try for a minute."""
-    with suppress(HTTPError), urlopen(Request(url, method="HEAD"), timeout=PATIENCE):  # any answer will do
+    with suppress(HTTPError), urlopen(Request(url, method="HEAD"), timeout=TIMEOUT):  # any answer will do
         pass
 
 
 @contextmanager
-def _patience() -> Iterator[None]:
+def _timeout() -> Iterator[None]:
     before = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(PATIENCE)
+    socket.setdefaulttimeout(TIMEOUT)
     try:
         yield
     finally:
@@ -164,7 +166,7 @@ def _from_torchvision(backbone: Backbone) -> DownloadedWeights:
 
 
 def _is_kept(cfg: Any) -> bool:
-    """Say whether the hub's cache, or torch's, has the weights."""
+    """Say whether the weights are cached by the hub or by torch."""
     if not cfg.hf_hub_id:
         return True  # downloaded above
     from huggingface_hub import try_to_load_from_cache
@@ -174,12 +176,12 @@ def _is_kept(cfg: Any) -> bool:
 
 
 def _from_timm(backbone: Backbone) -> DownloadedWeights:
-    """Let timm load and rename its tensors; from `<architecture>.safetensors` in torch's cache where there is one."""
+    """Load tensors through timm, which renames them; from torch's cache if `<architecture>.safetensors` is there."""
     name = f"timm/{backbone.architecture}"
     cfg = timm.models.get_pretrained_cfg(backbone.architecture)
     if not cfg.has_weights:
         raise UserError(
-            f"{name}: timm knows of no weights for it; use `weights: random`, or name a file in `backbone_aliases`"
+            f"{name}: timm has no weights for it; use `weights: random`, or name a file in `backbone_aliases`"
         )
     file = hub_folder() / f"{backbone.architecture}.safetensors"
     overlay: dict[str, Any] = {}
@@ -192,7 +194,7 @@ def _from_timm(backbone: Backbone) -> DownloadedWeights:
     else:
         source = cfg.url
         downloaded(name, source)  # where timm looks for it
-    with by_hand(name, source, file):
+    with explain_download(name, source, file):
         if not overlay and not _is_kept(cfg):
             _reach(source)
         network = timm.create_model(backbone.architecture, pretrained=True, num_classes=0, **backbone.options,

@@ -1,4 +1,4 @@
-"""Fetch backbones that no package of this project holds from where their names say they are, and write them down."""
+"""Fetch backbones that are in no Python package from where their names point, and store them."""
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
@@ -25,58 +25,60 @@ from pipeline.network.cut import check, describe, place, stages
 from pipeline.network.downloads import DownloadedWeights
 from pipeline.network.pretrained import about
 
-# Opens a registered model by its reference: its version, and a folder of model.json and model.safetensors.
+# Opens a registered model: takes its reference; yields its version and a folder of model.json and model.safetensors.
 Registered = Callable[[str], AbstractContextManager[tuple[str, Path]]]
 
 
 @dataclass(frozen=True)
-class Ask:
-    """What strategies want of one backbone."""
+class BackboneRequest:
+    """What the strategies need of one backbone."""
 
     name: str
-    pretrained: bool  # by any of them
+    pretrained: bool  # whether any of them uses pretrained weights
     cuts: Mapping[str, Sequence[int | str]]  # by strategy
 
 
-def fetch(ask: Ask, own: Own, root: Path, out: Path, registered: Registered) -> dict[str, str]:
-    """Write `about.json`, and `model.safetensors` where weights are asked for; return the entry of the index.
+def fetch(request: BackboneRequest, own: Own, root: Path, out: Path, registered: Registered) -> dict[str, str]:
+    """Write `about.json` and, if weights are needed, `model.safetensors`; return the backbone's entry in the index.
 
-    Paths of files are relative to `root`; `registered` is how models of a registry are opened. Raise UserError for what
-    the user can fix: an unknown network, a file that does not fit, no network connection, a cut past the end.
+    Paths of files are relative to `root`; `registered` opens models of a registry. Raise UserError for an unknown
+    network, a file that does not fit, a missing network connection, or a cut past the end.
     """
     try:
-        return _fetch(ask, own, root, out, registered)
+        return _fetch(request, own, root, out, registered)
     except UserError as error:
-        raise UserError(f"strategies.{' and '.join(ask.cuts)}: backbone {ask.name}: {error}") from None
+        raise UserError(f"strategies.{' and '.join(request.cuts)}: backbone {request.name}: {error}") from None
 
 
-def _fetch(ask: Ask, own: Own, root: Path, out: Path, registered: Registered) -> dict[str, str]:
-    backbone, take = _found(resolve(ask.name, own), root, registered)
-    network = _network(ask, backbone)
-    backbone = replace(backbone, stages=len(stages(network)) - 1, **told(ask.name, own))
-    for cut in {cut for cuts in ask.cuts.values() for cut in cuts}:
+def _fetch(request: BackboneRequest, own: Own, root: Path, out: Path, registered: Registered) -> dict[str, str]:
+    backbone, take = _found(resolve(request.name, own), root, registered)
+    network = _network(request, backbone)
+    backbone = replace(backbone, stages=len(stages(network)) - 1, **told(request.name, own))
+    for cut in {cut for cuts in request.cuts.values() for cut in cuts}:
         place(network, cut)
-    folder, origin = out / folder_of(ask.name), backbone.origin
-    entry = about(backbone, name=ask.name, source=origin, notes=[], sha256=None, bytes=None)
-    if ask.pretrained and not backbone.package:
+    folder, origin = out / folder_of(request.name), backbone.origin
+    entry = about(backbone, name=request.name, source=origin, notes=[], sha256=None, bytes=None)
+    if request.pretrained and not backbone.package:
         fetched = take()
         classifier, named = _classifier(backbone, network.backbone), f"{backbone.library}/{backbone.architecture}"
         fitted = fit(fetched.source, fetched.tensors, network.backbone.state_dict(), classifier, named)
         path = folder / "model.safetensors"
         with atomic(path) as temporary:
             temporary.write_bytes(save({name: tensor.contiguous() for name, tensor in fitted.tensors.items()}))
-        left = f"left out, as the source's own classifier: {', '.join(fitted.dropped[:10])}" if fitted.dropped else ""
+        left = (
+            f"ignored, as the classifier of the source task: {', '.join(fitted.dropped[:10])}" if fitted.dropped else ""
+        )
         left = left if (origin or "").startswith("file:") else ""
         entry |= {"source": fetched.source, "notes": [note for note in (fetched.note, left) if note]}
         entry |= {"sha256": hashlib.sha256(path.read_bytes()).hexdigest(), "bytes": path.stat().st_size}
     for note in entry["notes"]:
-        print(f"{ask.name}: {note}")
+        print(f"{request.name}: {note}")
     write_json(folder / "about.json", entry)
     return {"folder": folder.name, "digest": digest(entry)}
 
 
 def _found(backbone: Backbone, root: Path, registered: Registered) -> tuple[Backbone, Callable[[], DownloadedWeights]]:
-    """Return a backbone with all that its origin tells of it, and how to get its tensors."""
+    """Complete a backbone with what its origin knows of it; return it, and a function that gets its tensors."""
     kind, _, rest = (backbone.origin or "").partition(":")
     if kind == "models":
         return _from_registry(backbone, registered)
@@ -89,12 +91,12 @@ def _found(backbone: Backbone, root: Path, registered: Registered) -> tuple[Back
 def _from_file(root: Path, file: str) -> DownloadedWeights:
     path = root / file
     outside = not path.resolve().is_relative_to(root.resolve())
-    note = f"{file} is outside of this folder: whoever repeats the run needs it too" if outside else ""
+    note = f"{file} is outside this folder; anyone who repeats the run needs it too" if outside else ""
     return DownloadedWeights(read(path, "name another file in `backbone_aliases`"), file, note)
 
 
 def _from_registry(backbone: Backbone, registered: Registered) -> tuple[Backbone, Callable[[], DownloadedWeights]]:
-    """Return what a registered model of ours was made from, and its tensors."""
+    """Return the backbone of a model that this pipeline registered, and a function that gets its tensors."""
     with registered(backbone.origin or "") as (version, folder):
         spec = read_json(folder / "model.json")
         tensors = read(folder / "model.safetensors", "register the model again")
@@ -109,18 +111,18 @@ def _from_registry(backbone: Backbone, registered: Registered) -> tuple[Backbone
     return made, lambda: DownloadedWeights(tensors, version)
 
 
-def _network(ask: Ask, backbone: Backbone) -> Network:
-    """Return a backbone's network without its weights: tensors that have a shape and no content."""
+def _network(request: BackboneRequest, backbone: Backbone) -> Network:
+    """Build a backbone's network on the meta device, without weights."""
     size = backbone.size or nominal(backbone.library, backbone.architecture)
     plain: dict[str, Any] = {"weights": "random", "cut": "input", "epochs": 1, "learning_rate": 0.1}
-    recipe = Recipe(backbone=ask.name, image_size=size, **plain)
+    recipe = Recipe(backbone=request.name, image_size=size, **plain)
     spec = describe(recipe, backbone, ("a", "b"), recipe.image_size, 3, ("identity",))
     check(spec)
     return on_meta(lambda: Network(spec)).to("meta")
 
 
 def _classifier(backbone: Backbone, headless: nn.Module) -> set[str]:
-    """Return what the names of the tensors begin with that a library's complete network has and its backbone lacks."""
+    """Return the first parts of the names of the tensors that a library's complete network has beyond its backbone."""
     made: Any = torchvision.models.get_model if backbone.library == "torchvision" else timm.create_model
     whole = on_meta(lambda: made(backbone.architecture, **backbone.options))
     return {name.split(".")[0] for name in whole.state_dict().keys() - headless.state_dict().keys()}

@@ -1,4 +1,4 @@
-"""What an exported model costs to serve: how long it takes to answer, and how big it is."""
+"""Latency and size of an exported model."""
 
 import gc
 import io
@@ -21,12 +21,12 @@ FEWEST, MOST = 3, 500  # calls
 
 
 def measure(folder: Path, images: np.ndarray, threads: int, seconds: float = 3.0) -> dict[str, Any]:
-    """Return `latency_ms` ({"1": {"p50", "p95", "cpu", "calls"}, "32": ...}), `images_per_second` and `model_bytes`.
+    """Measure `latency_ms` ({"1": {"p50", "p95", "cpu", "calls"}, "32": ...}), `images_per_second` and `model_bytes`.
 
-    What is timed is the served Classifier on the CPU, as serving runs it: from the bytes of image files to a table,
-    with so many threads. `cpu` is the median processor time of a call: where it is far less than p50, others were
-    using the machine. `images`, uint8 (N, H, W, C), are repeated to fill a batch. Each batch size takes about
-    `seconds`, and four calls at least.
+    It times the Classifier on the CPU as it is served, from the bytes of image files to a table, with so many threads.
+    `cpu` is the median processor time of a call; if it is far below p50, other programs were using the machine.
+    `images`, uint8 (N, H, W, C), are repeated to fill a batch. Each batch size takes about `seconds`, and at least
+    four calls.
     """
     classifier = Classifier(folder)
     files = [_png(image) for image in images[: max(BATCHES)]]
@@ -39,12 +39,12 @@ def measure(folder: Path, images: np.ndarray, threads: int, seconds: float = 3.0
 
 
 def model_bytes(folder: Path) -> int:
-    """Return the size of the files that serving needs; it is the same on every machine."""
+    """Return the size of the files needed for serving, which is the same on every machine."""
     return sum((folder / name).stat().st_size for name in FILES)
 
 
 def _timed(call: Callable[[], object], seconds: float) -> np.ndarray:
-    """Return nanoseconds (calls, 2), of wall-clock and processor time; calls to warm up are left out."""
+    """Time calls in nanoseconds (calls, 2), wall-clock and processor time; warm-up calls are left out."""
     _called(call, seconds / 10, fewest=1)
     return _called(call, seconds, FEWEST)
 
@@ -60,7 +60,7 @@ def _called(call: Callable[[], object], seconds: float, fewest: int) -> np.ndarr
 
 
 def _quantiles(nanoseconds: np.ndarray) -> dict[str, float]:
-    """Return medians and the 95th percentile in ms; of fewer than 20 calls the latter is the longest."""
+    """Return medians and the 95th percentile in ms; with fewer than 20 calls, the latter is the longest call."""
     wall_clock, cpu = nanoseconds.T / 1e6
     late = np.quantile(wall_clock, 0.95, method="higher")
     return {

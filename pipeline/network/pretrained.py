@@ -1,4 +1,4 @@
-"""Pretrained weights, from where they are on this machine into a network."""
+"""Pretrained weights: where they are on this machine, and how they get into a network."""
 
 import sys
 from collections import OrderedDict
@@ -18,19 +18,19 @@ from pipeline.config.backbone_table import BACKBONES, Backbone, folder_of, resol
 from pipeline.inference.network import load_tensors
 from pipeline.network.checkpoints import Tensors, read
 
-AGAIN = "bring it again: uv run dvc repro -f weights"
+AGAIN = "fetch it again: uv run dvc repro -f weights"
 
 
 @dataclass(frozen=True)
 class LocalBackbone:
-    """A backbone as it was found on this machine: its row, and where its pretrained weights are."""
+    """A backbone as found on this machine: its row, and where its pretrained weights are."""
 
     row: Backbone
-    folder: Path | None = None  # that stage `weights` has filled; None: weights are in the row's package, if anywhere
-    sha256: str | None = None  # of the weights in the folder; None where it holds none
+    folder: Path | None = None  # filled by stage `weights`; None: any weights are in the row's package
+    sha256: str | None = None  # of the weights in the folder; None where there are none
 
     def identity(self, weights: str) -> list[str | None]:
-        """Return what tells it apart from any other: hashes of its row and, unless `weights` is random, of those."""
+        """Identify the backbone by hashes of its row and, unless `weights` is random, of its weights."""
         return [_described(self.row), self._fingerprint() if weights == "pretrained" else None]
 
     def load(self, module: nn.Module) -> None:
@@ -38,7 +38,7 @@ class LocalBackbone:
         if self.row.package:
             return load_pretrained(module, self.row)
         if self.folder is None:
-            raise UserError(f"weights of {self.row.architecture} were not brought; run: uv run dvc repro weights")
+            raise UserError(f"there are no weights of {self.row.architecture} here; run: uv run dvc repro weights")
         path = self.folder / "model.safetensors"
         own, tensors = module.state_dict(), read(path, AGAIN)
         if any(key in tensors and tensors[key].shape != tensor.shape for key, tensor in own.items()):
@@ -57,65 +57,67 @@ class LocalBackbone:
 
 @dataclass(frozen=True)
 class WeightStore:
-    """What stage `weights` has brought: a folder for each backbone that no package of this project holds.
+    """The output of stage `weights`: a folder for each backbone whose weights are in no Python package.
 
-    Without a folder there are the packaged weights, and libraries' networks with random ones.
+    Without a folder, there are packaged weights, and networks of libraries with random ones.
     """
 
     folder: Path | None = None
 
     def find(self, name: str) -> LocalBackbone:
-        """Look a backbone up, once for each unit; raise UserError where none of that name was brought."""
+        """Look a backbone up, once for each unit; raise UserError where stage `weights` has not fetched it."""
         if name in BACKBONES or self.folder is None:
             return LocalBackbone(resolve(name))
         folder = self.folder / folder_of(name)
         if not (folder / "about.json").exists():
-            raise UserError(f"backbone {name!r} was not brought to {self.folder}; run: uv run dvc repro weights")
+            raise UserError(f"backbone {name!r} is not in {self.folder}; run: uv run dvc repro weights")
         known = read_json(folder / "about.json")
         return LocalBackbone(backbone_from(known["backbone"]), folder, known["sha256"])
 
     def identities(self, names: Iterable[str], weights: Collection[str]) -> dict[str, list[str | None]]:
-        """Return the identities of backbones by name; `weights` holds the initial weights that may be asked for."""
+        """Return the identities of backbones by name; `weights` holds the kinds of initial weights that may be used."""
         return {name: self.find(name).identity("pretrained" if "pretrained" in weights else "random") for name in names}
 
 
-PACKAGED = WeightStore()  # for those who use the packaged backbones alone
+PACKAGED = WeightStore()  # packaged backbones only
 
 
 @cache
 def _hashed(file: Path) -> str:
-    """Return the hash of a package's file, which stays as it is while this process runs."""
+    """Return the hash of a file in a package, which does not change while this process runs."""
     return file_digest(file)
 
 
 def backbone_from(raw: dict[str, Any]) -> Backbone:
-    """Rebuild a Backbone from `asdict` of one that went through JSON."""
+    """Rebuild a Backbone from the JSON of its `asdict`."""
     return Backbone(**{**raw, "mean": tuple(raw["mean"]), "std": tuple(raw["std"])})
 
 
 def _described(row: Backbone) -> str:
-    """Return a hash of what changes a result; where weights came from does not, as they have a hash of their own."""
+    """Hash what changes a result; the origin of the weights does not, as they have a hash of their own."""
     return digest({key: value for key, value in asdict(row).items() if key not in ("origin", "package", "licence")})
 
 
 def _resized(tensors: Tensors, module: Any, backbone: Backbone) -> Tensors:
-    """Return tensors with embeddings of positions scaled to the size of image that a network was made for."""
+    """Interpolate position embeddings to the image size that a network was built for."""
     if backbone.library == "torchvision":
         from torchvision.models.vision_transformer import interpolate_embeddings
 
         if not hasattr(module, "image_size"):
             return tensors
         return interpolate_embeddings(module.image_size, module.patch_size, OrderedDict(tensors))
-    filtered = getattr(sys.modules[type(module).__module__], "checkpoint_filter_fn", None)  # as timm does with files
+    filtered = getattr(
+        sys.modules[type(module).__module__], "checkpoint_filter_fn", None
+    )  # as timm does when it loads a file
     return filtered(dict(tensors), module) if filtered else tensors
 
 
 def load_pretrained(module: nn.Module, backbone: Backbone) -> None:
     """Load a packaged backbone's weights into its timm module, in place.
 
-    Tensors are matched in order and by shape: packages name them as their own implementation does. Trailing
-    tensors of the file, the classifier of its source task, are left out. Raise UserError where the package is
-    missing, its file cannot be read, or a tensor does not fit; the module is then as it was.
+    Tensors are matched by order and shape, since packages use the names of their own implementation. The last tensors
+    of the file, the classifier of its source task, are ignored. Raise UserError, leaving the module unchanged, where
+    the package is missing, its file cannot be read, or a tensor does not fit.
     """
     path = _weights_file(backbone)
     source, own = read(path, _reinstall(backbone)), module.state_dict()
@@ -134,7 +136,7 @@ def load_pretrained(module: nn.Module, backbone: Backbone) -> None:
 
 
 def about(backbone: Backbone, **more: Any) -> dict[str, Any]:
-    """Return what is kept beside weights, as `WeightStore` reads it."""
+    """Return the description that is stored beside weights for `WeightStore`."""
     return {"backbone": asdict(backbone), **more}
 
 

@@ -26,7 +26,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
         root = args.params.resolve().parent
         for name, (pretrained, cuts) in sorted(asked.items()):
-            ask = fetching.Ask(name, pretrained, cuts)
+            ask = fetching.BackboneRequest(name, pretrained, cuts)
             index[name] = fetching.fetch(ask, params.own, root, args.out, partial(registry.fetch, root))
     write_json(args.out / "index.json", index)
 

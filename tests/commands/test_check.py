@@ -185,14 +185,14 @@ def test_empty_classes_lost_classes_and_classes_that_differ_in_case_are_told(che
     code, out, _ = checked(folders)
     assert code == 2
     assert "4 problems" in out
-    for said in ("1 folder(s) of classes hold no image: empty (empty)", "no image can be used of 'broken' (20)",
+    for said in ("1 class folder(s) hold no image: empty (empty)", "no image of 'broken' (20) can be used",
                  "differ only in case or spaces: 'Fish' (10), 'fish' (10)", "20 file(s) cannot be used"):  # fmt: skip
         assert said in out
     code, out, _ = checked(folders, on_problem="exclude")
     assert code == 2
     assert "1 problem\n" in out
-    assert "- " + str(folders) + ": no image can be used of 'broken' (20)" in out
-    assert "passed over: empty (empty)" in out
+    assert "- " + str(folders) + ": no image of 'broken' (20) can be used" in out
+    assert "are ignored: empty (empty)" in out
 
 
 def test_a_limit_on_a_class_that_is_not_there_is_told(checked, folders, small_params):

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from pipeline.common.errors import UserError
 from pipeline.config.params import Prepare
-from pipeline.data.cleaning import forgive, refuse, similar_classes, vet
+from pipeline.data.cleaning import clean, refuse, similar_classes, tolerate
 from pipeline.data.facts import Facts
 
 WANTED = Prepare(image_size=32, test_fraction=0.25, valid_fraction=0.2, seed=0)
@@ -42,22 +42,22 @@ def flawed(table, facts, flaws):
         if flaw == "copied":
             row["label"], new = "b", facts["003.png"]  # of test
         if flaw == "alike":
-            new = new._replace(look=facts["007.png"].look ^ 0b11)
+            new = new._replace(phash=facts["007.png"].phash ^ 0b11)
         rows.append(row)
         known[path] = new
     added = pd.DataFrame(rows, columns=table.columns).astype(table.dtypes)
     return pd.concat([table, added]).sort_values("path", ignore_index=True), known
 
 
-def used(table, facts, tell=refuse, **wanted):
+def used(table, facts, on_problem=refuse, **wanted):
     read = lambda paths: (facts[path] for path in paths)  # noqa: E731
-    return vet(Path("raw"), table, "label", WANTED.model_copy(update=wanted), read, tell)
+    return clean(Path("raw"), table, "label", WANTED.model_copy(update=wanted), read, on_problem)
 
 
 @given(st.lists(st.sampled_from(FLAWS), max_size=5))
 def test_what_is_left_is_what_a_source_without_the_flaws_would_give(flaws):
     table, facts = source(60)  # five that look alike are less than a tenth
-    found = used(*flawed(table, facts, flaws), forgive)
+    found = used(*flawed(table, facts, flaws), tolerate)
     pd.testing.assert_frame_equal(found.table, used(table, facts).table)
     left = set(found.listing()["path"])
     assert len(left) == len(found.excluded) == len(flaws) + flaws.count("disputed") == sum(found.kinds.values())
@@ -79,7 +79,7 @@ def test_each_flaw_stops_the_run_or_is_listed_with_its_reason(flaw, said, reason
     made = flawed(*source(), [flaw])
     with pytest.raises(UserError, match=said):
         used(*made)
-    listed = used(*made, forgive).listing().set_index("path")["reason"]
+    listed = used(*made, tolerate).listing().set_index("path")["reason"]
     assert listed[f"{flaw}0.png"] == reason
 
 
@@ -88,19 +88,19 @@ def test_what_leaving_out_cannot_mend_is_an_error_all_the_same():
     for wrong, said in ((table.rename(columns={"label": "kind"}), "no column 'label'"),
                         (table.assign(group="g"), "same group is on both sides")):  # fmt: skip
         with pytest.raises(UserError, match=said):
-            used(wrong, facts, forgive)
+            used(wrong, facts, tolerate)
     with pytest.raises(UserError, match=r"none of 24 image.*000\.png: cannot be used: gone"):
-        used(table, dict.fromkeys(facts, "gone"), forgive)
+        used(table, dict.fromkeys(facts, "gone"), tolerate)
 
 
 def chained(facts, *rows):
     """Make each of these images two bits different from the one before."""
     names = list(facts)
     for before, after in pairwise(rows):
-        facts[names[after]] = facts[names[after]]._replace(look=facts[names[before]].look ^ (3 << after % 60))
+        facts[names[after]] = facts[names[after]]._replace(phash=facts[names[before]].phash ^ (3 << after % 60))
 
 
-def test_images_that_look_alike_are_one_group_named_by_content():
+def test_near_duplicates_are_one_group_named_by_content():
     table, facts = source(40, "")
     chained(facts, 7, 4, 20)
     chained(facts, 30, 31)
@@ -112,7 +112,7 @@ def test_images_that_look_alike_are_one_group_named_by_content():
     assert "group" not in used(table, facts, near_duplicate_bits=None).table
 
 
-def test_groups_of_the_users_are_joined_where_images_of_theirs_look_alike():
+def test_groups_of_the_user_are_merged_where_they_share_near_duplicates():
     table, facts = source(40, "", group=[f"patient{n // 4}" for n in range(40)])
     chained(facts, 3, 39)
     group = used(table, facts).table["group"]
@@ -121,25 +121,25 @@ def test_groups_of_the_users_are_joined_where_images_of_theirs_look_alike():
     assert (group[4:36] == table["group"][4:36]).all()
 
 
-def test_images_of_which_too_many_look_alike_are_not_joined_and_it_is_said():
+def test_near_duplicates_of_which_there_are_too_many_are_ignored_and_this_is_noted():
     table, facts = source(40, "")
     chained(facts, *range(5))
     chained(facts, 30, 31)
     found = used(table, facts)
     assert found.table["group"].nunique() == 39
-    assert found.notes[1].startswith("5 images look so alike that this tells nothing")
-    assert found.notes[0].startswith("2 images look like others, in 1 groups")
+    assert found.notes[1].startswith("5 images look so much alike")
+    assert found.notes[0].startswith("2 images are near duplicates, in 1 groups")
     chained(facts, 4, 5, 6)  # and where the hash tells nothing, no image is left out for it
     sided = table.assign(split=np.resize(["train", "test"], 40))
-    assert set(used(sided, facts, forgive).listing()["path"]) == {"030.png"}
+    assert set(used(sided, facts, tolerate).listing()["path"]) == {"030.png"}
 
 
-def test_images_that_look_alike_and_have_different_labels_are_listed():
+def test_near_duplicates_with_different_labels_are_listed():
     table, facts = source(40, "")
     chained(facts, 6, 9)
     chained(facts, 10, 12)
     (_, note) = used(table, facts).notes
-    assert note.startswith("1 pair(s) of images look alike and have different labels")
+    assert note.startswith("1 pair(s) of near duplicates have different labels")
     assert "006.png (a), 009.png (b)" in note
 
 
@@ -150,15 +150,15 @@ def test_special_files_are_counted_where_they_are_used():
     assert used(table, facts).marks == {"CMYK": 2, "rotated": 1}
 
 
-@pytest.mark.parametrize("tell", [refuse, forgive])
-def test_a_class_that_is_lost_altogether_is_an_error(tell):
+@pytest.mark.parametrize("on_problem", [refuse, tolerate])
+def test_a_class_that_is_lost_altogether_is_an_error(on_problem):
     table, facts = source(60, "", label=np.repeat(["a", "b", "c"], 20))
     for path in table["path"][40:]:
         facts[path] = facts["000.png"]  # copies of an image of another class
     with pytest.raises(
-        UserError, match=r"no image can be used of 'c' \(20\)" if tell is forgive else "different labels"
+        UserError, match=r"no image of 'c' \(20\) can be used" if on_problem is tolerate else "different labels"
     ):
-        used(table, facts, tell)
+        used(table, facts, on_problem)
 
 
 @pytest.mark.parametrize(("names", "said"), [
@@ -169,9 +169,9 @@ def test_a_class_that_is_lost_altogether_is_an_error(tell):
 ])  # fmt: skip
 def test_classes_that_differ_in_case_or_spaces_stop_the_run_and_can_be_let_pass(names, said):
     table, facts = source(24, "", label=np.resize(names, 24))
-    with pytest.raises(UserError, match=re.escape(f"differ only in case or spaces: {said}; give")):
+    with pytest.raises(UserError, match=re.escape(f"differ only in case or spaces: {said}; use")):
         used(table, facts)
-    assert next(similar_classes(used(table, facts, forgive).table)).endswith(said)
+    assert next(similar_classes(used(table, facts, tolerate).table)).endswith(said)
 
 
 @pytest.mark.parametrize("names", [["A", "a"], ["cat", "dog"], ["1", "01"]])

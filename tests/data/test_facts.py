@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from pipeline.data.facts import examine, look
+from pipeline.data.facts import examine, phash
 from pipeline.inference.decoding import decode
 from tests.support.pictures import saved, smooth
 
@@ -122,12 +122,12 @@ def distance(one, other):
 
 @given(st.integers(0, 255))
 def test_an_image_of_one_level_looks_like_no_other(level):
-    assert look(np.full((16, 16, 1), level, np.uint8)) == -1
+    assert phash(np.full((16, 16, 1), level, np.uint8)) == -1
 
 
 @given(st.integers(0, 2**32 - 1), st.sampled_from([1, 3]), st.integers(4, 70))
 def test_a_look_is_a_number_of_63_bits(seed, channels, side):
-    assert 0 <= look(np.random.default_rng(seed).integers(0, 256, (side, side, channels), dtype=np.uint8)) < 2**63
+    assert 0 <= phash(np.random.default_rng(seed).integers(0, 256, (side, side, channels), dtype=np.uint8)) < 2**63
 
 
 def blobs(seed, size=96):
@@ -139,17 +139,17 @@ def blobs(seed, size=96):
 @pytest.mark.parametrize("seed", range(8))
 def test_copies_look_alike_and_other_images_do_not(seed):
     picture = blobs(seed)
-    there = facts(saved(picture), size=64).look
+    there = facts(saved(picture), size=64).phash
     copies = {
         "JPEG": saved(picture, "JPEG", quality=40), "larger": saved(picture.resize((300, 200))),
         "colour": saved(picture.convert("RGB")), "darker": saved(picture.point(lambda level: level * 0.8)),
     }  # fmt: skip
     for name, copy in copies.items():
-        assert distance(there, facts(copy, size=64).look) <= 6, name
-    assert distance(there, facts(saved(blobs(seed + 100)), size=64).look) >= 14
+        assert distance(there, facts(copy, size=64).phash) <= 6, name
+    assert distance(there, facts(saved(blobs(seed + 100)), size=64).phash) >= 14
 
 
 def test_the_look_is_the_same_at_other_sizes_but_for_a_few_bits():
     for seed in range(8):
         data = saved(blobs(seed))
-        assert distance(facts(data, size=32).look, facts(data, size=224).look) <= 6
+        assert distance(facts(data, size=32).phash, facts(data, size=224).phash) <= 6

@@ -221,7 +221,7 @@ def test_a_file_that_became_shorter_is_named(tmp_path):
     packed = mapped(tmp_path / "array.npy")
     os.truncate(tmp_path / "array.npy", 9000)
     assert packed[np.array([0])].shape == (1, 1000)
-    with pytest.raises(UserError, match=r"array\.npy: shorter than it was.*dvc repro"):
+    with pytest.raises(UserError, match=r"array\.npy: is shorter than.*dvc repro"):
         packed[np.array([0, 1])]
 
 

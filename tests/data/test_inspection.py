@@ -83,5 +83,5 @@ def test_what_would_be_left_out_is_no_problem_where_it_is(folders):
     assert len(look(folders).problems) == 2
     found = look(folders, WANTED.model_copy(update={"on_problem": "exclude"}))
     assert found.problems == []
-    assert found.notes == ["Folders of classes that hold no image are passed over: empty (empty)."]
+    assert found.notes == ["Class folders without images are ignored: empty (empty)."]
     assert found.left_out["path"].tolist() == ["a/00.png"]

@@ -14,7 +14,16 @@ from pipeline.common.errors import UserError
 from pipeline.data import readers
 from pipeline.data.facts import Facts
 from pipeline.data.image_set import load
-from pipeline.data.manifest import check_labels, joined, known, label_problems, printed, unusable
+from pipeline.data.manifest import (
+    check_labels,
+    class_problems,
+    copy_problems,
+    facts_table,
+    group_problems,
+    printed,
+    unusable,
+    with_facts,
+)
 from tests.support.packing import index, pack
 
 text = st.text(st.characters(codec="utf-8"), max_size=5)
@@ -89,8 +98,8 @@ def test_a_column_of_the_users_with_a_name_of_ours_gives_way(image_folder, name)
 def test_what_is_known_of_each_file_stands_beside_its_row(rows, stratify):
     table = pd.DataFrame(rows, columns=["kind", "a", "b"]).assign(path=[f"{n}.png" for n in range(len(rows))])
     facts = [Facts(f"{n:032}", n + 1, 2**31 + n, n % 2 == 0, -1, ()) for n in range(len(rows))]
-    made = joined(table, known(iter(facts)), "kind", stratify)
-    assert list(made) == ["id", "width", "height", "grey", "look", "kind", "a", "b", "path", "label", "stratum"]
+    made = with_facts(table, facts_table(iter(facts)), "kind", stratify)
+    assert list(made) == ["id", "width", "height", "grey", "phash", "kind", "a", "b", "path", "label", "stratum"]
     assert list(made[["id", "width", "height", "grey"]].itertuples(index=False, name=None)) == [
         each[:4] for each in facts
     ]
@@ -103,7 +112,7 @@ def test_an_index_takes_few_bytes_for_each_image():
     table = pd.DataFrame({"path": [f"{n:07}.png" for n in range(count)], "label": "a", "camera": "b"})
     facts = (Facts(f"{n:032}", 300, 300, True, n, ()) for n in range(count))
     tracemalloc.start()
-    made = joined(table, known(facts), "label", ("camera",))
+    made = with_facts(table, facts_table(facts), "label", ("camera",))
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert len(made) == count
@@ -208,7 +217,8 @@ def test_what_is_on_both_sides_of_the_users_split_is_named_with_both_files(extra
 
 def test_all_problems_are_found_with_as_many_examples_as_are_wanted():
     extra = [(f"a{n}", "test", "new") for n in range(12)] + [("b0", "train", "new")]
-    found = list(label_problems(sided(extra), 0.25, 0.02, shown=10))
+    table = sided(extra)
+    found = [*copy_problems(table, 10), *group_problems(table, 10), *class_problems(table, 0.25, 0.02)]
     assert [text.split(":")[0] for text in found] == [
         "the same image has different labels", "the same image is on both sides of your split",
         "the same group is on both sides of your split", "too few different images for train and valid",

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.data import near_duplicates
-from pipeline.data.near_duplicates import NONE, Twins, find
+from pipeline.data.near_duplicates import NONE, NearDuplicates, find
 
 DISTANCES = (0, 1, 2, 3, 4, 5, 7, 8, 11, 16)
 
@@ -38,38 +38,38 @@ def test_all_pairs_within_the_distance_are_found_and_no_others(made):
     near = {(min(pair), max(pair)) for pair in found.pairs.tolist()}
     got = {
         (i, j) for i, j in combinations(range(len(hashes)), 2)
-        if (a := found.looks[i]) >= 0 and (b := found.looks[j]) >= 0 and (a == b or (min(a, b), max(a, b)) in near)
+        if (a := found.codes[i]) >= 0 and (b := found.codes[j]) >= 0 and (a == b or (min(a, b), max(a, b)) in near)
     }  # fmt: skip
     assert got == alike(hashes, distance)
 
 
 @given(hashed())
-def test_units_are_the_chains_of_images_that_look_alike(made):
+def test_components_are_the_chains_of_images_that_look_alike(made):
     hashes, distance = made
-    units = find(hashes, distance).units()
+    components = find(hashes, distance).components()
     chains = np.arange(len(hashes))
     for i, j in alike(hashes, distance):
         chains[chains == chains[j]] = chains[i]
-    assert {(i, j) for i, j in combinations(range(len(hashes)), 2) if units[i] == units[j]} == {
+    assert {(i, j) for i, j in combinations(range(len(hashes)), 2) if components[i] == components[j]} == {
         (i, j) for i, j in combinations(range(len(hashes)), 2) if chains[i] == chains[j]
     }
 
 
 @given(hashed(), st.randoms())
-def test_who_stands_beside_a_marked_image_is_named_with_one_that_looks_like_it(made, random):
+def test_an_image_is_matched_with_a_marked_near_duplicate(made, random):
     hashes, distance = made
     marked = np.array([random.random() < 0.4 for _ in hashes])
-    beside, pairs = find(hashes, distance).beside(marked), alike(hashes, distance)
+    found, pairs = find(hashes, distance).matches(marked), alike(hashes, distance)
     for i in range(len(hashes)):
         like = {j for j in range(len(hashes)) if marked[j] and (min(i, j), max(i, j)) in pairs}
-        assert (beside[i] in like) if like and not marked[i] else beside[i] == NONE
+        assert (found[i] in like) if like and not marked[i] else found[i] == NONE
 
 
 @given(hashed(), st.randoms())
 def test_pairs_that_look_alike_and_differ_in_a_value_are_listed(made, random):
     hashes, distance = made
     values = np.array([random.randrange(3) for _ in hashes])
-    listed, pairs = find(hashes, distance).disagreeing(values), alike(hashes, distance)
+    listed, pairs = find(hashes, distance).conflicts(values), alike(hashes, distance)
     assert all(pair in pairs and values[pair[0]] != values[pair[1]] for pair in listed)
     assert bool(listed) == any(values[i] != values[j] for i, j in pairs)
 
@@ -96,17 +96,17 @@ def test_a_hundred_thousand_images_are_compared_a_few_at_once(monkeypatch):
     assert len(found.pairs) == 50_000
     assert sum(compared) < 1e-3 * len(hashes) ** 2
     assert max(compared) <= near_duplicates.AT_ONCE
-    assert (found.units()[:50_000] == found.units()[50_000:]).all()
+    assert (found.components()[:50_000] == found.components()[50_000:]).all()
 
 
 def test_many_images_of_one_hash_cost_no_more_than_one():
     found = find(np.zeros(200_000, np.int64), 8)
-    assert (len(found.pairs), set(found.units())) == (0, {0})
+    assert (len(found.pairs), set(found.components())) == (0, {0})
 
 
 @pytest.mark.parametrize("hashes", [[], [NONE], [NONE, NONE]])
 def test_images_without_a_hash_are_like_nothing(hashes):
     found = find(np.array(hashes, np.int64), 8)
-    assert len(set(found.units())) == len(hashes)
-    assert isinstance(found, Twins)
-    assert found.beside(np.ones(len(hashes), bool)).tolist() == [NONE] * len(hashes)
+    assert len(set(found.components())) == len(hashes)
+    assert isinstance(found, NearDuplicates)
+    assert found.matches(np.ones(len(hashes), bool)).tolist() == [NONE] * len(hashes)

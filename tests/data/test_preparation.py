@@ -41,10 +41,10 @@ def test_each_row_holds_the_pixels_of_its_own_file_whatever_was_left_out(prepare
 
 def test_what_was_left_out_is_told_by_kind_and_read_files_in_their_order(prepared):
     _, found = prepared()
-    assert found.vetted.kinds == {"cannot be used": 2, "no label": 1}
-    assert found.vetted.read == sorted(found.vetted.read)
-    assert len(found.vetted.read) == 47  # one without a label is not read
-    assert set(found.table["path"]) < set(found.vetted.read)
+    assert found.cleaned.kinds == {"cannot be used": 2, "no label": 1}
+    assert found.cleaned.read == sorted(found.cleaned.read)
+    assert len(found.cleaned.read) == 47  # one without a label is not read
+    assert set(found.table["path"]) < set(found.cleaned.read)
 
 
 def test_no_decoded_squares_are_left_behind(prepared, tmp_path):

@@ -66,7 +66,7 @@ def test_options_that_no_size_mends_are_named():
 
 
 def test_a_network_that_does_not_pool_its_features_is_refused():
-    with pytest.raises(UserError, match=r"resnet18 .*it gives \(512, 1, 1\) for an image, not 512 pooled features"):
+    with pytest.raises(UserError, match=r"resnet18 .*it returns \(512, 1, 1\) for an image, not 512 pooled features"):
         made("timm/resnet18", 32, global_pool="")
 
 

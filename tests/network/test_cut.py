@@ -9,7 +9,7 @@ from pipeline.common.errors import UserError
 from pipeline.config.backbone_table import BACKBONES, resolve
 from pipeline.inference.network import Network
 from pipeline.network.cut import SHARES, describe, place, position, split, stages
-from pipeline.network.fx_tracing import Segment, UntraceableError
+from pipeline.network.fx_tracing import Stage, UntraceableError
 from pipeline.training.feature_pass import weights_digest
 from tests.support.networks import count_stages, every_backbone, images, recipe, spec
 
@@ -77,7 +77,7 @@ def test_where_one_tensor_alone_never_passes_there_is_one_stage_and_input_and_he
 def test_stages_that_a_family_lists_are_the_same_for_all_its_plain_members():
     assert count_stages("timm/resnet18") == 4
     assert len(stages(Network(row("timm/resnet18")))) == 5
-    assert not any(isinstance(part, Segment) for part in Network(row("timm/resnet18")).modules())
+    assert not any(isinstance(part, Stage) for part in Network(row("timm/resnet18")).modules())
 
 
 def test_stages_are_found_in_inference_mode_too():

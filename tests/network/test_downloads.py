@@ -55,7 +55,7 @@ def test_a_file_that_was_there_is_taken_and_a_hash_that_is_another_is_told(serve
     file.write_bytes(CONTENT)
     found, note = downloaded("net", "http://127.0.0.1:9/net-0123abcd.pth")
     assert found == file
-    assert note == f"net-0123abcd.pth was there already; its sha256 {HASH} is not the 0123abcd of its name"
+    assert note == f"net-0123abcd.pth was cached already; its sha256 {HASH} is not the 0123abcd in its name"
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:9/net-0123abcd.pth", "{}/net-0123abcd.pth"])  # nobody; and a 404

@@ -17,7 +17,7 @@ from pipeline.config.recipe import Recipe
 from pipeline.inference.network import Network
 from pipeline.network.build import save_model
 from pipeline.network.cut import describe
-from pipeline.network.fetching import Ask, fetch
+from pipeline.network.fetching import BackboneRequest, fetch
 from pipeline.network.pretrained import WeightStore
 from pipeline.tracking import registry
 from tests.conftest import lay_out_images
@@ -43,7 +43,7 @@ def registered(tracking_uri, tmp_path, monkeypatch):
 
 
 def ask_registry(name, folder):
-    ask = Ask(name, True, {"frozen": ("head",)})
+    ask = BackboneRequest(name, True, {"frozen": ("head",)})
     fetch(ask, {}, folder, folder / "weights", partial(registry.fetch, folder))
 
 

@@ -92,7 +92,7 @@ def test_weights_of_a_missing_package_are_missed_where_they_are_asked_for_alone(
 
 def test_weights_that_were_not_brought_are_named():
     for name in ("timm/resnet10t", "torchvision/resnet18"):
-        with pytest.raises(UserError, match=r"weights of resnet\w+ were not brought; run: uv run dvc repro weights"):
+        with pytest.raises(UserError, match=r"there are no weights of resnet\w+ here; run: uv run dvc repro weights"):
             PACKAGED.find(name).load(nn.Linear(1, 1))
 
 

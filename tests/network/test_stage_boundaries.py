@@ -5,7 +5,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from pipeline.network.fx_tracing import Segment, layers_of
+from pipeline.network.fx_tracing import Stage, layers_of
 from pipeline.network.stage_boundaries import MOST, begins, plan
 
 
@@ -37,13 +37,13 @@ def blocks(count: int, width: int = 4) -> list[nn.Module]:
     return [Block(width, width) for _ in range(count)]
 
 
-def segments(backbone: nn.Module, size: int = 32, names: Sequence[str] | None = None) -> list[Segment]:
+def segments(backbone: nn.Module, size: int = 32, names: Sequence[str] | None = None) -> list[Stage]:
     """Return the stages of a network with weights, planned on a copy without."""
     values = {name: tensor.clone() for name, tensor in backbone.state_dict().items()}
     blank = backbone.to("meta").eval()
     planned = plan(blank, size, begins(blank, size) if names is None else names)
     backbone.to_empty(device="cpu").load_state_dict(values)
-    return [Segment(backbone, stage) for stage in planned]
+    return [Stage(backbone, stage) for stage in planned]
 
 
 def check(backbone: nn.Module, found: Sequence[nn.Module], size: int = 32) -> None:
@@ -187,3 +187,29 @@ def test_gradients_reach_every_parameter_through_the_stages():
     backbone.register_buffer("table", torch.rand(17, 1))
     nn.Sequential(*segments(backbone))(torch.rand(2, 3, 32, 32)).sum().backward()
     assert all(p.grad is not None for p in backbone.parameters())
+
+
+class Listed(Block):
+    """Takes a list of maps and writes into it, as the modules of HRNet do; the second result is of no use."""
+
+    def __init__(self) -> None:
+        super().__init__(4, 4)
+
+    def forward(self, maps):
+        maps[0] = super().forward(maps[0])
+        return maps[0], maps[0].shape
+
+
+def test_a_block_may_write_into_a_list_and_return_what_nobody_uses():
+    class Lists(Row):
+        def forward(self, x):
+            entry, *others = self.layers
+            x = entry(x)
+            for block in others:
+                x, _ = block([x])
+            return x.mean((2, 3))
+
+    backbone = Lists(nn.Conv2d(3, 4, 4, 4), *(Listed() for _ in range(5)))
+    found = segments(backbone)
+    assert len(found) == 5
+    check(backbone, found)

@@ -188,7 +188,7 @@ def test_of_very_uneven_classes_balanced_accuracy_decides_and_what_was_left_out_
     scores = {name: s.valid["balanced_accuracy"].mean for name, s in found.strategies.items()}
     assert scores[found.winner] == max(scores.values())
     why = "the largest class (low: 200 training images) has at least 10 times as many as the smallest (top: 20)"
-    said = "Left out: 22 image(s) (cannot be used: 22)", "3 CMYK (CMYK is turned into RGB)", "A note.", why
+    said = "Left out: 22 image(s) (cannot be used: 22)", "3 CMYK (converted to RGB)", "A note.", why
     for file in ("report.md", "report.html"):
         text = (tmp_path / file).read_text()
         assert all(words in text for words in said), file

@@ -285,7 +285,7 @@ def test_what_is_made_of_a_split_is_printed(lay_out, run, tmp_path, capsys, writ
     paths |= {part: tmp_path / "out" / part for part in ("dev", "test", "report")}
     assert main([str(word) for part, path in paths.items() for word in (f"--{part}", path)]) == 0
     printed = capsys.readouterr().out.splitlines()
-    assert "pooled: train and valid are drawn anew for each seed" in printed[0]
+    assert "pooled: each seed draws its own train and valid" in printed[0]
     assert printed[1].startswith("None of 24 groups is in two splits: test has ")
     assert all(line in (tmp_path / "out/report/report.md").read_text() for line in printed)
 
@@ -293,7 +293,7 @@ def test_what_is_made_of_a_split_is_printed(lay_out, run, tmp_path, capsys, writ
 def test_weights_reach_both_splits_and_the_report_says_what_they_do(run, lay_out, tmp_path):
     assert run(with_column(lay_out(), weight=[f"{1 + n / 2}" for n in range(48)]), stratify=[])[0] == 0
     assert (
-        "In training an image counts by its weight, from 1 to 24.5; scores count all images alike."
+        "In training an image counts by its weight, from 1 to 24.5; in scores all images count equally."
         in (tmp_path / "out" / "report" / "report.md").read_text()
     )
     made = sides(tmp_path)
@@ -457,7 +457,7 @@ def test_images_that_look_alike_are_never_parted(run, album, tmp_path):
     for seed in range(5):
         train, valid = train_valid(dev, 0.2, seed)
         assert not set(names[train]) & set(names[valid])
-    assert "40 images look like others, in 20 groups" in (tmp_path / "out/report/report.md").read_text()
+    assert "40 images are near duplicates, in 20 groups" in (tmp_path / "out/report/report.md").read_text()
 
 
 def test_an_image_that_looks_like_one_for_test_stops_the_run_or_is_left_out(run, album, tmp_path):
@@ -519,9 +519,9 @@ def test_classes_without_an_image_stop_the_run_or_are_named_in_the_report(run, a
     (album / "d" / "1.heic").write_bytes(b"not read")
     code, text = run(album, stratify=[])
     assert code == 2
-    assert "2 folder(s) of classes hold no image: c (empty), d (1 other file(s) or folder(s), such as 1.heic)" in text
+    assert "2 class folder(s) hold no image: c (empty), d (1 other file(s) or folder(s), such as 1.heic)" in text
     assert run(album, stratify=[], on_problem="exclude")[0] == 0
-    said = "Folders of classes that hold no image are passed over: c (empty), d ("
+    said = "Class folders without images are ignored: c (empty), d ("
     assert said in (tmp_path / "out" / "report" / "report.md").read_text()
     assert load(tmp_path / "out" / "dev").classes == ("a", "b")
 
@@ -531,7 +531,7 @@ def test_a_class_of_which_no_image_can_be_used_is_an_error_in_any_case(run, albu
     (album / "c").mkdir()
     for number in range(12):
         (album / "c" / f"{number}.png").write_bytes(content)
-    for on_problem, said in (("error", "12 file(s) cannot be used"), ("exclude", "no image can be used of 'c' (12)")):
+    for on_problem, said in (("error", "12 file(s) cannot be used"), ("exclude", "no image of 'c' (12) can be used")):
         code, text = run(album, stratify=[], on_problem=on_problem)
         assert code == 2
         assert said in text
@@ -546,9 +546,11 @@ def test_classes_that_differ_in_case_stop_the_run_or_are_named_in_the_report(run
     code, text = run(album, stratify=[])
     assert code == 2
     said = "classes whose names differ only in case or spaces: 'Fish' (20), 'fish' (20)"
-    assert f"{said}; give each class one name" in text
+    assert f"{said}; use one name per class" in text
     assert run(album, stratify=[], on_problem="exclude")[0] == 0
-    assert f"There are {said}; here they are different classes." in (tmp_path / "out/report/report.md").read_text()
+    assert (
+        f"There are {said}; they are treated as different classes." in (tmp_path / "out/report/report.md").read_text()
+    )
 
 
 def test_images_without_content_are_left_out_like_those_that_cannot_be_read(run, lay_out, tmp_path):

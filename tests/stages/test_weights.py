@@ -49,7 +49,7 @@ def test_packaged_backbones_need_nothing_brought(small_params, write_params, tmp
 
 def test_a_file_of_the_users_own_is_brought_and_loaded(run, mine, tmp_path, capsys, image_set):
     assert run("mine", MINE) == 0
-    assert "mine: left out, as the source's own classifier: fc.weight, fc.bias" in capsys.readouterr().out
+    assert "mine: ignored, as the classifier of the source task: fc.weight, fc.bias" in capsys.readouterr().out
     folder = tmp_path / "weights" / "mine"
     about = json.loads((folder / "about.json").read_text())
     assert (about["backbone"]["stages"], about["backbone"]["mean"], about["backbone"]["licence"]) == (

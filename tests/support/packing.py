@@ -22,7 +22,7 @@ def index(
         image_size=8, test_fraction=0.25, valid_fraction=0.2, seed=0, stratify=stratify, near_duplicate_bits=None
     )
     plan = Plan(root, 8, max_pixels)
-    return cleaning.vet(root, table, label, wanted, lambda paths: read(plan, paths, nothing), cleaning.refuse).table
+    return cleaning.clean(root, table, label, wanted, lambda paths: read(plan, paths, nothing), cleaning.refuse).table
 
 
 def pack(root: Path, table: pd.DataFrame, out: Path, size: int = 16, grey: bool = True) -> str:

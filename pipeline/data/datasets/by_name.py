@@ -1,4 +1,4 @@
-"""The data sets that the download stage lays out by name."""
+"""The data sets that stage download can lay out, by name."""
 
 from collections.abc import Callable
 from difflib import get_close_matches
@@ -10,7 +10,7 @@ from pipeline.data.datasets import elpv, fer2013, torchvision_sets
 from pipeline.data.datasets.layouts import Steps, fresh
 from pipeline.data.datasets.torchvision_table import REFUSED, ROWS
 
-# Given an empty folder to fill, a folder for what is fetched, and what is told of progress; returns how many images.
+# Takes an empty folder to fill, a folder for downloads, and a progress callback; returns the number of images.
 LayOut = Callable[[Path, Path, Steps], int]
 SETS: dict[str, LayOut] = {
     "elpv": elpv.lay_out,
@@ -20,9 +20,9 @@ SETS: dict[str, LayOut] = {
 
 
 def lay_out(name: str, out: Path, downloads: Path, steps: Steps) -> int:
-    """Lay a data set out in the folder `out`, whole or not at all; return how many images it has.
+    """Lay a data set out in the folder `out`, whole or not at all; return its number of images.
 
-    Raise UserError for an unknown name, or where it cannot be had.
+    Raise UserError for an unknown name, or where it cannot be fetched.
     """
     if name not in SETS:
         raise UserError(f"download: {_unknown(name)}")
@@ -32,7 +32,7 @@ def lay_out(name: str, out: Path, downloads: Path, steps: Steps) -> int:
 
 def _unknown(name: str) -> str:
     if name in REFUSED:
-        return f"{name} is not taken: {REFUSED[name]}"
+        return f"{name} is not supported: {REFUSED[name]}"
     near = get_close_matches(name.lower(), [known.lower() for known in SETS], 1)
     meant = next((f"; did you mean {known}?" for known in SETS if near == [known.lower()]), "")
     return f"there is no data set {name!r}{meant or '.'} There are {', '.join(SETS)}. Lay others out yourself: README"

@@ -12,16 +12,15 @@ import pandas as pd
 from pipeline.common.errors import UserError
 from pipeline.data.datasets.layouts import Steps
 
-DEFECTIVE_FROM = 0.5  # probability of a defect; the source knows 0, 1/3, 2/3 and 1
+DEFECTIVE_FROM = 0.5  # probability of a defect; the source has 0, 1/3, 2/3 and 1
 GRADES = ("intact", "possibly", "likely", "defective")  # by thirds of that probability
 
 
 def lay_out(out: Path, downloads: Path, steps: Steps) -> int:
-    """Copy the images and write labels.csv (path, label, probability, cell_type, grade) as a user would bring them.
+    """Copy the images and write labels.csv (path, label, probability, cell_type, grade), as a user would.
 
-    Any of label, grade and cell_type can be learned: `data.label`. Nothing is downloaded.
-
-    Return the number of images. Raise UserError where the package is missing.
+    Any of label, grade and cell_type can be learned: `data.label`. Nothing is downloaded. Return the number of images.
+    Raise UserError where the package is missing.
     """
     spec = find_spec("elpv_dataset")
     if spec is None or spec.origin is None:

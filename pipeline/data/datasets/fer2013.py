@@ -1,7 +1,7 @@
-"""FER2013: 35,887 grey faces of 48x48 pixels, by expression (Goodfellow et al. 2013), from a file the user brings.
+"""FER2013: 35,887 grey faces of 48x48 pixels, by expression (Goodfellow et al. 2013), from the user's file.
 
-The file is one of those that torchvision.datasets.FER2013 reads. They are read here, row by row, since torchvision
-keeps all pixels as Python objects and calls both of the two test parts `test`.
+It is one of the files that torchvision.datasets.FER2013 reads. It is read here, row by row, since torchvision keeps all
+pixels as Python objects and calls both of its two test parts `test`.
 """
 
 import csv
@@ -15,7 +15,7 @@ from pipeline.common.errors import UserError
 from pipeline.data.datasets.layouts import Item, Steps, as_arrays
 
 PAGE = "https://www.kaggle.com/c/challenges-in-representation-learning-facial-expression-recognition-challenge"
-# By precedence, as in torchvision, with the checksums (MD5) of what was published. train.csv has no splits.
+# In order of precedence, as in torchvision, with the MD5 of the published files. train.csv has no splits.
 FILES = {
     "fer2013.csv": "f8428a1edbd21e88f42c73edd2a14f95",
     "icml_face_data.csv": "b114b9e04e6949e5fe8b6a98b3892b1d",
@@ -27,15 +27,15 @@ SIDE = 48
 
 
 def lay_out(out: Path, downloads: Path, steps: Steps) -> int:
-    """Write the faces as packed arrays; return how many there are.
+    """Write the faces as packed arrays; return their number.
 
-    Raise UserError where the file is not there, saying which, from where and into which folder; or is damaged.
+    Raise UserError where the file is damaged, or missing: then the message says where to get it and where to put it.
     """
     folder = downloads.resolve()
     file = next((folder / name for name in FILES if (folder / name).is_file()), None)
     if file is None:
         raise UserError(
-            f"FER2013 is a file that only you can fetch, since Kaggle asks for an account and its terms. Fetch "
+            f"FER2013 has to be fetched by you, since Kaggle requires an account and consent to its terms. Fetch "
             f"fer2013.csv, icml_face_data.csv or train.csv (train.csv has no splits) from\n  {PAGE}\nput it into\n"
             f"  {folder}\nand run again: dvc repro"
         )
@@ -44,7 +44,9 @@ def lay_out(out: Path, downloads: Path, steps: Steps) -> int:
         stream.seek(0)
         lines = sum(chunk.count(b"\n") for chunk in iter(lambda: stream.read(1 << 20), b""))
     if digest != FILES[file.name]:
-        print(f"{file}: not the file that was published (MD5 {digest}, not {FILES[file.name]}); it is used as it is")
+        print(
+            f"{file}: differs from the published file (MD5 {digest}, not {FILES[file.name]}); it is used all the same"
+        )
     (out / "LICENCE.txt").write_text(f"FER2013, {PAGE}: under the terms of that page, for research.\n")
     try:
         return as_arrays(out, _faces(file), steps(max(lines - 1, 0)))
@@ -55,10 +57,10 @@ def lay_out(out: Path, downloads: Path, steps: Steps) -> int:
 
 
 def _faces(file: Path) -> Iterator[Item]:
-    """Yield the faces in their order; raise ValueError naming the line of a row that is none."""
+    """Yield the faces in order; raise ValueError naming the line of an invalid row."""
     with file.open(newline="", encoding="utf-8-sig") as stream:
         rows = csv.reader(stream)
-        columns = [name.strip() for name in next(rows, [])]  # icml_face_data.csv has blanks before the names
+        columns = [name.strip() for name in next(rows, [])]  # icml_face_data.csv has spaces before the names
         if not {"emotion", "pixels"} <= set(columns):
             raise ValueError(f"expected the columns emotion, pixels and, but for train.csv, Usage; found {columns}")
         for cells in rows:

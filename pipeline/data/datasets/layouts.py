@@ -1,4 +1,4 @@
-"""Images laid out as a user would bring them: files with a labels.csv, or packed arrays."""
+"""Lay images out as a user would: files with a labels.csv, or packed arrays."""
 
 import shutil
 from collections.abc import Callable, Iterable, Iterator
@@ -11,11 +11,11 @@ import pandas as pd
 
 from pipeline.common.errors import UserError
 
-Steps = Callable[[int], Callable[[int], object]]  # given the number of images, returns what is told of each step
+Steps = Callable[[int], Callable[[int], object]]  # takes the number of images; returns a function to call after each
 
 
 class Item(NamedTuple):
-    """An image: a file, or pixels (H, W) or (H, W, C) of uint8; its label; "" for no split and no group."""
+    """An image, as a file or as uint8 pixels (H, W) or (H, W, C); its label; split and group, "" for none."""
 
     image: Path | np.ndarray
     label: str
@@ -27,28 +27,28 @@ class Item(NamedTuple):
 def fresh(out: Path) -> Iterator[Path]:
     """Yield an empty folder that becomes `out` when the block ends without an error, and is removed otherwise.
 
-    Raise UserError where `out` is there and not empty, or cannot be written.
+    Raise UserError where `out` exists and is not empty, or cannot be written.
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise UserError(f"{out}: is there already; remove it, or name another folder")
+        raise UserError(f"{out}: exists already; remove it, or choose another folder")
     part = out.with_name(f".{out.name}.part")
     try:
-        shutil.rmtree(part, ignore_errors=True)  # of a run that died
+        shutil.rmtree(part, ignore_errors=True)  # of a run that was killed
         part.mkdir(parents=True)
         yield part
         part.replace(out)
     except OSError as error:
         raise UserError(
-            f"{error.filename or out}: {error.strerror or error}; free space or rights, then run again"
+            f"{error.filename or out}: {error.strerror or error}; free space or change permissions, then run again"
         ) from error
     finally:
         shutil.rmtree(part, ignore_errors=True)
 
 
 def as_files(out: Path, root: Path, items: Iterable[Item], step: Callable[[int], object]) -> int:
-    """Copy image files byte by byte, with their paths below root, and write labels.csv; return how many there are.
+    """Copy image files, keeping their paths below root, and write labels.csv; return the number of images.
 
-    Columns are path, label and, where the first image has them, split and group; rows are sorted by path.
+    Columns are path, label and, if any image has them, split and group; rows are sorted by path.
     """
     rows = []
     for item in items:
@@ -66,9 +66,9 @@ def as_files(out: Path, root: Path, items: Iterable[Item], step: Callable[[int],
 
 
 def as_arrays(out: Path, items: Iterable[Item], step: Callable[[int], object]) -> int:
-    """Write images.npy, labels.npy and, where there are splits, split.npy; return how many images there are.
+    """Write images.npy, labels.npy and, if there are splits, split.npy; return the number of images.
 
-    Images go to the file one by one. Raise ValueError where one has another shape than the first.
+    Images are written one by one. Raise ValueError where one has another shape than the first.
     """
     labels: list[str] = []
     splits: list[str] = []

@@ -1,4 +1,4 @@
-"""The classification data sets of torchvision, fetched, checked and unpacked by torchvision, laid out like others."""
+"""The classification data sets of torchvision: fetched, verified and unpacked by torchvision, laid out like others."""
 
 import shutil
 import socket
@@ -17,14 +17,14 @@ from pipeline.data.datasets.layouts import Item, Steps, as_arrays, as_files
 from pipeline.data.datasets.torchvision_table import ROWS, Row
 
 PACKED = {".gz", ".tgz", ".tar", ".zip", ".bz2", ".xz", ".mat"}
-SECONDS = 60  # of silence after which a server counts as gone
+TIMEOUT = 60  # seconds without a byte, after which a download is given up
 Parts = list[tuple[str, Any]]  # name of the split, data set of torchvision
 
 
 def lay_out(name: str, out: Path, downloads: Path, steps: Steps) -> int:
-    """Write the images of a row of ROWS as files or arrays, its own splits kept; return how many there are.
+    """Write the images of a row of ROWS as files or arrays, with its own splits; return the number of images.
 
-    `downloads` keeps what was fetched. Raise UserError saying what could not be fetched, and how to bring it.
+    `downloads` keeps what was fetched. Raise UserError where something cannot be fetched, saying how to get it.
     """
     row = ROWS[name]
     if missing := [package for package in row.packages if find_spec(package) is None]:
@@ -42,15 +42,15 @@ def lay_out(name: str, out: Path, downloads: Path, steps: Steps) -> int:
 
 
 def _unpacked(name: str, row: Row, downloads: Path) -> tuple[Path, Parts]:
-    """Return torchvision's root and the parts, from what is there already, or once they are fetched.
+    """Return torchvision's root and the parts of the data set, fetched if need be.
 
-    What we unpack gets its name `unpacked` when it is whole, so that a run that dies leaves no half of it.
+    The folder that we unpack into is named `unpacked` once it is complete, so that a killed run leaves no half of it.
     """
     ready, part = downloads / "unpacked", downloads / ".unpacking"
     if ready.exists():
         try:
             return ready, _open(row, ready, download=False)
-        except Exception as error:  # whatever torchvision makes of missing or damaged files
+        except Exception as error:  # torchvision raises anything for missing or damaged files
             raise _damaged(name, ready, error) from error
     downloads.mkdir(parents=True, exist_ok=True)
     try:
@@ -84,7 +84,7 @@ def _open(row: Row, root: Path, download: bool) -> Parts:
 
 
 def _clear(part: Path, row: Row) -> None:
-    """Remove what a run that died has unpacked; archives stay where checksums tell whole ones from others."""
+    """Remove what a killed run has unpacked; archives stay if checksums can tell whole ones from others."""
     if not row.checked:
         shutil.rmtree(part, ignore_errors=True)
     for file in list(part.rglob("*")):
@@ -96,19 +96,19 @@ def _clear(part: Path, row: Row) -> None:
 
 
 def _take(downloads: Path, part: Path, row: Row) -> None:
-    """Bring the archives that the user has put there; torchvision may overwrite its copies."""
+    """Provide the archives that the user has put there, as copies where torchvision may overwrite them."""
     target = part / row.folder
     target.mkdir(parents=True, exist_ok=True)
     for file in downloads.iterdir():
         if file.is_file() and row.byhand:
-            (target / file.name).symlink_to(file)  # as large as they come, and only read
+            (target / file.name).symlink_to(file)  # they are large, and only read
         elif file.is_file():
             shutil.copyfile(file, target / file.name)
 
 
 @contextmanager
 def _listening() -> Iterator[list[str]]:
-    """Yield a list to which each address that is asked for is added, redirections aside."""
+    """Yield a list that receives each URL that is requested, except redirections."""
     asked: list[str] = []
 
     class Listener(BaseHandler):
@@ -119,7 +119,7 @@ def _listening() -> Iterator[list[str]]:
                 asked.append(request.full_url)
 
     before = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(SECONDS)
+    socket.setdefaulttimeout(TIMEOUT)
     install_opener(build_opener(Listener()))
     try:
         yield asked
@@ -133,18 +133,20 @@ def _unfetched(name: str, downloads: Path, asked: list[str], error: Exception) -
         return _damaged(name, downloads, error)
     file = asked[-1].rpartition("/")[2]
     mirrors = "\n  ".join(url for url in dict.fromkeys(asked) if url.endswith(f"/{file}"))
-    there = " (the one there is not what was published: its checksum differs)" if (downloads / file).exists() else ""
+    there = (
+        " (the file that is there has another checksum than the published one)" if (downloads / file).exists() else ""
+    )
     return UserError(
         f"{name} could not be fetched: {_said(error)}\nfrom\n  {mirrors}\nRun again with a network: dvc repro. Or "
-        f"fetch {file} elsewhere, put it, not unpacked, into\n  {downloads}\nand run again{there}; if there "
-        f"are more files, they are named in turn. What the data set is: {ROWS[name].page}"
+        f"fetch {file} elsewhere, put it, without unpacking it, into\n  {downloads}\nand run again{there}; if more "
+        f"files are needed, they are named in turn. About the data set: {ROWS[name].page}"
     )
 
 
 def _damaged(name: str, folder: Path, error: Exception) -> UserError:
     return UserError(
-        f"{name} cannot be read: {_said(error)}\nWhat there is of it in\n  {folder}\nis damaged or not all there: "
-        "remove it, or put it right, and run again: dvc repro"
+        f"{name} cannot be read: {_said(error)}\nIts files in\n  {folder}\nare damaged or incomplete: "
+        "remove or replace them, and run again: dvc repro"
     )
 
 
@@ -163,14 +165,14 @@ def _items(row: Row, parts: Parts) -> Iterator[Item]:
 
 
 def _names(row: Row, part: Any) -> list[str]:
-    """Return the names of the classes, each once; none where torchvision has numbers alone."""
+    """Return unique names of the classes; none where torchvision has only numbers."""
     found = row.classes or getattr(part, "classes", None) or getattr(part, "categories", None) or []
     names = [each if isinstance(each, str) else each[0] for each in found]  # some have synonyms
     return [name if names.count(name) == 1 else f"{name} ({number})" for number, name in enumerate(names)]
 
 
 def _read(row: Row, part: Any, position: int) -> tuple[Path | np.ndarray, int]:
-    """Return an image, as a file where there is one, and the number of its class."""
+    """Return an image, as a file if there is one, and the number of its class."""
     if row.images in ("arrays", "loader", "opened"):
         image, number = part[position]
         if row.images == "loader":
@@ -186,5 +188,5 @@ def _read(row: Row, part: Any, position: int) -> tuple[Path | np.ndarray, int]:
 
 
 def _group(file: Path, split: str) -> str:
-    track = file.stem.partition("_")[0] if split == "train" else file.stem  # test photos are of a track each
+    track = file.stem.partition("_")[0] if split == "train" else file.stem  # each test photo has a track of its own
     return f"{split}/{file.parent.name}/{track}"

@@ -1,10 +1,10 @@
-"""What differs between the classification data sets of torchvision: a row for each, read by `torchvision_sets`."""
+"""The classification data sets of torchvision: a row for each, read by `torchvision_sets`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-Splits = Mapping[str, Mapping[str, Any]]  # train, valid, test, or "" for none -> keywords that ask for that part
+Splits = Mapping[str, Mapping[str, Any]]  # train, valid, test, or "" for none -> keywords that request that part
 
 TRAIN: Splits = {"train": {"train": True}, "test": {"train": False}}
 TWO: Splits = {"train": {"split": "train"}, "test": {"split": "test"}}
@@ -25,24 +25,24 @@ SIGNS = (
 
 @dataclass(frozen=True)
 class Row:
-    """A data set: the class of torchvision.datasets, how its parts are asked for, and how its images are had."""
+    """A data set: its class in torchvision.datasets, how to request its parts, and how to get its images."""
 
     kind: str
     splits: Splits
     page: str
-    terms: str  # of use, as far as they are known
+    terms: str  # of use, as far as known
     # "arrays", "loader" (its constructor takes one), "opened" (it gives open files), or the name of the
     # attribute that lists files, with or without their labels.
     images: str = "arrays"
-    folder: str = "."  # below torchvision's root, where its archives go
+    folder: str = "."  # for its archives, below torchvision's root
     options: Mapping[str, Any] = field(default_factory=dict)
-    classes: tuple[str, ...] = ()  # where torchvision has no names, and numbers will not do
-    packages: tuple[str, ...] = ()  # that it needs and this project does not
+    classes: tuple[str, ...] = ()  # names, where torchvision has only numbers
+    packages: tuple[str, ...] = ()  # that it needs beyond those of this project
     checked: bool = True  # archives have checksums
-    turned: bool = False  # images lie on their side
-    tracks: bool = False  # files are named <track>_<frame>: photos of a track belong together
-    byhand: str = ""  # what the user must bring, since torchvision cannot fetch it
-    archives: tuple[str, ...] = ()  # of these, what torchvision can unpack
+    turned: bool = False  # images are transposed
+    tracks: bool = False  # files are named <track>_<frame>; the frames of a track are one group
+    byhand: str = ""  # what the user must provide, since torchvision cannot fetch it
+    archives: tuple[str, ...] = ()  # those of them that torchvision can unpack
 
 
 ASK = "not stated; ask its authors"
@@ -104,7 +104,7 @@ ROWS: dict[str, Row] = {
                                                         "ILSVRC2012_img_val.tar")),
 }  # fmt: skip
 
-# What torchvision has too, and why it is not among them.
+# Data sets of torchvision that are not supported, and why.
 REFUSED = {
     "CelebA": "each of its images has 40 labels, and a comparison learns one",
     "EMNIST": "it has six parts with classes of their own: name one, such as EMNIST-balanced",

@@ -1,6 +1,6 @@
 """Kinds of image folders: the first reader that recognises a folder turns it into a table (path, label, ...).
 
-A reader looks at names and tables, never at pixels. What holds for all kinds alike, `split` and `group`, is checked
+A reader looks at names and tables, never at pixels. The columns `split` and `group`, common to all kinds, are checked
 here. Read `class_folders.py` first for the simplest, then `READERS` below.
 """
 
@@ -18,10 +18,10 @@ READERS = (labels_table, split_folders, class_folders, arrays)
 
 
 def read(root: Path) -> pd.DataFrame:
-    """Return one row per image, sorted by `path` (relative to root): path, and the columns the source knows.
+    """Read one row per image, sorted by `path` (relative to root): path, and whatever columns the source has.
 
-    A column `split` holds train, valid or test; images of one `group` are never parted. Raise UserError where the
-    folder is missing, no reader knows its shape, or such a column is not right.
+    A column `split` holds train, valid or test; the images of a `group` stay in one split. Raise UserError where the
+    folder is missing, no reader recognises it, or one of these columns is invalid.
     """
     table = reader(root).read(root).sort_values("path", ignore_index=True)
     for problem in problems(root, table):
@@ -30,7 +30,7 @@ def read(root: Path) -> pd.DataFrame:
 
 
 def reader(root: Path) -> Any:
-    """Return the module of READERS for a folder or file; raise UserError where there is none."""
+    """Return the module of READERS that reads a folder or file; raise UserError where there is none."""
     if not root.is_dir() and not (root.is_file() and arrays.matches(root)):
         what = "no .npz file" if root.exists() else "not there"
         raise UserError(
@@ -49,7 +49,7 @@ def reader(root: Path) -> Any:
 
 
 def problems(root: Path, table: pd.DataFrame, shown: int = 1) -> Iterator[str]:
-    """Yield what is wrong with the columns `split` and `group`, naming up to `shown` rows of each kind."""
+    """Yield the problems of the columns `split` and `group`, naming up to `shown` rows each."""
     if "split" in table:
         sides = table["split"].str.strip().str.lower()
         wrong = table[~sides.isin(list(split_folders.SPLITS))]
@@ -61,15 +61,15 @@ def problems(root: Path, table: pd.DataFrame, shown: int = 1) -> Iterator[str]:
         for side in ("train", "test"):
             if not len(wrong) and side not in have:
                 yield (
-                    f"{root}: your split has no {side} images, only {' and '.join(sorted(have))}; name some, or leave "
-                    "splits out (one folder per class, no column split): then images for test are drawn"
+                    f"{root}: your split has no {side} images, only {' and '.join(sorted(have))}; add some, or use no "
+                    "split of your own (one folder per class, no column split), and a test split is drawn"
                 )
     if "group" in table:
         empty = table["path"][table["group"].str.strip() == ""]
         if len(empty):
             yield (
-                f"{root}: no group for {', '.join(empty[:shown])} ({len(empty)} such rows); give an image that belongs "
-                "to no group a name of its own, or drop the column"
+                f"{root}: no group for {', '.join(empty[:shown])} ({len(empty)} such rows); give each image that "
+                "belongs to no group a unique name, or drop the column"
             )
 
 
@@ -86,7 +86,7 @@ def _held(folder: Path) -> str:
 
 
 def settled(table: pd.DataFrame) -> pd.DataFrame:
-    """Return a table in which splits are called train, valid and test; what is none of them is left empty."""
+    """Rename the splits of a table to train, valid and test; anything else becomes empty."""
     if "split" not in table:
         return table
     return table.assign(split=table["split"].str.strip().str.lower().map(split_folders.SPLITS).fillna(""))

@@ -17,7 +17,7 @@ COLUMNS = {
     "group": "group",
     "split": "split",
     "weight": "weight",
-}  # arrays beside the images; the first must be there
+}  # arrays beside the images; `labels` is required
 
 Find = Callable[[str], np.ndarray | None]
 
@@ -28,9 +28,9 @@ def matches(root: Path) -> bool:
 
 
 def read(root: Path) -> pd.DataFrame:
-    """Return path, label and, where there are such arrays, group, split and weight of every row, as text.
+    """Read path, label and, if there are such arrays, group, split and weight of every row, as text.
 
-    The path of a row is that of its array and its number: `images.npy/0000007`. Raise UserError naming the file.
+    The path of a row consists of its array and its number: `images.npy/0000007`. Raise UserError naming the file.
     """
     archives = [root] if root.is_file() else _archives(root)
     plain = not root.is_file() and (root / MEMBER).is_file()
@@ -60,7 +60,7 @@ def _columns(find: Find, count: int) -> dict[str, np.ndarray]:
         if values is not None:
             found[column] = _texts(name, values, count)
     if "label" not in found:
-        raise ValueError(f"there is no array `labels` beside the images; save one of {count} labels as it is")
+        raise ValueError(f"there is no array `labels` beside the images; save one of {count} labels")
     return found
 
 
@@ -92,7 +92,7 @@ def _loaded(file: Path, name: str, within: bool = False) -> np.ndarray | None:
 
 
 def _texts(name: str, values: np.ndarray, count: int) -> np.ndarray:
-    """Return an array (N,) or (N, 1) of whole numbers or text as text; weights may be any numbers."""
+    """Convert an array (N,) or (N, 1) of integers or text to text; weights may be any numbers."""
     if values.shape not in ((count,), (count, 1)):
         raise ValueError(f"`{name}` has the shape {values.shape}; expected one for each of {count} images: ({count},)")
     if values.dtype.kind not in "iubUS" + ("f" if name == "weight" else ""):

@@ -18,7 +18,7 @@ def matches(root: Path) -> bool:
 
 
 def read(root: Path) -> pd.DataFrame:
-    """Return path and label of every image; raise UserError naming a folder that cannot be listed."""
+    """Read path and label of every image; raise UserError naming a folder that cannot be listed."""
     check_listable(root)
     found = ((f"{p.parent.name}/{p.name}", p.parent.name) for p in images(root))
     return pd.DataFrame(found, columns=["path", "label"])
@@ -31,21 +31,21 @@ def empty_classes(root: Path) -> list[Path]:
 
 
 def images(root: Path, pattern: str = "*/*") -> Iterator[Path]:
-    """Yield the image files, by their names, that a glob finds in a folder."""
+    """Yield the image files, recognised by suffix, that match a pattern in a folder."""
     return (p for p in root.glob(pattern) if p.suffix.lower() in SUFFIXES and not _hidden(p.relative_to(root)))
 
 
 def _hidden(path: Path) -> bool:
-    """Say whether a file, or a folder it is in, is hidden, as what editors and file managers leave behind is."""
+    """Say whether a file, or a folder that it is in, is hidden, as the files of editors and file managers are."""
     return any(part.startswith(".") for part in path.parts)
 
 
 def check_listable(root: Path, depth: int = 1) -> None:
-    """Raise UserError naming a folder, so many levels down, that cannot be listed: a glob would pass it over."""
+    """Raise UserError naming a folder, up to `depth` levels down, that cannot be listed: a glob would skip it."""
     try:
         with os.scandir(root) as entries:
             folders = [Path(entry) for entry in entries if depth and entry.is_dir() and entry.name[0] != "."]
     except OSError as error:
-        raise UserError(f"{root}: cannot be listed: {error.strerror}; give yourself the right to, or move it") from None
+        raise UserError(f"{root}: cannot be listed: {error.strerror}; change its permissions, or move it") from None
     for folder in folders:
         check_listable(folder, depth - 1)

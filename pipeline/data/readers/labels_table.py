@@ -16,14 +16,14 @@ def matches(root: Path) -> bool:
 
 
 def read(root: Path) -> pd.DataFrame:
-    """Return the table as text; raise UserError for a table that cannot be read, lacks `path`, or has a rival."""
+    """Read the table as text; raise UserError where it cannot be read, lacks `path`, or there are two."""
     files = [root / name for name in NAMES if (root / name).is_file()]
     if len(files) > 1:
         raise UserError(f"{root}: there are both {' and '.join(NAMES)}; keep one")
     file = files[0]
     try:
         table = _from_csv(file) if file.suffix == ".csv" else _from_parquet(file)
-    except (ValueError, OSError, ImportError) as error:  # pandas' and pyarrow's own are kinds of these
+    except (ValueError, OSError, ImportError) as error:  # the base classes of pandas' and pyarrow's errors
         raise UserError(f"{file}: not a readable table: {str(error).splitlines()[0]}") from None
     if "path" not in table or table.empty:
         raise UserError(
@@ -43,9 +43,9 @@ def _from_csv(file: Path) -> pd.DataFrame:
 
 
 def _from_parquet(file: Path) -> pd.DataFrame:
-    table = pd.read_parquet(file, dtype_backend="pyarrow")  # whole numbers stay whole where some are missing
+    table = pd.read_parquet(file, dtype_backend="pyarrow")  # keeps integers integers where some are missing
     named = [name for name in table.index.names if name is not None]
     table = table.reset_index() if named else table.reset_index(drop=True)
-    # Missing cells are what empty ones are in a CSV file.
+    # Missing cells become empty text, as in a CSV file.
     columns = {str(name): column.astype(object).map(str, na_action="ignore") for name, column in table.items()}
     return pd.DataFrame({name: column.where(column.notna(), "").astype(str) for name, column in columns.items()})

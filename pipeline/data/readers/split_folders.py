@@ -10,7 +10,7 @@ from pipeline.data.readers.class_folders import check_listable, images
 from pipeline.data.readers.class_folders import empty_classes as empty_folders
 
 KIND = "a folder of images per class, already split"
-# What people call the sides, in any case, and what they are called here.
+# Names of the splits in folders, in any case, and here.
 SPLITS = {"train": "train", "valid": "valid", "val": "valid", "validation": "valid", "test": "test"}
 
 
@@ -20,9 +20,9 @@ def matches(root: Path) -> bool:
 
 
 def read(root: Path) -> pd.DataFrame:
-    """Return path, label and split (as the folder is called) of every image.
+    """Read path, label and split (the name of its folder) of every image.
 
-    Raise UserError where images lie beside the folders of train, valid and test, or of their classes.
+    Raise UserError where there are images outside of the class folders of train, valid and test.
     """
     check_listable(root, depth=2)
     sides = list(_sides(root))
@@ -31,8 +31,8 @@ def read(root: Path) -> pd.DataFrame:
     stray += [p for folder in others for pattern in ("*", "*/*") for p in images(folder, pattern)]
     if stray:
         raise UserError(
-            f"{root}: {', '.join(sorted(side.name for side in sides))} hold folders of classes, and {len(stray)} "
-            f"image(s) lie elsewhere, such as {min(stray).relative_to(root)}; move or remove them"
+            f"{root}: {', '.join(sorted(side.name for side in sides))} hold class folders, and {len(stray)} "
+            f"image(s) are elsewhere, such as {min(stray).relative_to(root)}; move or remove them"
         )
     found = (
         (f"{side.name}/{p.parent.name}/{p.name}", p.parent.name, side.name) for side in sides for p in images(side)

@@ -37,7 +37,7 @@ def test_any_other_split_is_refused_naming_the_row(tmp_path, value):
 
 
 def test_an_image_without_a_group_is_named(tmp_path):
-    with pytest.raises(UserError, match=r"no group for b\.png \(2 such rows\); give an image"):
+    with pytest.raises(UserError, match=r"no group for b\.png \(2 such rows\); give each image"):
         read(write_table(tmp_path, "path,label,group\na.png,x,1\nb.png,x,\nc.png,y, \n"))
 
 

@@ -35,5 +35,5 @@ def test_a_split_without_train_or_test_is_refused_saying_what_to_do(tmp_path, si
 @pytest.mark.parametrize("stray", ["top.png", "train/x.png", "more/x.png", "more/a/x.png"])
 def test_images_beside_the_splits_are_named(tmp_path, stray):
     touch(tmp_path, "train/a/x.png", "test/a/y.png", stray, "notes/read.txt")
-    with pytest.raises(UserError, match=rf"test, train hold folders of classes, and 1 image.*such as {stray}"):
+    with pytest.raises(UserError, match=rf"test, train hold class folders, and 1 image.*such as {stray}"):
         read(tmp_path)
