@@ -15,6 +15,7 @@ from pipeline.common.syntax import EMPTY, Import, parsed
 ROOTS = {
     "units": ("pipeline.training.unit", "pipeline.training.head_units"),
     "features": ("pipeline.training.feature_pass", "pipeline.network.cut"),  # how stages are run, and what they are
+    "studies": ("pipeline.search.study",),  # how trials are proposed, compared and recorded; units train them
 }
 
 Sources = Mapping[str, str]  # a file's path, from the folder that holds the package: its text

@@ -16,6 +16,7 @@ from filelock import FileLock
 from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 from sqlalchemy.exc import SQLAlchemyError
 
+from pipeline.common.code_digest import code_digest
 from pipeline.common.errors import UserError
 from pipeline.common.hashes import digest
 from pipeline.common.seeding import derive
@@ -61,8 +62,12 @@ def _affordable(tried: list[FinishedTrial], row: Strategy, search: Search) -> bo
 
 
 def study_key(row: Strategy, search: Search, identity: dict[str, Any]) -> str:
-    """Return a hash of everything that determines the trials of a study; the number of processes is not part of it."""
-    return digest({"row": row, "search": search.model_dump(exclude={"workers"}), **identity})
+    """Return a hash of everything that determines the trials of a study; the number of processes is not part of it.
+
+    `identity` is that of the trainings, code and data included.
+    """
+    own = {"code": code_digest("studies"), "optuna": optuna.__version__}
+    return digest({"row": row, "search": search.model_dump(exclude={"workers"}), "study": own, **identity})
 
 
 def open_study(path: Path, name: str) -> optuna.Study:

@@ -17,6 +17,7 @@ from pipeline.common.process_pool import Executor
 from pipeline.search.study import open_study, study_key
 from pipeline.search.trials import Rung, best, table, total_flops
 from tests.support import tiny
+from tests.support.imports import counted_modules
 from tests.support.searching import ROW, SEARCH, diverge_if, evaluate, recorded, reopen, spent, tune
 
 
@@ -236,6 +237,18 @@ def test_a_study_s_name_follows_from_all_that_its_trials_do_and_not_from_the_num
         study_key(ROW, SEARCH, {"data": "y"}),
     ]
     assert len({key, *others}) == 4
+
+
+@pytest.mark.parametrize(("place", "other"), [("code_digest", {"studies": "other code"}.__getitem__),
+                                              ("optuna.__version__", "0.1")])  # fmt: skip
+def test_a_study_s_name_follows_the_code_that_proposes_and_prunes_and_the_version_of_optuna(place, other, monkeypatch):
+    before = study_key(ROW, SEARCH, {})
+    monkeypatch.setattr(f"pipeline.search.study.{place}", other)
+    assert study_key(ROW, SEARCH, {}) != before
+
+
+def test_the_code_that_proposes_prunes_and_ranks_trials_is_in_the_key_of_a_study():
+    assert {f"search/{name}" for name in ("study", "halving", "trials")} <= counted_modules("studies")
 
 
 @pytest.mark.slow
