@@ -37,7 +37,7 @@ class Prepared:
     params: Path
     dev: Path
     test: Path
-    report: Path
+    summary: Path
 
 
 @pytest.fixture(autouse=True)
@@ -129,8 +129,8 @@ def prepared(
     from pipeline.stages.prepare import main
 
     root = tmp_path_factory.mktemp("prepared")
-    made = Prepared(write_params(root, _small_params), root / "dev", root / "test", root / "report")
-    paths = {"params": made.params, "dev": made.dev, "test": made.test, "report": made.report}
+    made = Prepared(write_params(root, _small_params), root / "dev", root / "test", root / "summary")
+    paths = {"params": made.params, "dev": made.dev, "test": made.test, "summary": made.summary}
     argv = [str(part) for name, path in paths.items() for part in (f"--{name}", path)]
     with patch.dict(os.environ):
         assert main([*argv, "--timings", str(root / "timings.json")]) == 0

@@ -2,6 +2,7 @@
 
 import ast
 import re
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -104,16 +105,15 @@ def test_settings_are_read_off_the_code_as_dvc_names_them():
     assert chains(ast.parse(code)) == found
 
 
-def test_the_tune_stage_never_sees_the_test_split(dvc, capsys):
-    from pipeline.stages import tune
-
+@pytest.mark.parametrize("name", ["tune", "describe"])
+def test_a_stage_that_is_not_to_see_the_test_split_never_does(dvc, capsys, name):
     hidden = [Path(out) for out in stage_of(dvc, "prepare")["outs"] if Path(out).name == "test"]
-    stage = stage_of(dvc, "tune")
+    stage = stage_of(dvc, name)
     paths = [Path(word) for word in [*stage["cmd"].split(), *stage["deps"]]]
     assert hidden
     assert not [p for p in paths for h in hidden if p == h or p in h.parents[:-1] or h in p.parents]
     with pytest.raises(SystemExit):
-        tune.main(["--help"])
+        import_module(f"pipeline.stages.{name}").main(["--help"])
     assert not re.search(r"\btest\b", capsys.readouterr().out)
 
 

@@ -191,13 +191,12 @@ def run(shape: str, root: Path, template: Path) -> Task:
         params["constraints"] = {"min_recall": {EVIL[0]: 0.01}}
     (root / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
     shutil.copy(template, root / "mlflow.db")
-    stages = ["prepare", *(f"{stage} {name}" for stage in ("tune", "train") for name in params["enabled"]), "compare",
-              "register"]  # fmt: skip
+    arms = [f"{stage} {name}" for stage in ("tune", "train") for name in params["enabled"]]
     with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings(record=True) as caught:
         patch.chdir(root)
         patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{root / 'mlflow.db'}")
         warnings.simplefilter("always")
-        for each in stages:
+        for each in ("prepare", "describe", *arms, "compare", "register"):
             stage, _, strategy = each.partition(" ")
             words = shlex.split(DVC[stage].get("do", DVC[stage])["cmd"].replace("${key}", strategy))
             assert import_module(words[2]).main(words[3:]) == 0, each

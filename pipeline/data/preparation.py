@@ -6,10 +6,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from pipeline.common.hashes import digest
 from pipeline.common.progress import Progress
 from pipeline.config.params import Prepare
 from pipeline.data import cleaning, image_set, manifest, readers
 from pipeline.data.scan import Plan, Squares, read
+from pipeline.data.summary import LISTED, DatasetSummary, ExcludedImages
 
 
 @dataclass(frozen=True)
@@ -20,6 +22,23 @@ class Prepared:
     digests: dict[str, str]  # of each folder's content, by its name
     cleaned: cleaning.CleanedImages  # with what was left out
     notes: list[str]  # sentences on how the splits were made
+
+    def summary(self, name: str) -> DatasetSummary:
+        """Return the data set's numbers, with its name, as DatasetSummary has them."""
+        counts = pd.crosstab(self.table["split"], self.table["label"]).reindex(["train", "valid", "test"])
+        first = self.cleaned.listing()[:LISTED].to_numpy().tolist()
+        return DatasetSummary(
+            name=name,
+            digest=digest(self.digests),
+            classes=tuple(map(str, counts)),
+            counts={str(split): {str(c): int(n) for c, n in row.items()} for split, row in counts.iterrows()},
+            images=len(self.table),
+            duplicates=int(self.table["id"].duplicated().sum()),
+            channels=1 if self.table["grey"].all() else 3,
+            excluded=ExcludedImages(kinds=self.cleaned.kinds, first=tuple(map(tuple, first))),
+            marks=self.cleaned.marks,
+            notes=tuple(self.notes),
+        )
 
 
 def prepare(root: Path, label: str, wanted: Prepare, dev: Path, test: Path) -> Prepared:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from pipeline.common.documents import Document
 
-EXCLUDED = "excluded.csv"  # in the data report's folder: every image that was left out
+SUMMARY, EXCLUDED = "summary.json", "excluded.csv"  # the latter lists every image that was left out
 LISTED = 20  # images left out that the summary lists
 
 HANDLED = {

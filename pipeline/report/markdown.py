@@ -1,13 +1,10 @@
 """From a comparison to Markdown, and to a summary for the terminal."""
 
-from pathlib import Path
-
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
-
 from pipeline.common.text_table import text_table
 from pipeline.config.metric_names import METRICS
 from pipeline.data.summary import notes_on
 from pipeline.report import tables
+from pipeline.report.templating import template_environment
 from pipeline.statistics.schema import Comparison
 from pipeline.verdict import formatting
 from pipeline.verdict.formatting import quantity
@@ -17,7 +14,9 @@ from pipeline.verdict.sentences.measured import ranking_sentence
 
 def markdown(comparison: Comparison, verdict: Verdict, figures: dict[str, str], page: str) -> str:
     """Render report.md; figures are {path: what it says}, paths and the page's being relative to it."""
-    return _template().render(
+    environment = template_environment()
+    environment.filters |= formatting.FILTERS
+    return environment.get_template("report.md.j2").render(
         c=comparison,
         v=verdict,
         headline=tables.headline(comparison, verdict),
@@ -32,14 +31,6 @@ def markdown(comparison: Comparison, verdict: Verdict, figures: dict[str, str], 
         BACKBONE_SCORES=formatting.BACKBONE_SCORES,
         OUTCOMES=formatting.OUTCOMES,
     )
-
-
-def _template() -> Template:
-    folder = Path(__file__).parent / "templates"
-    environment = Environment(loader=FileSystemLoader(folder), undefined=StrictUndefined, trim_blocks=True,
-                              lstrip_blocks=True, autoescape=False)  # fmt: skip
-    environment.filters |= formatting.FILTERS
-    return environment.get_template("report.md.j2")
 
 
 def summary(comparison: Comparison, verdict: Verdict) -> str:

@@ -5,11 +5,9 @@ import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from pipeline.config.metric_names import METRICS
@@ -17,6 +15,7 @@ from pipeline.data.image_set import ImageSet
 from pipeline.data.summary import notes_on
 from pipeline.report import confusion, gallery, tables
 from pipeline.report.figures import curve_figures, drawing, ranking_figure, scores, search_figures
+from pipeline.report.templating import template_environment
 from pipeline.statistics.schema import Comparison, StrategyResult
 from pipeline.statistics.timings import Timings
 from pipeline.verdict import formatting
@@ -93,9 +92,7 @@ def pictures(comparison: Comparison, trials: Mapping[str, pd.DataFrame]) -> dict
 
 
 def _written(context: Tree) -> str:
-    folder = Path(__file__).parent / "templates"
-    environment = Environment(loader=FileSystemLoader(folder), undefined=StrictUndefined, trim_blocks=True,
-                              lstrip_blocks=True, autoescape=True)  # fmt: skip
+    environment = template_environment(escaped=True)
     environment.filters |= formatting.FILTERS | {"setting": _setting}
     environment.globals |= {
         "t": tables, "confusion": confusion, "theme": drawing.THEME, "METRICS": METRICS, "POINTS": formatting.POINTS,

@@ -1,4 +1,4 @@
-"""Pack labelled images into arrays, split them, and report on them."""
+"""Pack labelled images into arrays, split them, and sum up what was packed and what left out."""
 
 from collections.abc import Sequence
 
@@ -15,22 +15,22 @@ def main(argv: Sequence[str] | None = None) -> None:
         __doc__,
         dev="folder for train and valid",
         test="folder for test",
-        report="folder for the data report",
+        summary="folder for summary.json and excluded.csv",
         timings="file for timings",
     )
     args = parser.parse_args(argv)
     params = parameters.load(args.params)
     quiet()
     one_thread_pool(params.runtime.threads)
-    from pipeline.common.files import write_json
-    from pipeline.data.data_report import write_data_report
-    from pipeline.data.image_set import load
+    from pipeline.common.files import write_csv, write_json
     from pipeline.data.preparation import prepare
-    from pipeline.data.summary import notes_on
+    from pipeline.data.summary import EXCLUDED, SUMMARY, notes_on
 
     watch, root = Stopwatch(), args.params.resolve().parent / params.data.path
     prepared = prepare(root, params.data.label, params.prepare, args.dev, args.test)
-    summary = write_data_report(prepared, load(args.dev), params.data.name, args.report)
+    summary = prepared.summary(params.data.name)
+    write_json(args.summary / SUMMARY, summary)
+    write_csv(args.summary / EXCLUDED, prepared.cleaned.listing())
     write_json(args.timings, watch.read())
     print("".join(f"{note}\n" for note in notes_on(summary)), end="")
 

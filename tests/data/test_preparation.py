@@ -5,6 +5,7 @@ import pytest
 from pipeline.config.params import Prepare
 from pipeline.data.image_set import load
 from pipeline.data.preparation import prepare
+from pipeline.data.summary import notes_on
 from pipeline.inference.decoding import decode
 
 WANTED = Prepare(image_size=24, test_fraction=0.25, valid_fraction=0.2, seed=0, on_problem="exclude", workers=1)
@@ -50,3 +51,16 @@ def test_what_was_left_out_is_told_by_kind_and_read_files_in_their_order(prepare
 def test_no_decoded_squares_are_left_behind(prepared, tmp_path):
     prepared()
     assert {path.name for path in tmp_path.iterdir()} == {"raw", "dev", "test"}
+
+
+def test_the_summary_counts_every_image_and_lists_what_was_left_out(prepared):
+    _, found = prepared()
+    summary = found.summary("tiny")
+    assert (summary.name, summary.images, summary.duplicates, summary.channels) == ("tiny", 45, 0, 1)
+    assert summary.classes == ("low", "top")
+    images = {split: sum(counts.values()) for split, counts in summary.counts.items()}
+    assert images == found.table["split"].value_counts().to_dict()
+    assert list(images) == ["train", "valid", "test"]
+    assert summary.excluded.kinds == {"cannot be used": 2, "no label": 1}
+    assert [path for path, _ in summary.excluded.first] == found.cleaned.listing()["path"].tolist()
+    assert "Left out: 3 image(s) (cannot be used: 2; no label: 1)" in notes_on(summary)[0]

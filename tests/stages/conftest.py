@@ -47,7 +47,7 @@ class Chain:
                       "tuned": results / "tune" / f"{strategy}.json", "out": results / "train",
                       "model": root / "models" / strategy, "timings": timings},
             "compare": {"tuned": results / "tune", "trained": results / "train", "times": results / "timings",
-                        "data": self.prepared.report / "summary.json", "test": self.prepared.test,
+                        "data": self.prepared.summary / "summary.json", "test": self.prepared.test,
                         "out": results / "comparison.json", "verdict": results / "verdict.json",
                         "page": results / "report.html", "report": results / "report.md",
                         "figures": results / "figures", "metrics": results / "metrics.json",

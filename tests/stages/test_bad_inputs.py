@@ -18,7 +18,7 @@ class Site:
         for stage in ("tune", "train"):
             shutil.copytree(chain.root / "results" / stage, root / "results" / stage)
             shutil.copytree(chain.root / "results/timings" / stage, root / "results/timings" / stage)
-        for part in ("dev", "test", "report"):
+        for part in ("dev", "test", "summary"):
             shutil.copytree(getattr(chain.prepared, part), root / part)
         shutil.copytree(chain.root / "models", root / "models")
         shutil.copy(chain.root / "results/verdict.json", root)
@@ -32,13 +32,13 @@ class Site:
         root, out = self.root, self.root / "out"
         strategy, options = {
             "download": (["nothing-of-the-kind"], {"out": out, "downloads": out}),
-            "prepare": ([], {"dev": out / "dev", "test": out / "test", "report": out / "data"}),
+            "prepare": ([], {"dev": out / "dev", "test": out / "test", "summary": out / "data"}),
             "tune": (["frozen"], {"dev": root / "dev", "weights": root / "weights", "work": out / "work", "out": out}),
             "train": (["frozen"], {"dev": root / "dev", "test": root / "test", "weights": root / "weights",
                                    "work": out / "work", "out": out,
                                    "tuned": root / "results/tune/frozen.json", "model": out / "model"}),
             "compare": ([], {"tuned": root / "results/tune", "trained": root / "results/train", "test": root / "test",
-                             "times": root / "results/timings", "data": root / "report/summary.json",
+                             "times": root / "results/timings", "data": root / "summary/summary.json",
                              **{name: out / name for name in ("out", "verdict", "page", "report", "figures", "metrics",
                                                               "plots")}}),
             "register": ([], {"comparison": root / "comparison.json", "verdict": root / "verdict.json",

@@ -75,7 +75,7 @@ def test_the_winner_is_chosen_on_validation(compared):
 
 
 def test_it_names_the_data_it_is_about(chain, compared):
-    summary = json.loads((chain.prepared.report / "summary.json").read_text())
+    summary = json.loads((chain.prepared.summary / "summary.json").read_text())
     dataset = compared.dataset
     assert (dataset.name, dataset.digest) == ("tiny", summary["digest"])
     assert {split: sum(counts.values()) for split, counts in dataset.counts.items()} == {
@@ -169,7 +169,7 @@ def test_everything_is_at_the_confidence_of_params_yaml(chain, compared, small_p
 def test_of_very_uneven_classes_balanced_accuracy_decides_and_what_was_left_out_is_told(chain, compared, tmp_path):
     assert (compared.metric, compared.dataset.excluded.kinds) == ("accuracy", {})
     assert chain.runs()["compare"].data.tags["excluded"] == "0"
-    summary = json.loads((chain.prepared.report / "summary.json").read_text())
+    summary = json.loads((chain.prepared.summary / "summary.json").read_text())
     summary["counts"]["train"] = {"low": 200, "top": 20}
     gone = [[f"<b>{number}</b>.png", "cannot be used: the file is empty"] for number in range(20)]
     summary |= {

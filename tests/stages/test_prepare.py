@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from pipeline.data.image_set import load, train_valid
+from pipeline.data.summary import DatasetSummary, notes_on
 from pipeline.stages.prepare import main
 from tests.support.pictures import saved
 
@@ -25,12 +26,17 @@ def run(tmp_path, small_params, write_params, image_folder, capsys):
         small_params["prepare"] |= settings
         out = tmp_path / "out"
         paths = {"params": write_params(tmp_path, small_params), "timings": out / "timings.json"}
-        paths |= {part: out / part for part in ("dev", "test", "report")}
+        paths |= {part: out / part for part in ("dev", "test", "summary")}
         capsys.readouterr()
         code = main([str(word) for part, path in paths.items() for word in (f"--{part}", path)])
         return code, capsys.readouterr().err
 
     return run
+
+
+def notes(tmp_path):
+    """What is said of what was prepared, as prepare prints it and reports show it."""
+    return "\n".join(notes_on(DatasetSummary.load(tmp_path / "out" / "summary" / "summary.json")))
 
 
 def contents(folder):
@@ -68,7 +74,7 @@ def test_a_second_run_gives_the_same_bytes_and_timings_in_a_file_of_their_own(ru
         "cpu_seconds",
         "peak_memory_bytes",
     }
-    for folder in (prepared.dev, prepared.test, prepared.report):
+    for folder in (prepared.dev, prepared.test, prepared.summary):
         assert contents(folder) == contents(tmp_path / "out" / folder.name)
 
 
@@ -79,7 +85,7 @@ def test_one_pixel_changes_the_digest_of_its_split_and_of_the_whole(run, lay_out
     Image.fromarray(pixels).save(path)
     assert run(path.parent)[0] == 0
     assert digests(prepared.test.parent) != digests(tmp_path / "out")
-    told = [json.loads((root / "summary.json").read_text()) for root in (prepared.report, tmp_path / "out/report")]
+    told = [json.loads((root / "summary.json").read_text()) for root in (prepared.summary, tmp_path / "out/summary")]
     assert told[0]["digest"] != told[1]["digest"]
 
 
@@ -100,7 +106,7 @@ def test_copies_of_an_image_stay_in_one_split(run, lay_out, tmp_path):
     dev, test = (load(tmp_path / "out" / part) for part in ("dev", "test"))
     assert not set(dev.ids) & set(test.ids)
     assert len(dev) + len(test) == 72
-    assert json.loads((tmp_path / "out" / "report" / "summary.json").read_text())["duplicates"] == 24
+    assert json.loads((tmp_path / "out" / "summary" / "summary.json").read_text())["duplicates"] == 24
 
 
 def test_a_limit_takes_so_many_images_of_all_strata(run, tmp_path):
@@ -265,7 +271,7 @@ def test_the_users_test_images_stay_test_images_and_train_and_valid_are_drawn_an
     drawn = made["split"] == "valid"
     assert set(made.index[drawn]) != set(theirs.index[theirs == "val"])
     assert drawn.sum() == np.ceil(0.2 * (theirs != "TEST").sum())
-    report = (tmp_path / "out" / "report" / "report.md").read_text()
+    report = notes(tmp_path)
     said = (
         f"The {(theirs == 'TEST').sum()} test images are those of your split. Its {(theirs == 'train').sum()} train and"
     )
@@ -282,19 +288,18 @@ def test_what_is_made_of_a_split_is_printed(lay_out, run, tmp_path, capsys, writ
     small_params["data"]["path"] = str(data)
     small_params["prepare"] |= {"stratify": []}
     paths = {"params": write_params(tmp_path, small_params), "timings": tmp_path / "out/t.json"}
-    paths |= {part: tmp_path / "out" / part for part in ("dev", "test", "report")}
+    paths |= {part: tmp_path / "out" / part for part in ("dev", "test", "summary")}
     assert main([str(word) for part, path in paths.items() for word in (f"--{part}", path)]) == 0
     printed = capsys.readouterr().out.splitlines()
     assert "pooled: each seed draws its own train and valid" in printed[0]
     assert printed[1].startswith("None of 24 groups is in two splits: test has ")
-    assert all(line in (tmp_path / "out/report/report.md").read_text() for line in printed)
+    assert all(line in notes(tmp_path) for line in printed)
 
 
 def test_weights_reach_both_splits_and_the_report_says_what_they_do(run, lay_out, tmp_path):
     assert run(with_column(lay_out(), weight=[f"{1 + n / 2}" for n in range(48)]), stratify=[])[0] == 0
-    assert (
-        "In training an image counts by its weight, from 1 to 24.5; in scores all images count equally."
-        in (tmp_path / "out" / "report" / "report.md").read_text()
+    assert "In training an image counts by its weight, from 1 to 24.5; in scores all images count equally." in notes(
+        tmp_path
     )
     made = sides(tmp_path)
     assert (made["weight"].astype(float) == 1 + made["path"].str[:3].astype(int) / 2).all()
@@ -384,23 +389,22 @@ def test_what_is_left_out_is_listed_and_the_rest_is_as_if_it_had_never_been_ther
     assert run(data, on_problem="exclude")[0] == 0
     for folder in (prepared.dev, prepared.test):
         assert contents(folder) == contents(tmp_path / "out" / folder.name)
-    report = tmp_path / "out" / "report"
-    listed = pd.read_csv(report / "excluded.csv")
+    summary = tmp_path / "out" / "summary"
+    listed = pd.read_csv(summary / "excluded.csv")
     assert set(listed["path"]) == bad
     assert list(listed) == ["path", "reason"]
-    told = json.loads((report / "summary.json").read_text())
+    told = json.loads((summary / "summary.json").read_text())
     kinds = {"cannot be used": 4, "copies with different labels": 2, "no label": 1}
     assert told["excluded"] == {"kinds": kinds, "first": listed.to_numpy().tolist()}
     assert told["images"] == 48
-    text = (report / "report.md").read_text()
-    assert "Left out: 7 image(s) (cannot be used: 4; copies with different labels: 2; no label: 1)" in text
-    assert "- empty.png: cannot be used: the file is empty\n" in text
-    clean = json.loads((prepared.report / "summary.json").read_text())
+    said = "Left out: 7 image(s) (cannot be used: 4; copies with different labels: 2; no label: 1)"
+    assert said in notes(tmp_path)
+    clean = json.loads((prepared.summary / "summary.json").read_text())
     assert {key: told[key] for key in clean if key != "excluded"} == {k: v for k, v in clean.items() if k != "excluded"}
 
 
 def test_where_nothing_is_left_out_the_list_is_a_header(prepared):
-    assert (prepared.report / "excluded.csv").read_text() == "path,reason\n"
+    assert (prepared.summary / "excluded.csv").read_text() == "path,reason\n"
 
 
 def test_a_limit_takes_the_same_images_whatever_was_left_out(run, lay_out, tmp_path):
@@ -457,7 +461,7 @@ def test_images_that_look_alike_are_never_parted(run, album, tmp_path):
     for seed in range(5):
         train, valid = train_valid(dev, 0.2, seed)
         assert not set(names[train]) & set(names[valid])
-    assert "40 images are near duplicates, in 20 groups" in (tmp_path / "out/report/report.md").read_text()
+    assert "40 images are near duplicates, in 20 groups" in notes(tmp_path)
 
 
 def test_an_image_that_looks_like_one_for_test_stops_the_run_or_is_left_out(run, album, tmp_path):
@@ -473,7 +477,7 @@ def test_an_image_that_looks_like_one_for_test_stops_the_run_or_is_left_out(run,
     assert "train/b/1-small.jpg looks like a test image of your split: test/b/1.png (1 such image(s))" in text
     assert run(tmp_path / "split", stratify=[], near_duplicate_bits=8, on_problem="exclude")[0] == 0
     assert contents(tmp_path / "out" / "dev") == before
-    (row,) = pd.read_csv(tmp_path / "out/report/excluded.csv").to_numpy().tolist()
+    (row,) = pd.read_csv(tmp_path / "out/summary/excluded.csv").to_numpy().tolist()
     assert row == ["train/b/1-small.jpg", "looks like a test image of your split: test/b/1.png"]
 
 
@@ -492,7 +496,7 @@ def test_names_in_any_script_and_with_any_sign_go_through_whole(run, tmp_path):
     assert run(tmp_path / "raw ✓", stratify=[], on_problem="exclude")[0] == 0
     made = sides(tmp_path)
     files = {str(p.relative_to(tmp_path / "raw ✓")) for p in (tmp_path / "raw ✓").rglob("*.png")}
-    listed = pd.read_csv(tmp_path / "out/report/excluded.csv")["path"].tolist()
+    listed = pd.read_csv(tmp_path / "out/summary/excluded.csv")["path"].tolist()
     assert set(made["path"]) == files - set(listed)
     assert [name.split("/")[1] for name in listed] == ["Ωmega\n.png"]
     assert load(tmp_path / "out" / "dev").classes == tuple(sorted(labels))
@@ -509,7 +513,7 @@ def test_a_link_that_leads_out_of_the_folder_is_not_followed(run, lay_out, tmp_p
     assert code == 2
     assert "link.png: leads out of the data folder" in text
     assert run(data, on_problem="exclude")[0] == 0
-    assert pd.read_csv(tmp_path / "out/report/excluded.csv")["path"].tolist() == ["link.png"]
+    assert pd.read_csv(tmp_path / "out/summary/excluded.csv")["path"].tolist() == ["link.png"]
     assert "inside.png" in set(sides(tmp_path)["path"])
 
 
@@ -522,7 +526,7 @@ def test_classes_without_an_image_stop_the_run_or_are_named_in_the_report(run, a
     assert "2 class folder(s) hold no image: c (empty), d (1 other file(s) or folder(s), such as 1.heic)" in text
     assert run(album, stratify=[], on_problem="exclude")[0] == 0
     said = "Class folders without images are ignored: c (empty), d ("
-    assert said in (tmp_path / "out" / "report" / "report.md").read_text()
+    assert said in notes(tmp_path)
     assert load(tmp_path / "out" / "dev").classes == ("a", "b")
 
 
@@ -548,9 +552,7 @@ def test_classes_that_differ_in_case_stop_the_run_or_are_named_in_the_report(run
     said = "classes whose names differ only in case or spaces: 'Fish' (20), 'fish' (20)"
     assert f"{said}; use one name per class" in text
     assert run(album, stratify=[], on_problem="exclude")[0] == 0
-    assert (
-        f"There are {said}; they are treated as different classes." in (tmp_path / "out/report/report.md").read_text()
-    )
+    assert f"There are {said}; they are treated as different classes." in notes(tmp_path)
 
 
 def test_images_without_content_are_left_out_like_those_that_cannot_be_read(run, lay_out, tmp_path):
@@ -562,7 +564,7 @@ def test_images_without_content_are_left_out_like_those_that_cannot_be_read(run,
     assert "000.png: has no content (black all over)" in text
     assert "001.png: has no content (a single pixel)" in text
     assert run(data, on_problem="exclude")[0] == 0
-    assert pd.read_csv(tmp_path / "out/report/excluded.csv").to_numpy().tolist() == [
+    assert pd.read_csv(tmp_path / "out/summary/excluded.csv").to_numpy().tolist() == [
         ["000.png", "cannot be used: has no content (black all over)"],
         ["001.png", "cannot be used: has no content (a single pixel)"],
     ]

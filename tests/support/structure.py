@@ -18,14 +18,12 @@ from tests.support.imports import imported_files, imported_names, is_marker
 
 HEAVY = ("torch", "torchvision", "timm", "mlflow", "optuna", "pandas", "sklearn", "scipy", "matplotlib", "numpy")
 
-# How things look and are worded: of the stages, compare alone may use it.
-LOOKS = {"report", "verdict", "commands"}
+# How things look and are worded, and the stages that alone may use it: they compute nothing that others train on.
+LOOKS, SHOWING = {"report", "verdict", "commands"}, {"describe", "compare"}
 
 # Files that read files of a room, which no import shows: templates, and the package that registered models carry.
 READERS = {
-    "data/data_report": "data",
-    "report/page": "report",
-    "report/markdown": "report",
+    "report/templating": "report",
     "tracking/registry": "inference",
 }
 
