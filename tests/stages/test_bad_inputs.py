@@ -242,7 +242,7 @@ LATER = {
     ),
     "a data report without its counts": (
         "compare",
-        document("report/summary.json", counts=None),
+        document("summary/summary.json", counts=None),
         ["summary.json", "counts", "dvc repro"],
     ),
 }
