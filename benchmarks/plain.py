@@ -71,7 +71,7 @@ class Plain:
 
     def _set_mode(self) -> None:
         self.body.train()
-        for module in self.body.modules() if self.recipe.probe_epochs else ():
+        for module in self.body.modules() if self.recipe.batchnorm == "keep" else ():
             if isinstance(module, nn.modules.batchnorm._BatchNorm):
                 module.eval()
 

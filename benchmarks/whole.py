@@ -72,27 +72,17 @@ def _shape(recipe: Recipe) -> tuple[Any, ...]:
 
 
 def _plain(demo: Demo, recipes: dict[int, Recipe]) -> dict[str, Any]:
-    """Price every configuration the plain way: all epochs, the fit of a first head too, through the whole network."""
+    """Price every configuration the plain way: all epochs, through the whole network."""
     context, files = demo.context(), demo.files()
     kinds = {_shape(recipe): recipe for recipe in recipes.values()}
-    heads = {_shape(each): each for each in map(_as_probe, recipes.values()) if each}
     train, valid = (len(rows) for rows in train_valid(context.dev, context.valid_fraction, 0))
-    prices = _prices(kinds | heads, context.dev, files)
+    prices = _prices(kinds, context.dev, files)
     seconds, flops = 0.0, 0
     for recipe in recipes.values():
         one = prices[_shape(recipe)]
         seconds += recipe.epochs * (train * one.train_seconds + valid * one.valid_seconds)
         flops += recipe.epochs * (train * one.train_flops + valid * one.valid_flops)
-        if probe := _as_probe(recipe):
-            seconds += probe.epochs * train * prices[_shape(probe)].train_seconds
-            flops += probe.epochs * train * prices[_shape(probe)].train_flops
     return {"seconds": seconds, "flops": flops, "prices": prices}
-
-
-def _as_probe(recipe: Recipe) -> Recipe | None:
-    if not recipe.probe_epochs:
-        return None
-    return recipe.model_copy(update={"cut": "head", "epochs": recipe.probe_epochs, "probe_epochs": 0})
 
 
 def _prices(kinds: dict[tuple[Any, ...], Recipe], images: ImageSet, files: Files) -> dict[tuple[Any, ...], Price]:

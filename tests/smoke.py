@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 IMAGES, SIZE = 160, 32
-MOST = {"epochs": 3, "probe_epochs": 2}
+MOST = {"epochs": 3}
 
 
 def shrink(params: dict[str, Any]) -> dict[str, Any]:

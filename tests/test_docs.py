@@ -395,7 +395,6 @@ def test_the_small_profile_is_valid_and_small(tmp_path):
     for row in small.strategies.values():
         assert row.trials == 2
         assert row.recipe["epochs"] <= 3
-        assert max(row.space["probe_epochs"].ends() if "probe_epochs" in row.space else (0,)) <= 2
 
 
 def test_shrinking_changes_nothing_but_sizes():
@@ -406,11 +405,11 @@ def test_shrinking_changes_nothing_but_sizes():
 
 
 def test_searched_sizes_are_capped_too():
-    row = {"trials": 9, "recipe": {"probe_epochs": 9}, "space": {
+    row = {"trials": 9, "recipe": {"epochs": 9}, "space": {
         "epochs": {"choices": [2, 5, 9]}, "image_size": {"choices": [64, 96]}, "hidden": {"choices": [8]}}}  # fmt: skip
     params = RAW | {"strategies": {"one": row}}
     assert shrink(params)["strategies"]["one"] == {
-        "trials": 2, "rungs": [1], "trials_per_round": None, "recipe": {"probe_epochs": 2, "image_size": 32},
+        "trials": 2, "rungs": [1], "trials_per_round": None, "recipe": {"epochs": 3, "image_size": 32},
         "space": {"epochs": {"choices": [2, 3]}, "hidden": {"choices": [8]}}}  # fmt: skip
 
 

@@ -159,7 +159,7 @@ def small(shape: str) -> dict[str, Any]:
     params["compare"]["resamples"] = 100
     params["register"] |= {"model": "shapes", "min_gain_over_majority": 0}
     recipe = {"backbone": "compact", "weights": "random", "image_size": 32, "batch_size": 8, "epochs": 2}
-    rows = {"heads": {"cut": "head", "epochs": 12, "class_weight_power": 0.5}, "stages": {"cut": 2, "probe_epochs": 2}}
+    rows = {"heads": {"cut": "head", "epochs": 12, "class_weight_power": 0.5}, "stages": {"cut": 2, "probe": True}}
     params["strategies"] = {
         name: {"trials": 1, "recipe": {**recipe, **row}, "space": {"learning_rate": {"choices": [0.003]}}}
         for name, row in rows.items()

@@ -1,7 +1,8 @@
 """A recipe: everything that training one network needs, beside the data and the seed."""
 
 import math
-from typing import Annotated, Final, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -12,6 +13,8 @@ Kind = Literal["heads", "tuned", "fresh"]
 HEADS: Final = "heads"  # a frozen backbone: pretrained weights, the head alone is fitted
 TUNED: Final = "tuned"  # fine-tuning: pretrained weights, some stages are trained too
 FRESH: Final = "fresh"  # training from scratch: random weights, everything is trained
+# What a head that is fitted in one go does not depend on.
+IN_ONE_GO = {"epochs": 1, "learning_rate": 1.0, "weight_decay": 0.0, "dropout": 0.0, "batch_size": 32}
 
 
 class Recipe(Section):
@@ -24,12 +27,16 @@ class Recipe(Section):
     # k trains the stages from number k on (0 is the same as `input`); `early`, `middle` and `late` are
     # a quarter, half and three quarters of the stages, of any backbone.
     cut: Literal["head", "input", "early", "middle", "late"] | Annotated[int, Field(ge=0)]
-    head: Literal["linear", "mlp"] = "linear"
+    # A logistic head is linear, and fitted to frozen features by L-BFGS in one go instead of by epochs.
+    head: Literal["linear", "mlp", "logistic"] = "linear"
     hidden: int = Field(256, ge=1)  # width of the mlp head
-    # Epochs for which the head alone is fitted on cached features first (LP-FT); 0 starts from a fresh head.
-    # BatchNorm then keeps the source's statistics, to which that head was fitted; otherwise it measures each batch.
-    probe_epochs: int = Field(0, ge=0)
-    probe_learning_rate: float = Field(0.003, gt=0)
+    # What the head sees: the output of the `last` stage, or also those of the `stages` before, pooled.
+    features: Literal["last", "stages"] = "last"
+    # L2 penalty of a logistic head, in units of the mean loss; null takes the best of 45 on the validation images.
+    l2: float | None = Field(None, gt=0)
+    probe: bool = False  # begin with the head that a logistic regression on the frozen features gives (LP-FT)
+    # BatchNorm of the trained stages measures each batch (`adapt`), or keeps the statistics of the source (`keep`).
+    batchnorm: Literal["adapt", "keep"] = "adapt"
     image_size: int = Field(128, ge=8, le=4096)  # pixels; at most prepare.image_size
     epochs: int = Field(ge=1)
     batch_size: int = Field(32, ge=2)  # BatchNorm needs two images
@@ -56,9 +63,9 @@ class Recipe(Section):
 
     def with_scaled_epochs(self, fraction: float, epoch_scaling: float) -> "Recipe":
         """Return the recipe for a share of the images: epochs grow as images shrink, by a power of the share."""
-        longer = fraction**-epoch_scaling
-        probe = {"probe_epochs": math.ceil(self.probe_epochs * longer)}
-        return self.model_copy(update={"epochs": math.ceil(self.epochs * longer), **probe})
+        if self.head == "logistic":
+            return self
+        return self.model_copy(update={"epochs": math.ceil(self.epochs * fraction**-epoch_scaling)})
 
     @field_validator("backbone")
     @classmethod
@@ -67,8 +74,23 @@ class Recipe(Section):
             raise ValueError(f"no such backbone; choose one of {', '.join(sorted(BACKBONES))}; or {FORMS}")
         return name
 
+    @model_validator(mode="before")
+    @classmethod
+    def _fitted_in_one_go(cls, values: Any) -> Any:
+        """Set what a logistic head has no use for to one value, so that it can be searched beside other heads."""
+        is_logistic = isinstance(values, Mapping) and values.get("head") == "logistic"
+        return {**values, **IN_ONE_GO} if is_logistic else values
+
     @model_validator(mode="after")
     def _fits(self) -> "Recipe":
+        if self.head == "logistic" and self.cut != "head":
+            raise ValueError(
+                "head: logistic is fitted to frozen features: use `cut: head`, or `probe: true` to start from it"
+            )
+        if self.probe and (self.cut == "head" or self.head != "linear"):
+            raise ValueError(
+                "probe: true starts the training of stages from a fitted head: use another cut, `head: linear`"
+            )
         if self.backbone in BACKBONES:
             self.check(BACKBONES[self.backbone])
         return self

@@ -15,8 +15,10 @@ RENAMED = {
     ("strategies", "*", "generation"): "trials_per_round",
     ("strategies", "*", "recipe", "balance"): "class_weight_power",
     ("strategies", "*", "recipe", "depth_decay"): "layer_decay",
+    ("strategies", "*", "recipe", "probe_epochs"): "probe",
     ("strategies", "*", "space", "balance"): "class_weight_power",
     ("strategies", "*", "space", "depth_decay"): "layer_decay",
+    ("strategies", "*", "space", "probe_epochs"): "probe",
     ("train", "stretch"): "epoch_scaling",
 }
 

@@ -4,7 +4,9 @@ Training builds its networks with these functions too, so that what is served is
 """
 
 from collections import OrderedDict
-from typing import Any
+from collections.abc import Callable, Sequence
+from contextvars import ContextVar
+from typing import Any, NamedTuple
 
 import timm
 import torch
@@ -56,6 +58,33 @@ class Preprocess(nn.Module):
         return (x.expand(-1, 3, -1, -1) - self.mean) / self.std
 
 
+class Tap(NamedTuple):
+    """A module of a backbone whose output, pooled, goes to the head beside the last stage's."""
+
+    module: str  # its path in the backbone
+    channels: int
+    axis: int  # of the channels: 1 of maps (N, C, H, W), -1 of maps (N, H, W, C) and of tokens (N, T, C)
+
+
+def pooled(x: torch.Tensor, axis: int) -> torch.Tensor:
+    """Return mean and maximum over all positions: (N, 2 * channels)."""
+    values = x.flatten(2) if axis == 1 else x.flatten(1, -2).transpose(1, 2)
+    return torch.cat([values.mean(2), values.amax(2)], 1)
+
+
+# Of the call that is running, in its own thread; None outside of `Network.forward`.
+_TAPPED: ContextVar[list[torch.Tensor] | None] = ContextVar("tapped", default=None)
+
+
+def _tap(axis: int) -> Callable[[nn.Module, Any, torch.Tensor], None]:
+    def keep(module: nn.Module, args: Any, output: torch.Tensor) -> None:
+        found = _TAPPED.get()
+        if found is not None:
+            found.append(pooled(output, axis))
+
+    return keep
+
+
 class Standardize(nn.Module):
     """Standardise features with fixed statistics: mean 0 and deviation 1 until they are measured."""
 
@@ -64,15 +93,16 @@ class Standardize(nn.Module):
         self.register_buffer("mean", torch.zeros(features))
         self.register_buffer("std", torch.ones(features))
 
-    def measure(self, features: torch.Tensor) -> None:
-        """Measure the statistics of features (N, D).
+    def measure(self, features: torch.Tensor, groups: Sequence[int] = ()) -> None:
+        """Measure the statistics of features (N, D); `groups` are the widths of parts of a scale of their own.
 
-        Deviations below half of the average one are raised to that: otherwise a feature that is almost constant with a
-        frozen backbone would explode once the backbone is trained.
+        Deviations below half of their group's average are raised to that: otherwise a feature that is almost constant
+        with a frozen backbone would explode once the backbone is trained.
         """
         std = features.std(0, correction=0)
+        floors = [(0.5 * part.mean() + 1e-6).expand_as(part) for part in std.split(list(groups) or len(std))]
         self.mean.copy_(features.mean(0))
-        self.std.copy_(std.clamp_min(0.5 * std.mean() + 1e-6))
+        self.std.copy_(std.maximum(torch.cat(floors)))
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         """Standardise features (N, D)."""
@@ -87,12 +117,22 @@ class Network(nn.Module):
         self.spec = spec
         interpolation = spec.get("interpolation", "bilinear")
         self.preprocess = Preprocess(spec["image_size"], spec["mean"], spec["std"], interpolation)
-        self.backbone, self.features = make_backbone(spec.get("library", "timm"), spec["architecture"], spec["options"])
+        self.backbone, last = make_backbone(spec.get("library", "timm"), spec["architecture"], spec["options"])
+        self.taps = [Tap(*tap) for tap in spec.get("taps", ())]
+        for tap in self.taps:
+            self.backbone.get_submodule(tap.module).register_forward_hook(_tap(tap.axis))
+        self.groups = [*(tap.channels for tap in self.taps for _ in ("mean", "maximum")), last]  # widths of features
+        self.features = sum(self.groups)
         self.head = make_head(spec["head"], self.features, spec["hidden"], len(spec["classes"]), spec["dropout"])
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Return logits (N, classes)."""
-        return self.head(self.backbone(self.preprocess(images)))
+        token = _TAPPED.set([])
+        try:
+            last = self.backbone(self.preprocess(images))
+            return self.head(torch.cat([*(_TAPPED.get() or ()), last], 1) if self.taps else last)
+        finally:
+            _TAPPED.reset(token)
 
 
 def make_backbone(library: str, architecture: str, options: dict[str, Any]) -> tuple[nn.Module, int]:
@@ -129,8 +169,11 @@ def load_tensors(module: nn.Module, tensors: dict[str, torch.Tensor]) -> None:
 
 
 def make_head(kind: str, features: int, hidden: int, classes: int, dropout: float) -> nn.Sequential:
-    """Build a `linear` head, or an `mlp` head with a hidden layer, from features (N, D) to logits (N, classes)."""
-    if kind == "linear":
+    """Build a `linear` head, or an `mlp` head with a hidden layer, from features (N, D) to logits (N, classes).
+
+    A `logistic` head is a linear one that was fitted otherwise.
+    """
+    if kind != "mlp":
         return nn.Sequential(Standardize(features), nn.Dropout(dropout), nn.Linear(features, classes))
     middle = (nn.Linear(features, hidden), nn.GELU(), nn.Dropout(dropout))
     return nn.Sequential(Standardize(features), *middle, nn.Linear(hidden, classes))

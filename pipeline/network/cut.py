@@ -11,10 +11,11 @@ from torch import nn
 from pipeline.common.errors import UserError
 from pipeline.config.backbone_table import Backbone
 from pipeline.config.recipe import Recipe
-from pipeline.inference.network import Network
+from pipeline.inference.network import Network, Tap
 from pipeline.network.architectures import blueprint, fitted, nominal, unfitted
 from pipeline.network.fx_tracing import Stage, UntraceableError
 from pipeline.network.stage_boundaries import Plan, begins, plan
+from pipeline.network.taps import carrying, find_taps
 
 SHARES = {"early": 0.25, "middle": 0.5, "late": 0.75}  # of a backbone's stages that are frozen
 
@@ -27,11 +28,14 @@ def describe(
     `size` and `channels` are those of the packed images; the network scales them to the recipe's image_size.
     Predictions are averaged over `views`.
     """
-    others = {"library": (backbone.library, "timm"), "interpolation": (backbone.interpolation, "bilinear")}
+    options = fitted(backbone.library, backbone.architecture, backbone.options, recipe.image_size)
+    drawing = backbone.library, backbone.architecture, json.dumps(options), recipe.image_size
+    others = {"library": (backbone.library, "timm"), "interpolation": (backbone.interpolation, "bilinear"),
+              "taps": (_taps(*drawing) if recipe.features == "stages" else [], [])}  # fmt: skip
     return {
         "architecture": backbone.architecture,
         **{key: value for key, (value, default) in others.items() if value != default},
-        "options": fitted(backbone.library, backbone.architecture, backbone.options, recipe.image_size),
+        "options": options,
         "mean": list(backbone.mean),
         "std": list(backbone.std),
         "image_size": recipe.image_size,
@@ -55,13 +59,25 @@ def stages(network: Network) -> list[nn.Module]:
 
     A backbone that cannot be traced is a single stage.
     """
-    known = _known(network.backbone)
+    first, *rest = _of_backbone(network.backbone, *_drawing(network.spec))
+    found = [nn.Sequential(network.preprocess, first), *rest]
+    return [*(carrying(found, network.taps) if network.taps else found), network.head]
+
+
+def _of_backbone(backbone: nn.Module, *drawing: Any) -> list[nn.Module]:
+    known = _known(backbone)
     if known is not None:
-        first, *rest = known(network.backbone)
-    else:
-        _, planned = _planned(*_drawing(network.spec))
-        first, *rest = [Stage(network.backbone, stage) for stage in planned] or [network.backbone]
-    return [nn.Sequential(network.preprocess, first), *rest, network.head]
+        return known(backbone)
+    _, planned = _planned(*drawing)
+    return [Stage(backbone, stage) for stage in planned] or [backbone]
+
+
+@lru_cache(maxsize=64)
+def _taps(library: str, architecture: str, options: str, size: int) -> list[Tap]:
+    """Return where a backbone's stages before the last can be tapped; none where that is not so of all of them."""
+    with torch.inference_mode(False):
+        backbone = blueprint(library, architecture, json.loads(options), size)
+        return find_taps(backbone, _of_backbone(backbone, library, architecture, options, size), size)
 
 
 def split(network: Network, cut: int | str) -> tuple[nn.Sequential, nn.Sequential]:

@@ -10,7 +10,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 Precision = Literal["float32", "bf16"]
 AT_ONCE = 64  # images, unless memory requires fewer
-LARGEST = 2**30  # bytes of any of their feature maps
+# Bytes of any of their feature maps. On a CPU they should stay in its cache: of EfficientNet-Lite0 at 224 px, 64 images
+# at once take 2.0 times the CPU time of two at once.
+LARGEST = {"cpu": 12 * 2**20, "cuda": 2**30}
 
 
 def running(device: torch.device, precision: Precision) -> torch.autocast:
@@ -53,7 +55,7 @@ def images_at_once(module: nn.Module, one: Tensor) -> int:
     with torch.inference_mode(), _Largest() as seen:
         module(one)
     count, largest = AT_ONCE, max(seen.bytes, one.nbytes)
-    while count > 1 and count * largest > LARGEST:
+    while count > 1 and count * largest > LARGEST.get(one.device.type, LARGEST["cpu"]):
         count //= 2
     return count
 

@@ -12,10 +12,10 @@ from pipeline.training.run_context import RunContext, drop_states
 def jobs_of_rung(rung: Rung, seed: int) -> list[Job]:
     """Cut a rung into jobs, in order of their first trial; which trials share a job depends on the rung only."""
     recipes, until = rung.recipes, rung.until
-    frozen = [number for number, recipe in recipes.items() if recipe.cut == "head"]
-    jobs = [Job((n,), (recipe,), seed, until[n]) for n, recipe in recipes.items() if recipe.cut != "head"]
-    for members in stacks([recipes[number] for number in frozen]):
-        numbers = tuple(frozen[i] for i in members)
+    together = [n for n, recipe in recipes.items() if recipe.cut == "head" and recipe.head != "logistic"]
+    jobs = [Job((n,), (recipe,), seed, until[n]) for n, recipe in recipes.items() if n not in together]
+    for members in stacks([recipes[number] for number in together]):
+        numbers = tuple(together[i] for i in members)
         jobs.append(Job(numbers, tuple(recipes[n] for n in numbers), seed, until[numbers[0]], rung.cohort))
     return sorted(jobs, key=lambda job: job.numbers)
 

@@ -13,7 +13,16 @@ from pipeline.config.recipe import Recipe
 from pipeline.network.devices import AT_ONCE
 from pipeline.training.loop import Inputs, Samples, SampleWeights, batches, first_view, one_cycle
 
-SHAPE = ("backbone", "weights", "image_size", "head", "hidden", "epochs", "batch_size")  # equal within a stack
+SHAPE = (
+    "backbone",
+    "weights",
+    "image_size",
+    "features",
+    "head",
+    "hidden",
+    "epochs",
+    "batch_size",
+)  # equal within a stack
 MOST = {"linear": 64, "mlp": 1024}  # linear heads, or hidden units, in a stack: more would leave the processor's cache
 
 

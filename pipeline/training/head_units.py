@@ -51,7 +51,7 @@ class _Trunk:
     """What all heads of one shape share: features, splits, and what an epoch costs."""
 
     inputs: Inputs
-    features: int
+    groups: list[int]  # widths of the parts of the features
     train: np.ndarray
     valid: np.ndarray
     price: Cost  # before the first epoch
@@ -84,7 +84,7 @@ def _trunk(asked: _Asked) -> _Trunk:
     inputs = costed.inputs("head")
     example = first_view(inputs, train[:1]).to(context.device)
     flops = epochs_flops(network.head, example, 1, len(train), len(valid))
-    return _Trunk(inputs, network.features, train, valid, costed.price(network.head, 0), flops)
+    return _Trunk(inputs, network.groups, train, valid, costed.price(network.head, 0), flops)
 
 
 class _Stack:
@@ -101,11 +101,11 @@ class _Stack:
         identity = _identity(first, self.backbone, context, self.seed)
         trunk = _trunk(_Asked(identity, first, self.backbone, context, self.seed, on_images))
         inputs, train, valid = trunk.inputs, trunk.train, trunk.valid
-        new = [new_head(each, context.dev, self.seed, trunk.features) for each in self.recipes]
+        new = [new_head(each, context.dev, self.seed, sum(trunk.groups)) for each in self.recipes]
         stack = HeadStack(new, self.recipes, self.seed, context.device)
         epochs = self._restore(stack, until)
         if stack.done == 0:
-            stack.standardize.measure(first_view(inputs, train).to(context.device))
+            stack.standardize.measure(first_view(inputs, train).to(context.device), trunk.groups)
         samples = context.samples(inputs, train)
         labels = context.dev.labels[valid]
         failed = [""] * len(self.recipes)

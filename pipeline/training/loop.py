@@ -148,9 +148,9 @@ class Fit:
         return mean
 
     def _set_mode(self) -> None:
-        """Train, but keep the statistics under which a head was fitted first."""
+        """Train, but keep the statistics of the source where the recipe says so."""
         self.body.train()
-        for module in self.body.modules() if self.recipe.probe_epochs else ():
+        for module in self.body.modules() if self.recipe.batchnorm == "keep" else ():
             if isinstance(module, nn.modules.batchnorm._BatchNorm):
                 module.eval()
 

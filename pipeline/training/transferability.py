@@ -33,7 +33,8 @@ def separation(recipe: Recipe, context: RunContext, seed: int) -> dict[str, floa
     network = build(recipe, images, seed, context.weight_store.find(recipe.backbone))
     features = first_view(CostedNetwork(network, recipe, context, lambda count: None).inputs("head"), rows)
     pixels = thumbnails(np.asarray(images.images[rows]))
-    return measure(features.cpu().numpy(), images.labels[rows], pixels)
+    last = features[:, -network.groups[-1] :]  # of several stages, the last alone: that is what these scores are for
+    return measure(last.cpu().numpy(), images.labels[rows], pixels)
 
 
 def measure(features: np.ndarray, labels: np.ndarray, pixels: np.ndarray) -> dict[str, float]:

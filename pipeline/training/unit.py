@@ -11,7 +11,6 @@ from torch import nn
 
 from pipeline.common.files import once, read_json, write_json
 from pipeline.common.outcome import Epoch, Outcome
-from pipeline.common.seeding import derive
 from pipeline.config.recipe import Recipe
 from pipeline.data.image_set import ImageSet, nested_subset, train_valid
 from pipeline.network import flops
@@ -19,6 +18,7 @@ from pipeline.network.build import build, save_model
 from pipeline.network.cut import split
 from pipeline.network.pretrained import LocalBackbone
 from pipeline.training.augment import jitter
+from pipeline.training.logistic import LogisticFit, fit_logistic
 from pipeline.training.loop import DivergedError, Fit, Inputs, Transform, first_view, predict
 from pipeline.training.metrics import score
 from pipeline.training.run_context import (
@@ -95,18 +95,22 @@ class _Unit:
         epochs = self._restore(fit, costed, until)
         failed = ""
         try:
-            if not epochs:
-                self._start_head(costed, train, is_head=len(body) == 1)
-            while fit.done < until:
-                loss = fit.epoch(samples, _transform(recipe, len(stem) == 0))
+            fitted = None if epochs else self._start_head(costed, train, valid)
+            while len(epochs) < until:
+                loss = (
+                    fitted.loss
+                    if self._is_fitted and fitted
+                    else fit.epoch(samples, _transform(recipe, len(stem) == 0))
+                )
                 scores = score(context.dev.labels[valid], self._predict(body, inputs, valid))
-                epochs.append(Epoch(fit.done, loss, scores))
+                epochs.append(Epoch(len(epochs) + 1, loss, scores))
                 on_epoch(epochs[-1])
         except DivergedError as error:
             failed = str(error)
         self._save(fit, costed, epochs)
         example = first_view(inputs, train[:1]).to(context.device)
-        price = costed.price(body, self.probe_flops + epochs_flops(body, example, len(epochs), len(train), len(valid)))
+        trained = 0 if self._is_fitted else len(epochs)
+        price = costed.price(body, self.probe_flops + epochs_flops(body, example, trained, len(train), len(valid)))
         outcome = Outcome(epochs, price, failed, images=len(train))
         if test is None or failed:
             return outcome
@@ -119,28 +123,30 @@ class _Unit:
     def _predict(self, body: nn.Module, inputs: Inputs, rows: np.ndarray, views: int = 1) -> np.ndarray:
         return predict(body, inputs, rows, self.context.device, views, self.context.precision)
 
-    def _start_head(self, costed: CostedNetwork, train: np.ndarray, is_head: bool) -> None:
-        """Standardise the head's inputs and, where the recipe says so, fit it on cached features first.
+    @property
+    def _is_fitted(self) -> bool:
+        """Say whether the head is all there is to train, and is fitted in one go."""
+        return self.recipe.head == "logistic"
+
+    def _start_head(self, costed: CostedNetwork, train: np.ndarray, valid: np.ndarray) -> LogisticFit | None:
+        """Standardise the inputs of a head on frozen features and, where the recipe says so, fit it to them.
 
         Linear probing, then fine-tuning: Kumar et al. 2022, arXiv 2202.10054.
         """
-        recipe = self.recipe
-        if not (is_head or recipe.probe_epochs):
-            return
+        recipe, network = self.recipe, costed.network
+        wanted = recipe.probe or self._is_fitted
+        if recipe.cut != "head" and not wanted:
+            return None
         features = costed.inputs("head")
-        head = costed.network.head
-        head[0].measure(first_view(features, train).to(self.context.device))
-        if is_head:
-            return
-        probe = recipe.model_copy(
-            update={"epochs": recipe.probe_epochs, "learning_rate": recipe.probe_learning_rate, "layer_decay": 1.0}
+        network.head[0].measure(first_view(features, train).to(self.context.device), network.groups)
+        if not wanted:
+            return None
+        fitted = fit_logistic(
+            network.head, self.context.samples(features, train), valid, len(self.context.scored), recipe
         )
-        fit = Fit(nn.Sequential(head), probe, derive("probe", self.seed), self.context.device)
-        samples = self.context.samples(features, train)
-        for _ in range(probe.epochs):
-            fit.epoch(samples)
         example = first_view(features, train[:1]).to(self.context.device)
-        self.probe_flops = flops.training_flops(head, example) * len(train) * probe.epochs
+        self.probe_flops = flops.training_flops(network.head, example) * fitted.images * fitted.iterations
+        return fitted
 
     def _restore(self, fit: Fit, costed: CostedNetwork, until: int) -> list[Epoch]:
         path = self.folder / STATE
@@ -156,7 +162,7 @@ class _Unit:
     def _save(self, fit: Fit, costed: CostedNetwork, epochs: list[Epoch]) -> None:
         """Keep the state for the next rung; after the last epoch nothing goes on from it."""
         path = self.folder / STATE
-        if fit.done == self.recipe.epochs:
+        if fit.done == self.recipe.epochs or self._is_fitted:
             path.unlink(missing_ok=True)
             return
         state = {"fit": fit.state(), "probe_flops": self.probe_flops, "passes": costed.passes}

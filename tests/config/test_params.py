@@ -98,7 +98,11 @@ BAD = [
     (f"{ROW}.recipe.image_size", 256, [ROW, "image_size 256", "prepare.image_size (128)"]),
     (f"{ROW}.space.image_size", {"choices": [64, 256]}, [ROW, "image_size 256", "prepare.image_size (128)"]),
     (f"{ROW}.space.colour", {"low": 0, "high": 1}, [ROW, "colour: unknown key", *Recipe.model_fields]),
-    (f"{ROW}.space.probe_epochs", {"low": 16.5, "high": 64}, [ROW, "probe_epochs", "integer", "16.5"]),
+    (
+        "strategies.finetune.space.hidden",
+        {"low": 16.5, "high": 64},
+        ["strategies.finetune", "hidden", "integer", "16.5"],
+    ),
     ("strategies.finetune.space.cut", {"low": 3, "high": 5}, ["strategies.finetune", "cut"]),
     (f"{ROW}.space.dropout", 0.1, [f"{ROW}.space.dropout", "dictionary", "0.1"]),
     (f"{ROW}.space.dropout", {"low": 0.6, "high": 0.6}, [f"{ROW}.space.dropout", "low (0.6) must be below high"]),
@@ -109,7 +113,7 @@ BAD = [
     (f"{ROW}.space.dropout", {"choices": [0.1], "low": 0, "high": 1}, [f"{ROW}.space.dropout", "either `choices"]),
     (f"{ROW}.space.dropout", {"min": 0, "high": 1}, [f"{ROW}.space.dropout.min", "choices, high, log, low"]),
     (f"{ROW}.space.weight_decay", {"low": 0.1, "high": float("inf")}, [ROW, "weight_decay"]),
-    (f"{ROW}.space.head", {"choices": ["linear", "tree"]}, [ROW, "head", "'linear' or 'mlp'", "tree"]),
+    (f"{ROW}.space.head", {"choices": ["linear", "tree"]}, [ROW, "head", "'linear', 'mlp' or 'logistic'", "tree"]),
 ]
 
 
@@ -274,8 +278,8 @@ def test_settings_cannot_be_changed_once_read():
 
 
 def test_a_whole_number_can_be_searched_in_a_range(tmp_path):
-    params = load_raw(tmp_path, changed(f"{ROW}.space.probe_epochs", {"low": 16, "high": 64}))
-    assert params.strategy("frozen").space["probe_epochs"].ends() == (16, 64)
+    params = load_raw(tmp_path, changed("strategies.finetune.space.hidden", {"low": 16, "high": 64}))
+    assert params.strategy("finetune").space["hidden"].ends() == (16, 64)
 
 
 def test_a_space_is_refused_when_only_some_of_its_combinations_can_be_trained(tmp_path):
@@ -322,10 +326,10 @@ def test_every_point_of_a_shipped_space_is_a_recipe(data, row):
 
 
 def test_epochs_grow_as_images_shrink():
-    recipe = Recipe(backbone="compact", weights="random", cut=2, epochs=6, probe_epochs=3, learning_rate=0.01)
-    for epoch_scaling, epochs, probe_epochs in ((0, 6, 3), (0.5, 12, 6), (1, 24, 12)):
+    recipe = Recipe(backbone="compact", weights="random", cut=2, epochs=6, learning_rate=0.01)
+    for epoch_scaling, epochs in ((0, 6), (0.5, 12), (1, 24)):
         longer = recipe.with_scaled_epochs(0.25, epoch_scaling)
-        assert (longer.epochs, longer.probe_epochs) == (epochs, probe_epochs)
-        assert longer.model_copy(update={"epochs": 6, "probe_epochs": 3}) == recipe
+        assert longer.epochs == epochs
+        assert longer.model_copy(update={"epochs": 6}) == recipe
     assert recipe.with_scaled_epochs(1.0, 1) == recipe
     assert recipe.with_scaled_epochs(0.3, 0.5).epochs == 11  # 10.95: rounded up

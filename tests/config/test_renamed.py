@@ -27,7 +27,8 @@ def with_key(sections, key, new):
         section = section[name]
     if sections[-1:] == ["recipe"]:
         raw["strategies"][ROW]["space"].pop(new, None)
-    values = {"space": {"choices": [0.5, 1.0]}, "recipe": 0.5}
+    value = True if new == "probe" else 0.5
+    values = {"space": {"choices": [value]}, "recipe": value}
     section[key] = section.pop(new, values.get(sections[-1] if sections else "", 1))
     return raw
 

@@ -13,7 +13,7 @@ from pipeline.training.run_context import RunContext, make_run_context
 
 SCRATCH = {"backbone": "compact", "weights": "random", "cut": "input", "jitter": 0.1, "dropout": 0.2}
 FROZEN = {"backbone": "compact", "weights": "random", "cut": "head", "head": "mlp", "hidden": 8, "dropout": 0.2}
-PARTIAL = {"backbone": "compact", "weights": "random", "cut": 3, "probe_epochs": 2, "layer_decay": 0.7}
+PARTIAL = {"backbone": "compact", "weights": "random", "cut": 3, "probe": True, "batchnorm": "keep", "layer_decay": 0.7}
 KINDS = {"scratch": SCRATCH, "frozen": FROZEN, "partial": PARTIAL}
 every_kind = pytest.mark.parametrize("kind", KINDS)
 

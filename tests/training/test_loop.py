@@ -172,9 +172,9 @@ def test_weight_decay_shrinks_weights_and_neither_biases_nor_what_a_norm_scales_
     assert all((found[5.0][name] < 2.0).all() for name in shrunk)
 
 
-@pytest.mark.parametrize(("probe_epochs", "kept"), [(1, True), (0, False)])
-def test_a_head_fitted_first_keeps_the_statistics_it_was_fitted_under(probe_epochs, kept):
-    by = fit(probe_epochs=probe_epochs)
+@pytest.mark.parametrize(("batchnorm", "kept"), [("keep", True), ("adapt", False)])
+def test_batchnorm_keeps_the_statistics_of_the_source_or_adapts_them(batchnorm, kept):
+    by = fit(batchnorm=batchnorm)
     norm = by.body[1]
     before = {name: tensor.clone() for name, tensor in norm.named_buffers()}
     weight = norm.weight.detach().clone()
@@ -184,7 +184,7 @@ def test_a_head_fitted_first_keeps_the_statistics_it_was_fitted_under(probe_epoc
 
 
 def test_statistics_that_are_kept_are_the_ones_training_normalises_by():
-    data, by = samples(views=1), fit(probe_epochs=1, learning_rate=1e-30, batch_size=12)
+    data, by = samples(views=1), fit(batchnorm="keep", learning_rate=1e-30, batch_size=12)
     by.body[2].p = 0.0
     labels = torch.from_numpy(data.labels)
     with torch.inference_mode():
