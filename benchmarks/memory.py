@@ -55,11 +55,11 @@ def write_table(count: int, file: Path) -> None:
 
 def facts(count: int) -> Iterator[Any]:
     """Yield what reading each file would have said."""
-    from pipeline.data.facts import Facts
+    from pipeline.data.image_facts import ImageFacts
 
     for number in range(count):
         content = number - (number % 1000 == 999)
-        yield Facts(hashlib.sha256(str(content).encode()).hexdigest()[:32], 300, 300, True, content, ())
+        yield ImageFacts(hashlib.sha256(str(content).encode()).hexdigest()[:32], 300, 300, True, content, ())
 
 
 def stages(count: int, size: int, folder: Path) -> Iterator[tuple[str, Callable[[], Any]]]:

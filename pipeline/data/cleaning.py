@@ -12,9 +12,9 @@ import pandas as pd
 from pipeline.common.errors import UserError
 from pipeline.config.params import Prepare
 from pipeline.data import group_split, manifest, near_duplicates, readers
-from pipeline.data.facts import Facts
+from pipeline.data.image_facts import ImageFacts
 
-Read = Callable[[list[str]], Iterator[Facts | str]]  # the facts of each file, or why it cannot be used
+Read = Callable[[list[str]], Iterator[ImageFacts | str]]  # the facts of each file, or why it cannot be used
 OnProblem = Callable[[str, bool], object]  # takes a problem, and whether leaving images out would solve it
 
 LARGEST = 0.1  # of the images: a larger group of near duplicates says that the hash does not tell these images apart
@@ -144,7 +144,7 @@ def _unusable(
     why, found.read = [""] * len(found.table), found.table["path"].tolist()
     marks: Counter[str] = Counter()
 
-    def sound() -> Iterator[Facts]:
+    def sound() -> Iterator[ImageFacts]:
         for row, facts in enumerate(read(found.read)):
             if isinstance(facts, str):
                 why[row] = facts

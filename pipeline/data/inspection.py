@@ -9,7 +9,7 @@ import pandas as pd
 from pipeline.common.errors import UserError
 from pipeline.config.params import Prepare
 from pipeline.data import cleaning, image_set, manifest, readers
-from pipeline.data.facts import Facts
+from pipeline.data.image_facts import ImageFacts
 from pipeline.data.readers.class_folders import images
 from pipeline.data.scan import Plan, read
 
@@ -91,7 +91,7 @@ def _clean(plan: Plan, table: pd.DataFrame, wanted: Prepare, progress: Progress,
         if not (solvable and lenient):
             found.problems.append(problem)
 
-    def facts(paths: list[str]) -> Iterator[Facts | str]:
+    def facts(paths: list[str]) -> Iterator[ImageFacts | str]:
         for path, each in zip(paths, read(plan, paths, progress(len(paths)), wanted.workers)):
             if isinstance(each, str):
                 found.unreadable.append((path, f"{cleaning.UNUSABLE}: {each}"))

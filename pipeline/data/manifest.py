@@ -12,7 +12,7 @@ import pandas as pd
 
 from pipeline.common.errors import UserError
 from pipeline.common.files import atomic, write_json
-from pipeline.data.facts import Facts
+from pipeline.data.image_facts import ImageFacts
 from pipeline.data.scan import Progress, Squares
 
 COLUMNS = ["id", "width", "height", "grey", "phash"]  # the facts of an image
@@ -81,7 +81,7 @@ def with_facts(table: pd.DataFrame, facts: pd.DataFrame, label: str, stratify: t
     return pd.concat([facts, rest, pd.DataFrame({"label": table[label], "stratum": stratum})], axis=1)
 
 
-def facts_table(facts: Iterable[Facts]) -> pd.DataFrame:
+def facts_table(facts: Iterable[ImageFacts]) -> pd.DataFrame:
     """Collect facts in a table with the columns COLUMNS."""
     # A list of tuples would take five times the memory of these columns.
     ids: list[str] = []

@@ -15,8 +15,8 @@ from PIL import Image
 
 from pipeline.common.files import unwritable
 from pipeline.common.process_pool import Executor
-from pipeline.data.contents import LARGEST, Contents
-from pipeline.data.facts import Facts, examine
+from pipeline.data.image_facts import ImageFacts, examine
+from pipeline.data.image_files import LARGEST, ImageFiles
 
 Progress = Callable[[int], object]
 Put = Callable[[int, np.ndarray], None]
@@ -70,7 +70,7 @@ class Squares:
         return np.broadcast_to(np.frombuffer(data, np.uint8).reshape(shape), (*shape[:2], channels))
 
 
-def read(plan: Plan, paths: Sequence[str], progress: Progress, workers: int | None = 1) -> Iterator[Facts | str]:
+def read(plan: Plan, paths: Sequence[str], progress: Progress, workers: int | None = 1) -> Iterator[ImageFacts | str]:
     """Yield the facts of each image in order, or the reason why it cannot be used; every file is decoded in full.
 
     `workers` processes read in parallel; None means one per core. Only the pixels being decoded are held in memory.
@@ -87,7 +87,7 @@ def read(plan: Plan, paths: Sequence[str], progress: Progress, workers: int | No
                 yield each
 
 
-class _Reader(Contents):
+class _Reader(ImageFiles):
     """The files that a process reads, and the plan that it follows."""
 
     def __init__(self, plan: Plan) -> None:
@@ -102,14 +102,14 @@ def _advise(job: list[tuple[int, str]]) -> str:
     return f"It was {named}. Lower prepare.workers or prepare.max_pixels if memory is short, then run again."
 
 
-def _read_some(job: list[tuple[int, str]], reader: _Reader, report: object) -> list[Facts | str]:
+def _read_some(job: list[tuple[int, str]], reader: _Reader, report: object) -> list[ImageFacts | str]:
     """Return the facts of each image, or why it cannot be used; put down the squares."""
     plan = reader.plan
     with _calm(plan.max_pixels), _writing(plan) as put:
         return [_read_one(row, path, reader, put) for row, path in job]
 
 
-def _read_one(row: int, path: str, reader: _Reader, put: Put) -> Facts | str:
+def _read_one(row: int, path: str, reader: _Reader, put: Put) -> ImageFacts | str:
     try:
         facts, pixels = examine(reader.read(path), path, reader.plan.size, reader.plan.max_pixels)
     except ValueError as error:

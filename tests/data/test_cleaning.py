@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pipeline.common.errors import UserError
 from pipeline.config.params import Prepare
 from pipeline.data.cleaning import clean, refuse, similar_classes, tolerate
-from pipeline.data.facts import Facts
+from pipeline.data.image_facts import ImageFacts
 
 WANTED = Prepare(image_size=32, test_fraction=0.25, valid_fraction=0.2, seed=0)
 LOOKS = np.random.default_rng(0).integers(0, 2**62, 200).tolist()  # all far from each other
@@ -23,14 +23,14 @@ def source(count=24, sides="train train train test", **columns):
     names = [f"{n:03}.png" for n in range(count)]
     split = {"split": np.resize(sides.split(), count)} if sides else {}
     table = pd.DataFrame({"path": names, "label": np.resize(["a", "b"], count), **split, **columns})
-    return table, {name: Facts(f"{n:032x}", 9, 9, True, LOOKS[n], ()) for n, name in enumerate(names)}
+    return table, {name: ImageFacts(f"{n:032x}", 9, 9, True, LOOKS[n], ()) for n, name in enumerate(names)}
 
 
 def flawed(table, facts, flaws):
     """Add a row of each flaw, named after it; a disputed one adds its sound copy too."""
     rows, known = [], dict(facts)
     for number, flaw in enumerate(flaws):
-        path, new = f"{flaw}{number}.png", Facts(f"new{number}", 9, 9, True, LOOKS[-1 - number], ())
+        path, new = f"{flaw}{number}.png", ImageFacts(f"new{number}", 9, 9, True, LOOKS[-1 - number], ())
         row = {"path": path, "label": "a", "split": "train"}
         if flaw == "broken":
             new = "the file is empty"

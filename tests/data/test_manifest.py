@@ -12,7 +12,7 @@ from PIL import Image
 
 from pipeline.common.errors import UserError
 from pipeline.data import readers
-from pipeline.data.facts import Facts
+from pipeline.data.image_facts import ImageFacts
 from pipeline.data.image_set import load
 from pipeline.data.manifest import (
     check_labels,
@@ -97,7 +97,7 @@ def test_a_column_of_the_users_with_a_name_of_ours_gives_way(image_folder, name)
 @given(st.lists(st.tuples(text, text, text), min_size=1, max_size=8), st.sampled_from([(), ("a",), ("a", "b", "a")]))
 def test_what_is_known_of_each_file_stands_beside_its_row(rows, stratify):
     table = pd.DataFrame(rows, columns=["kind", "a", "b"]).assign(path=[f"{n}.png" for n in range(len(rows))])
-    facts = [Facts(f"{n:032}", n + 1, 2**31 + n, n % 2 == 0, -1, ()) for n in range(len(rows))]
+    facts = [ImageFacts(f"{n:032}", n + 1, 2**31 + n, n % 2 == 0, -1, ()) for n in range(len(rows))]
     made = with_facts(table, facts_table(iter(facts)), "kind", stratify)
     assert list(made) == ["id", "width", "height", "grey", "phash", "kind", "a", "b", "path", "label", "stratum"]
     assert list(made[["id", "width", "height", "grey"]].itertuples(index=False, name=None)) == [
@@ -110,7 +110,7 @@ def test_what_is_known_of_each_file_stands_beside_its_row(rows, stratify):
 def test_an_index_takes_few_bytes_for_each_image():
     count = 50_000
     table = pd.DataFrame({"path": [f"{n:07}.png" for n in range(count)], "label": "a", "camera": "b"})
-    facts = (Facts(f"{n:032}", 300, 300, True, n, ()) for n in range(count))
+    facts = (ImageFacts(f"{n:032}", 300, 300, True, n, ()) for n in range(count))
     tracemalloc.start()
     made = with_facts(table, facts_table(facts), "label", ("camera",))
     peak = tracemalloc.get_traced_memory()[1]

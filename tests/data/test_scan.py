@@ -13,7 +13,7 @@ from PIL import Image
 
 from pipeline.common.errors import UserError
 from pipeline.data import scan
-from pipeline.data.facts import Facts, examine
+from pipeline.data.image_facts import ImageFacts, examine
 from pipeline.data.scan import Plan, Squares, read
 from tests.common.test_process_pool import running
 from tests.support.imports import ROOT
@@ -43,7 +43,7 @@ def squares_of(folder, tmp_path, workers):
     plan = Plan(root, 8, 10**6, tmp_path / "squares")
     with Squares(plan) as squares:
         found = told(plan, paths, workers=workers)
-        sound = [(row, each) for row, each in enumerate(found) if isinstance(each, Facts)]
+        sound = [(row, each) for row, each in enumerate(found) if isinstance(each, ImageFacts)]
         return found, {row: squares.take(row, each.grey, 3).copy() for row, each in sound}
 
 
@@ -115,7 +115,7 @@ def test_a_path_that_is_fine_in_one_folder_may_lead_out_of_another(tmp_path):
     (tmp_path / "in").mkdir()
     (tmp_path / "a.png").write_bytes(saved(smooth()))
     (tmp_path / "in" / "link.png").symlink_to("../a.png")
-    assert isinstance(told(Plan(tmp_path, 8, 10**6), ["in/link.png"])[0], Facts)
+    assert isinstance(told(Plan(tmp_path, 8, 10**6), ["in/link.png"])[0], ImageFacts)
     assert told(Plan(tmp_path / "in", 8, 10**6), ["link.png"]) == ["leads out of the data folder"]
 
 

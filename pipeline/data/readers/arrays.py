@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.common.errors import UserError
-from pipeline.data.rows import MEMBER, Rows
+from pipeline.data.image_arrays import MEMBER, ImageArray
 
 KIND = "packed arrays"
 COLUMNS = {
@@ -39,7 +39,7 @@ def read(root: Path) -> pd.DataFrame:
         raise UserError(f"{root}: there is more than one array of images: {named}; set data.path to one .npz file")
     file = root / MEMBER if plain else archives[0]
     try:
-        rows = Rows(file)
+        rows = ImageArray(file)
         rows.close()
         columns = _columns(_beside(file) if plain else _within(file), len(rows))
     except ValueError as error:

@@ -8,8 +8,8 @@ from hypothesis.extra import numpy as arrays
 
 from pipeline.common.errors import UserError
 from pipeline.data.datasets.layouts import Item, as_arrays, as_files, fresh
+from pipeline.data.image_arrays import ImageArray
 from pipeline.data.readers import read
-from pipeline.data.rows import Rows
 
 
 def step(count):
@@ -23,7 +23,7 @@ def test_arrays_are_those_that_numpy_would_save(tmp_path_factory, images):
     out = tmp_path_factory.mktemp("arrays")
     assert as_arrays(out, (Item(image, "a") for image in images), step) == len(images)
     assert np.array_equal(np.load(out / "images.npy"), images)
-    assert len(Rows(out / "images.npy")) == len(images)
+    assert len(ImageArray(out / "images.npy")) == len(images)
     assert not (out / "split.npy").exists()
 
 

@@ -16,8 +16,8 @@ import torchvision.datasets
 from pipeline.common.errors import UserError
 from pipeline.data.datasets.by_name import SETS, lay_out
 from pipeline.data.datasets.torchvision_table import REFUSED, ROWS
+from pipeline.data.image_arrays import ImageArray
 from pipeline.data.readers import read
-from pipeline.data.rows import Rows
 from tests.support import vision
 from tests.support.vision import CHECKED, PLAIN
 
@@ -126,7 +126,7 @@ def test_pixels_are_those_of_the_files(tmp_path):
     lay_out("MNIST", tmp_path / "out", tmp_path / "downloads", quiet)
     raw = b"".join((root / f"MNIST/raw/{side}-images-idx3-ubyte").read_bytes()[16:] for side in ("train", "t10k"))
     assert np.load(tmp_path / "out/images.npy").tobytes() == raw
-    assert len(Rows(tmp_path / "out/images.npy")) == 8
+    assert len(ImageArray(tmp_path / "out/images.npy")) == 8
 
 
 def test_letters_stand_upright(tmp_path):

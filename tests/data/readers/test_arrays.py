@@ -5,7 +5,7 @@ import pytest
 
 from pipeline.common.errors import UserError
 from pipeline.data import readers
-from pipeline.data.contents import Contents
+from pipeline.data.image_files import ImageFiles
 from tests.support.arrays import IMAGES, LABELS, kinds, pixels, written
 
 BAD_LABELS = {
@@ -67,7 +67,7 @@ def test_a_folder_with_one_npz_file_is_read_as_that_file_and_with_two_is_refused
     written(tmp_path, "npz")
     table = readers.read(tmp_path)
     assert table["path"][3] == "photos.npz/0000003"
-    with Contents(tmp_path) as contents:
+    with ImageFiles(tmp_path) as contents:
         assert (pixels(contents.read(table["path"][3])) == IMAGES[3]).all()
     written(tmp_path, "npy")
     with pytest.raises(UserError, match=r"more than one array of images: images\.npy, photos\.npz"):

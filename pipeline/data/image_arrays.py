@@ -1,4 +1,4 @@
-"""Rows of an image array on disk, in a .npy file or as `images` in a .npz file, served as image files."""
+"""An array of images on disk, in a .npy file or as `images` in a .npz file, whose rows are served as image files."""
 
 import zipfile
 import zlib
@@ -13,7 +13,7 @@ _KINDS = {1: b"P5", 3: b"P6", 4: b"PyRGBA"}
 _TROUBLE = (OSError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError)
 
 
-class Rows:
+class ImageArray:
     """An open array (N, H, W) or (N, H, W, C), uint8, C 1, 3 or 4; rows are read one by one and not kept in memory."""
 
     def __init__(self, file: Path) -> None:

@@ -5,8 +5,8 @@ from hypothesis import strategies as st
 
 from pipeline.common.errors import UserError
 from pipeline.data import readers
-from pipeline.data.contents import Contents
-from pipeline.data.rows import Rows
+from pipeline.data.image_arrays import ImageArray
+from pipeline.data.image_files import ImageFiles
 from tests.support.arrays import IMAGES, RNG, kinds, pixels, written
 from tests.support.packing import index, pack
 
@@ -14,7 +14,7 @@ from tests.support.packing import index, pack
 @kinds
 @given(st.lists(st.integers(0, 11), max_size=20))
 def test_rows_are_read_in_any_order_as_image_files_of_the_same_pixels(tmp_path_factory, kind, order):
-    rows = Rows(written(tmp_path_factory.mktemp("arrays"), kind)[0])
+    rows = ImageArray(written(tmp_path_factory.mktemp("arrays"), kind)[0])
     assert len(rows) == 12
     for row in order:
         assert (pixels(rows.read(row)) == IMAGES[row]).all()
@@ -25,14 +25,14 @@ def test_rows_are_read_in_any_order_as_image_files_of_the_same_pixels(tmp_path_f
 def test_every_shape_that_is_allowed_is_read(tmp_path, shape):
     images = RNG.integers(0, 256, shape, dtype=np.uint8)
     np.save(tmp_path / "images.npy", images)
-    rows = Rows(tmp_path / "images.npy")
+    rows = ImageArray(tmp_path / "images.npy")
     assert (pixels(rows.read(3)) == images[3].squeeze()).all()
 
 
 @pytest.mark.parametrize("row", [12, -1])
 def test_a_row_that_is_not_there_is_named(tmp_path, row):
     with pytest.raises(ValueError, match=f"no row {row}, only 0 to 11"):
-        Rows(written(tmp_path, "npy")[0]).read(row)
+        ImageArray(written(tmp_path, "npy")[0]).read(row)
 
 
 BAD = {
@@ -99,7 +99,7 @@ def test_an_array_out_of_the_folder_is_not_read(tmp_path):
     (tmp_path / "in").mkdir()
     written(tmp_path, "npy")
     (tmp_path / "in" / "images.npy").symlink_to(tmp_path / "images.npy")
-    with Contents(tmp_path / "in") as contents, pytest.raises(ValueError, match="leads out"):
+    with ImageFiles(tmp_path / "in") as contents, pytest.raises(ValueError, match="leads out"):
         contents.read("images.npy/0000001")
 
 

@@ -20,7 +20,7 @@ _ORIENTATION = 0x0112  # the EXIF tag
 _SIDE, _KEPT = 32, 8  # of the image that is hashed, and of its lowest frequencies that are
 
 
-class Facts(NamedTuple):
+class ImageFacts(NamedTuple):
     """The facts of an image file."""
 
     id: str  # hash of its content, 32 hex digits
@@ -31,7 +31,7 @@ class Facts(NamedTuple):
     marks: tuple[str, ...]  # of animated, CMYK, 16 bit, palette, alpha, rotated, extension
 
 
-def examine(data: bytes, path: str, size: int, max_pixels: int) -> tuple[Facts, np.ndarray]:
+def examine(data: bytes, path: str, size: int, max_pixels: int) -> tuple[ImageFacts, np.ndarray]:
     """Decode an image file: return its facts, and its pixels (size, size, 1 if grey else 3) as `decode` does.
 
     Raise ValueError with the reason where it cannot be used: it cannot be read in full, or all its pixels are equal.
@@ -44,7 +44,7 @@ def examine(data: bytes, path: str, size: int, max_pixels: int) -> tuple[Facts, 
     if blank:
         raise ValueError(f"has no content ({blank})")
     content = hashlib.sha256(data).hexdigest()[:32]
-    return Facts(content, width, height, grey, phash(pixels), marks), pixels
+    return ImageFacts(content, width, height, grey, phash(pixels), marks), pixels
 
 
 def _blankness(image: Image.Image, pixels: np.ndarray) -> str:

@@ -5,7 +5,7 @@ import unicodedata
 import pytest
 
 from pipeline.common.errors import UserError
-from pipeline.data.contents import Contents
+from pipeline.data.image_files import ImageFiles
 
 
 @pytest.fixture
@@ -17,7 +17,7 @@ def root(tmp_path):
 
 
 def found(root, path):
-    with Contents(root) as contents:
+    with ImageFiles(root) as contents:
         return contents.read(path)
 
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from pipeline.data.facts import examine, phash
+from pipeline.data.image_facts import examine, phash
 from pipeline.inference.decoding import decode
 from tests.support.pictures import saved, smooth
 

@@ -1,25 +1,25 @@
-"""The bytes behind the paths of a source."""
+"""The image files that a source's paths name, in a folder or in an array there, as bytes."""
 
 import os
 import stat
 import unicodedata
 from pathlib import Path
 
-from pipeline.data.rows import Rows
+from pipeline.data.image_arrays import ImageArray
 
 LARGEST = 2**29  # bytes of a file, by default
 
 
-class Contents:
-    """The image files that a source's paths name: files in a folder, or rows of the arrays in it."""
+class ImageFiles:
+    """Where image files are read: paths name files in a folder, or rows of the arrays in it."""
 
     def __init__(self, root: Path, most: int = LARGEST) -> None:
         """Refuse files of over `most` bytes."""
         self.root, self._inside, self._most = str(root), os.path.realpath(root), most
         self._real: dict[str, str] = {}  # folders, without symlinks
-        self._arrays: dict[str, Rows | None] = {}  # by the file that a path would lie in, were it a folder
+        self._arrays: dict[str, ImageArray | None] = {}  # by the file that a path would lie in, were it a folder
 
-    def __enter__(self) -> "Contents":
+    def __enter__(self) -> "ImageFiles":
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -57,9 +57,9 @@ class Contents:
         if real != self._inside and not real.startswith(os.path.join(self._inside, "")):
             raise ValueError("leads out of the data folder")
 
-    def _rows(self, file: str) -> Rows | None:
+    def _rows(self, file: str) -> ImageArray | None:
         if file not in self._arrays:
-            self._arrays[file] = Rows(Path(file)) if os.path.isfile(file) else None
+            self._arrays[file] = ImageArray(Path(file)) if os.path.isfile(file) else None
         return self._arrays[file]
 
     def _bytes(self, file: str) -> bytes:
