@@ -9,7 +9,7 @@ import numpy as np
 from benchmarks.simulation import World, with_share
 from pipeline.config.metric_names import METRICS
 from pipeline.statistics.intervals import difference_interval, estimate, score_interval
-from pipeline.statistics.jackknife import Table, tables_of
+from pipeline.statistics.jackknife import InfluenceTable, influence_tables_of
 
 WORLD = World(levels=(1.1, 1.1), shared=0.6, own=0.25, positives=0.3)  # 86 % right; two strategies that are equal
 SEEDS, IMAGES, SHARES = (3, 5), (100, 300, 650), (0.05, 0.4, 0.75)
@@ -59,14 +59,16 @@ def cell(world: World, rng: np.random.Generator, count: int, seeds: int, images:
     return {key: float(np.mean(values)) for key, values in held.items()}
 
 
-def _tables(world: World, rng: np.random.Generator, count: int, seeds: int, images: int) -> Iterator[dict[str, Table]]:
+def _tables(
+    world: World, rng: np.random.Generator, count: int, seeds: int, images: int
+) -> Iterator[dict[str, InfluenceTable]]:
     labels = world.labels(images)
     for _ in range(count // AT_ONCE):
-        yield tables_of(labels, world.probabilities(world.margins(rng, AT_ONCE, seeds, images)))
+        yield influence_tables_of(labels, world.probabilities(world.margins(rng, AT_ONCE, seeds, images)))
 
 
-def _of(table: Table, strategy: int) -> Table:
-    return Table(table.scores[:, strategy], table.influence[:, strategy], table.images)
+def _of(table: InfluenceTable, strategy: int) -> InfluenceTable:
+    return InfluenceTable(table.scores[:, strategy], table.influence[:, strategy], table.images)
 
 
 def percentiles(rng: np.random.Generator, count: int, images: int = 300, resamples: int = 400) -> list[dict[str, Any]]:

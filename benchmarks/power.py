@@ -9,9 +9,9 @@ from scipy.stats import norm
 
 from benchmarks.simulation import World, fitted, predictions, with_share
 from pipeline.config.metric_names import METRICS
-from pipeline.statistics.comparison import compare_pairs
 from pipeline.statistics.intervals import estimate, holm
-from pipeline.statistics.jackknife import Table, mean_table
+from pipeline.statistics.jackknife import InfluenceTable, mean_influence_table
+from pipeline.statistics.scores_and_differences import compare_pairs
 
 IMAGES, SEEDS, CONFIDENCE = 650, 5, 0.95
 GAPS = (0.01, 0.015, 0.02, 0.025, 0.03, 0.035, 0.04)
@@ -91,8 +91,8 @@ def _rates(world: World, gap: float, rng: np.random.Generator, count: int, seeds
     three = World(levels, world.shared, world.own, world.seed, positives=world.positives)
     alone, of_three, errors = [], [], []
     for _ in range(-(-count // AT_ONCE)):
-        table = mean_table(three.margins(rng, AT_ONCE, seeds, images) > 0, np.ones(images, dtype=bool))
-        one, two, low = (Table(table.scores[:, k], table.influence[:, k], images) for k in range(3))
+        table = mean_influence_table(three.margins(rng, AT_ONCE, seeds, images) > 0, np.ones(images, dtype=bool))
+        one, two, low = (InfluenceTable(table.scores[:, k], table.influence[:, k], images) for k in range(3))
         pair, *others = (estimate(difference) for difference in (one - two, one - low, two - low))
         values = np.stack([pair.p_value(), *(other.p_value() for other in others)], 1)
         adjusted = np.array([holm(row.tolist())[0] for row in values])

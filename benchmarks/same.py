@@ -10,8 +10,8 @@ from benchmarks.simulation import predictions
 from pipeline.common.progress import Progress
 from pipeline.config.metric_names import METRICS
 from pipeline.data import image_set
-from pipeline.statistics.comparison import compare_pairs
 from pipeline.statistics.schema import Comparison
+from pipeline.statistics.scores_and_differences import compare_pairs
 from pipeline.training.unit import unit
 
 EACH, PAIRS = 5, 50

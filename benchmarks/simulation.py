@@ -7,8 +7,8 @@ import numpy as np
 from scipy.optimize import brentq
 from scipy.stats import multivariate_normal, norm
 
-from pipeline.statistics.comparison import StrategyPredictions
-from pipeline.statistics.jackknife import Scored, tables_of
+from pipeline.statistics.jackknife import Scored, influence_tables_of
+from pipeline.statistics.scores_and_differences import StrategyPredictions
 
 POINTS, MASSES = np.polynomial.hermite_e.hermegauss(80)
 MASSES = MASSES / MASSES.sum()
@@ -102,7 +102,7 @@ def correlation(first: float, second: float, both: float) -> float:
 def predictions(labels: np.ndarray, probabilities: np.ndarray) -> StrategyPredictions:
     """Return a strategy's predictions from probabilities (S, N, C) on the same images, taken for validation as well."""
     scored = Scored([labels] * len(probabilities), list(probabilities))
-    found = tables_of(labels, probabilities)
+    found = influence_tables_of(labels, probabilities)
     scores = [{m: float(found[m].scores[s]) for m in found} for s in range(len(probabilities))]
     return StrategyPredictions(scored, scored, scores, scores)
 

@@ -125,7 +125,7 @@ def _counted(found: "Inspection", lenient: bool, listing: Path | None) -> Iterat
 
 def _contents(table: "pd.DataFrame", label: str) -> Iterator[str]:
     """Yield classes, sizes, colour, copies, groups, weights, the split and the metric of what can be used."""
-    from pipeline.config.metric_names import settled
+    from pipeline.config.metric_names import resolve_metric
     from pipeline.verdict.formatting import called
     from pipeline.verdict.sentences.metric import metric_sentence
 
@@ -147,6 +147,6 @@ def _contents(table: "pd.DataFrame", label: str) -> Iterator[str]:
     yield f"split: yours: {named}" if sides else "split: drawn by prepare"
     trained = table[table["split"] != "test"] if sides else table
     trained_on: dict[str, int] = dict(trained["label"].value_counts())
-    metric = settled("auto", trained_on)
+    metric = resolve_metric("auto", trained_on)
     if metric != "accuracy":
         yield f"compare.metric: auto is {called(metric)}: {metric_sentence(metric, trained_on)}"

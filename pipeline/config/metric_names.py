@@ -9,7 +9,7 @@ LOWER_IS_BETTER = frozenset({"log_loss"})
 IMBALANCE = 10  # times the images of the rarest class in the commonest, from which accuracy says little of the rarest
 
 
-def settled(wanted: str, counts: Mapping[str, int]) -> str:
+def resolve_metric(wanted: str, counts: Mapping[str, int]) -> str:
     """Return the metric that decides; where `auto` is wanted, by the training images of each class.
 
     It is accuracy, or balanced accuracy where one class has `IMBALANCE` times the images of another.

@@ -58,7 +58,7 @@ def inspect(plan: Plan, wanted: Prepare, progress: Progress) -> Inspection:
         return found
     found.images = len(table)
     found.problems += readers.problems(plan.root, table, manifest.SHOWN)
-    table = readers.settled(table).sort_values("path", ignore_index=True)
+    table = readers.normalise_splits(table).sort_values("path", ignore_index=True)
     found.unused = sorted({p.relative_to(plan.root).as_posix() for p in images(plan.root, "**/*")} - set(table["path"]))
     _choose_label(table, found)
     if found.label in table:

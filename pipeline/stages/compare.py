@@ -40,13 +40,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     from pipeline.report.plots import metrics
     from pipeline.report.publish import Places, publish
     from pipeline.statistics import stored_results
-    from pipeline.statistics.summary import summarise
+    from pipeline.statistics.build_comparison import build_comparison
     from pipeline.tracking import runs
     from pipeline.verdict.advice import advise
 
     watch, root = Stopwatch(), args.params.resolve().parent
     measured = stored_results.measured(list(params.arms), args.trained, args.tuned, args.times)
-    compared = summarise(measured, DatasetSummary.load(args.data), params.compare)
+    compared = build_comparison(measured, DatasetSummary.load(args.data), params.compare)
     verdict = advise(compared, params.constraints, measured.timings)
     compared.save(args.out)
     verdict.save(args.verdict)

@@ -8,7 +8,7 @@ import numpy as np
 from scipy.special import chdtri, stdtr, stdtrit
 
 from pipeline.config.metric_names import LOWER_IS_BETTER
-from pipeline.statistics.jackknife import Table
+from pipeline.statistics.jackknife import InfluenceTable
 
 Key = TypeVar("Key", bound=Hashable)
 
@@ -64,7 +64,7 @@ class Estimate:
         return self.mean / np.where(self.variance > 0, self.error, 1.0)
 
 
-def estimate(table: Table) -> Estimate:
+def estimate(table: InfluenceTable) -> Estimate:
     """Return the mean over seeds, with the variance of two crossed random factors.
 
     The variance is that of the seeds' mean, plus the covariance of two seeds due to the images they share. So each part
@@ -119,7 +119,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return adjusted
 
 
-def draws(tables: Mapping[Key, Table], resamples: int, seed: int) -> dict[Key, np.ndarray]:
+def draws(tables: Mapping[Key, InfluenceTable], resamples: int, seed: int) -> dict[Key, np.ndarray]:
     """Return (resamples,) draws of each table's mean over seeds, with the distribution that `estimate` gives the mean.
 
     This is a paired hierarchical bootstrap: all tables have the images in one order and share the images drawn, once
@@ -134,7 +134,7 @@ def draws(tables: Mapping[Key, Table], resamples: int, seed: int) -> dict[Key, n
     return {key: _draw(table, moved[:, i], seed) for i, (key, table) in enumerate(tables.items())}
 
 
-def _draw(table: Table, moved: np.ndarray, seed: int) -> np.ndarray:
+def _draw(table: InfluenceTable, moved: np.ndarray, seed: int) -> np.ndarray:
     estimated, count, resamples = estimate(table), len(table.scores), len(moved)
     mean = float(estimated.mean)
     if count == 1:
@@ -157,7 +157,7 @@ def run_chance(a: np.ndarray, b: np.ndarray) -> float:
     return float(np.mean(gain > 0) + np.mean(gain == 0) / 2)
 
 
-def runs(tables: Mapping[Key, Table], resamples: int, seed: int) -> dict[Key, np.ndarray]:
+def runs(tables: Mapping[Key, InfluenceTable], resamples: int, seed: int) -> dict[Key, np.ndarray]:
     """Return (resamples, S) scores of single runs on images drawn with replacement, the same for all tables.
 
     A table's scores are the same to the bit whatever other tables are drawn beside it.

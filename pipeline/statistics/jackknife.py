@@ -1,4 +1,4 @@
-"""A score of several seeds as a table: each seed's value, and the influence of each image on it."""
+"""A score of several seeds as an influence table: each seed's value, and the influence of each image on it."""
 
 from dataclasses import dataclass
 
@@ -19,7 +19,7 @@ class Scored:
 
 
 @dataclass(frozen=True)
-class Table:
+class InfluenceTable:
     """A metric's value for each seed, and how it would change if an image counted once more.
 
     Both may have leading axes, for many tables at once.
@@ -29,27 +29,29 @@ class Table:
     influence: np.ndarray  # (..., S, M): a column for each different image; 0 where a seed did not score it
     images: int  # on which the score rests: of the rarest class where classes count equally
 
-    def __sub__(self, other: "Table") -> "Table":
+    def __sub__(self, other: "InfluenceTable") -> "InfluenceTable":
         """Return the difference, paired over seeds and images."""
-        return Table(self.scores - other.scores, self.influence - other.influence, min(self.images, other.images))
+        return InfluenceTable(
+            self.scores - other.scores, self.influence - other.influence, min(self.images, other.images)
+        )
 
 
-def tables(scored: Scored, shared: bool = True) -> dict[str, Table]:
+def influence_tables(scored: Scored, shared: bool = True) -> dict[str, InfluenceTable]:
     """Return every metric's table. Without `shared` and ids, each seed has its own images."""
-    by_seed = [tables_of(y, p[None]) for y, p in zip(scored.labels, scored.probabilities, strict=True)]
+    by_seed = [influence_tables_of(y, p[None]) for y, p in zip(scored.labels, scored.probabilities, strict=True)]
     columns, width = _columns(scored, shared)
     return {m: _joined([each[m] for each in by_seed], columns, width) for m in by_seed[0]}
 
 
-def recall_tables(scored: Scored) -> list[Table | None]:
+def recall_influence_tables(scored: Scored) -> list[InfluenceTable | None]:
     """Return a table of each class's recall, for seeds that share their images; None for a class without images."""
     labels = scored.labels[0]
     right = np.stack([p.argmax(1) == labels for p in scored.probabilities])
     members = [labels == c for c in range(scored.probabilities[0].shape[1])]
-    return [mean_table(right, rows) if rows.any() else None for rows in members]
+    return [mean_influence_table(right, rows) if rows.any() else None for rows in members]
 
 
-def tables_of(labels: np.ndarray, probabilities: np.ndarray) -> dict[str, Table]:
+def influence_tables_of(labels: np.ndarray, probabilities: np.ndarray) -> dict[str, InfluenceTable]:
     """Return every metric's table for labels (N,) and probabilities (..., S, N, C) of the same images.
 
     The influence of an image is the infinitesimal jackknife's: for accuracy and log loss its own value less the
@@ -64,25 +66,25 @@ def tables_of(labels: np.ndarray, probabilities: np.ndarray) -> dict[str, Table]
     present = [rows for rows in members if rows.any()]
     rarest = min(int(rows.sum()) for rows in present)
     everyone = np.ones(len(labels), dtype=bool)
-    recalls = [mean_table(right, rows) for rows in present]
+    recalls = [mean_influence_table(right, rows) for rows in present]
     if len(present) < classes:  # no curve exists
-        areas = [Table(np.full(own.shape[:-1], 0.5), np.zeros(own.shape), rarest)]
+        areas = [InfluenceTable(np.full(own.shape[:-1], 0.5), np.zeros(own.shape), rarest)]
     else:
         areas = [_area(doubles[..., c], members[c], rarest) for c in ([1] if classes == 2 else range(classes))]
     return {
-        "accuracy": mean_table(right, everyone),
+        "accuracy": mean_influence_table(right, everyone),
         "balanced_accuracy": _average(recalls, rarest),
         "roc_auc": _average(areas, rarest),
-        "log_loss": mean_table(-np.log(np.clip(own, np.finfo(np.float64).eps, 1)) + 0.0, everyone),
+        "log_loss": mean_influence_table(-np.log(np.clip(own, np.finfo(np.float64).eps, 1)) + 0.0, everyone),
     }
 
 
-def mean_table(values: np.ndarray, rows: np.ndarray) -> Table:
+def mean_influence_table(values: np.ndarray, rows: np.ndarray) -> InfluenceTable:
     """Return the table of the mean of values (..., N) over the rows (N,) selected by a boolean mask."""
     count = int(rows.sum())
     scores = values[..., rows].mean(-1)
     influence = np.where(rows, values - scores[..., None], 0.0) / (count * _shrink(count))
-    return Table(scores, influence, count)
+    return InfluenceTable(scores, influence, count)
 
 
 def _shrink(count: int) -> float:
@@ -90,20 +92,20 @@ def _shrink(count: int) -> float:
     return float(np.sqrt((count - 1) / count)) if count > 1 else 1.0
 
 
-def _area(scores: np.ndarray, positive: np.ndarray, images: int) -> Table:
+def _area(scores: np.ndarray, positive: np.ndarray, images: int) -> InfluenceTable:
     """Return the table of the area under the ROC curve of scores (..., N); ties count half."""
     many, few = positive.sum(), (~positive).sum()
     ranks = rankdata(scores, axis=-1)
     won = np.empty(scores.shape)  # by each image, of its pairs with the other class
     won[..., positive] = (ranks[..., positive] - rankdata(scores[..., positive], axis=-1)) / few
     won[..., ~positive] = 1 - (ranks[..., ~positive] - rankdata(scores[..., ~positive], axis=-1)) / many
-    both = [mean_table(won, positive), mean_table(won, ~positive)]
-    return Table(both[0].scores, both[0].influence + both[1].influence, images)
+    both = [mean_influence_table(won, positive), mean_influence_table(won, ~positive)]
+    return InfluenceTable(both[0].scores, both[0].influence + both[1].influence, images)
 
 
-def _average(parts: list[Table], images: int) -> Table:
+def _average(parts: list[InfluenceTable], images: int) -> InfluenceTable:
     scores = np.mean([part.scores for part in parts], axis=0)
-    return Table(scores, np.mean([part.influence for part in parts], axis=0), images)
+    return InfluenceTable(scores, np.mean([part.influence for part in parts], axis=0), images)
 
 
 def _columns(scored: Scored, shared: bool) -> tuple[list[np.ndarray], int]:
@@ -117,8 +119,10 @@ def _columns(scored: Scored, shared: bool) -> tuple[list[np.ndarray], int]:
     return np.split(np.arange(sum(sizes)), np.cumsum(sizes)[:-1]), sum(sizes)
 
 
-def _joined(parts: list[Table], columns: list[np.ndarray], width: int) -> Table:
+def _joined(parts: list[InfluenceTable], columns: list[np.ndarray], width: int) -> InfluenceTable:
     influence = np.zeros((len(parts), width))
     for row, part, places in zip(influence, parts, columns, strict=True):
         row[places] = part.influence[0]
-    return Table(np.concatenate([part.scores for part in parts]), influence, min(part.images for part in parts))
+    return InfluenceTable(
+        np.concatenate([part.scores for part in parts]), influence, min(part.images for part in parts)
+    )

@@ -11,9 +11,9 @@ from pipeline.common.documents import Document
 from pipeline.common.errors import UserError
 from pipeline.common.files import read_csv, read_json
 from pipeline.config.recipe import Recipe
-from pipeline.statistics.comparison import StrategyPredictions
-from pipeline.statistics.jackknife import Scored, tables
+from pipeline.statistics.jackknife import Scored, influence_tables
 from pipeline.statistics.schema import StrategyCost, Transferability
+from pipeline.statistics.scores_and_differences import StrategyPredictions
 from pipeline.statistics.timings import StrategyTimings, Timings
 
 SPLITS = ("valid", "test")
@@ -115,7 +115,7 @@ def predictions(result: TrainResult, table: pd.DataFrame) -> StrategyPredictions
         _scored(whole["test"], result.seeds),
         result.valid,
         result.test,
-        curve={f: tables(_scored(tested[tested["fraction"] == f], result.seeds)) for f in fractions},
+        curve={f: influence_tables(_scored(tested[tested["fraction"] == f], result.seeds)) for f in fractions},
     )
 
 

@@ -5,9 +5,9 @@ from math import log, sqrt
 from statistics import NormalDist
 
 from pipeline.config.metric_names import LOWER_IS_BETTER
-from pipeline.statistics.comparison import better
 from pipeline.statistics.intervals import holm
 from pipeline.statistics.schema import Comparison, Difference, Pair, Score, StrategyResult
+from pipeline.statistics.scores_and_differences import better
 from pipeline.statistics.timings import Timings
 
 NORMAL = NormalDist()

@@ -7,7 +7,7 @@ from scipy.stats import binom, false_discovery_control, norm, t
 from benchmarks import coverage, power
 from benchmarks.simulation import World, correlation, fitted, with_share
 from pipeline.statistics.intervals import difference_interval, draws, estimate, holm, run_chance, runs, score_interval
-from pipeline.statistics.jackknife import Scored, Table, mean_table, tables
+from pipeline.statistics.jackknife import InfluenceTable, Scored, influence_tables, mean_influence_table
 
 DEMO = World(levels=(1.17, 1.10, 0.96), shared=0.86, own=0.12, positives=0.69)  # as benchmarks.power finds it
 
@@ -15,7 +15,7 @@ DEMO = World(levels=(1.17, 1.10, 0.96), shared=0.86, own=0.12, positives=0.69)  
 def table(values):
     """The table of a mean of values (S, N)."""
     values = np.asarray(values, dtype=float)
-    return mean_table(values, np.ones(values.shape[-1], dtype=bool))
+    return mean_influence_table(values, np.ones(values.shape[-1], dtype=bool))
 
 
 def crossed(rng, seed, image, rest, seeds, images, count=1):
@@ -82,7 +82,7 @@ def test_validation_images_that_seeds_share_count_as_shared():
     same = Scored([labels] * 2, [own] * 2, [ids] * 2)
     apart = Scored([labels] * 2, [own] * 2, [ids, ids + 200])
     shared, separate, plain = (
-        estimate(tables(each)["accuracy"]).variance for each in (same, apart, Scored([labels] * 2, [own] * 2))
+        estimate(influence_tables(each)["accuracy"]).variance for each in (same, apart, Scored([labels] * 2, [own] * 2))
     )
     assert shared == pytest.approx(plain)
     assert separate == pytest.approx(0)
@@ -247,6 +247,6 @@ def test_a_world_is_fitted_to_answers_that_it_made():
 def test_a_table_of_differences_is_paired():
     a, b = (table(crossed(np.random.default_rng(i), 0.5, 2, 1, 3, 50)[0]) for i in (1, 2))
     both = a - b
-    assert isinstance(both, Table)
+    assert isinstance(both, InfluenceTable)
     assert both.scores == pytest.approx(a.scores - b.scores)
     assert estimate(a - a).variance == 0

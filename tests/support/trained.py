@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from pipeline.config.params import Compare
 from pipeline.config.recipe import Recipe
 from pipeline.data.summary import DatasetSummary, ExcludedImages
-from pipeline.statistics.comparison import StrategyPredictions
+from pipeline.statistics.build_comparison import build_comparison
 from pipeline.statistics.schema import Comparison, StrategyCost
+from pipeline.statistics.scores_and_differences import StrategyPredictions
 from pipeline.statistics.stored_results import Measured, TrainedPoint, TrainResult, TuneResult
-from pipeline.statistics.summary import summarise
 
 RECIPE = Recipe(backbone="compact", weights="random", cut="input", epochs=1, learning_rate=0.1)
 
@@ -63,4 +63,4 @@ def compared(
         timings={},
     )
     wanted = Compare.model_construct(metric=metric, resamples=resamples, confidence=confidence, seed=0)
-    return summarise(measured, dataset, wanted)
+    return build_comparison(measured, dataset, wanted)

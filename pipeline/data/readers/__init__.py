@@ -26,7 +26,7 @@ def read(root: Path) -> pd.DataFrame:
     table = reader(root).read(root).sort_values("path", ignore_index=True)
     for problem in problems(root, table):
         raise UserError(problem)
-    return settled(table)
+    return normalise_splits(table)
 
 
 def reader(root: Path) -> Any:
@@ -85,7 +85,7 @@ def _held(folder: Path) -> str:
     return f"{len(others)} other file(s) or folder(s), such as {others[0]}" if others else "empty"
 
 
-def settled(table: pd.DataFrame) -> pd.DataFrame:
+def normalise_splits(table: pd.DataFrame) -> pd.DataFrame:
     """Rename the splits of a table to train, valid and test; anything else becomes empty."""
     if "split" not in table:
         return table

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from pipeline.statistics.comparison import StrategyPredictions
 from pipeline.statistics.jackknife import Scored
+from pipeline.statistics.scores_and_differences import StrategyPredictions
 from pipeline.training.metrics import score
 from tests.support.trained import Trained, compared
 
@@ -47,6 +47,6 @@ def test_every_pair_has_a_difference_and_a_crossing_and_the_parts_agree():
 
 
 @pytest.mark.parametrize(("counts", "metric"), [((10, 10), "accuracy"), ((100, 10), "balanced_accuracy")])
-def test_auto_is_settled_by_the_training_images_of_each_class(counts, metric):
+def test_auto_is_resolved_by_the_training_images_of_each_class(counts, metric):
     found = compared({"a": Trained(predictions(1.0))}, "auto", counts=counts)
     assert (found.metric, found.metric_is_auto) == (metric, True)

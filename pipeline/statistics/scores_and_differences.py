@@ -1,4 +1,4 @@
-"""From predictions to intervals and differences: pure functions, with randomness from a seed alone."""
+"""Scores of each strategy and the difference of each pair, with intervals; randomness comes from a seed alone."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ import numpy as np
 
 from pipeline.config.metric_names import LOWER_IS_BETTER, METRICS
 from pipeline.statistics import intervals
-from pipeline.statistics.jackknife import Scored, Table, recall_tables, tables
+from pipeline.statistics.jackknife import InfluenceTable, Scored, influence_tables, recall_influence_tables
 from pipeline.statistics.schema import ClassScores, Difference, Pair, Recall, Score, Scores
 
 WHOLE = 1.0  # the fraction that is all the training data
@@ -23,15 +23,15 @@ class StrategyPredictions:
     test: Scored  # the same images for each seed
     valid_scores: Sequence[Mapping[str, float]]  # per seed
     test_scores: Sequence[Mapping[str, float]]
-    curve: Mapping[float, Mapping[str, Table]] = field(default_factory=dict)  # on test, by fraction below 1
+    curve: Mapping[float, Mapping[str, InfluenceTable]] = field(default_factory=dict)  # on test, by fraction below 1
 
     @cached_property
-    def tested(self) -> dict[str, Table]:
+    def tested(self) -> dict[str, InfluenceTable]:
         """Return the table of every metric on test, of trainings on all images."""
-        return tables(self.test)
+        return influence_tables(self.test)
 
     @cached_property
-    def by_fraction(self) -> dict[float, Mapping[str, Table]]:
+    def by_fraction(self) -> dict[float, Mapping[str, InfluenceTable]]:
         """Return the table of every metric on test by fraction, ascending, including 1."""
         return dict(sorted({**self.curve, WHOLE: self.tested}.items()))
 
@@ -41,7 +41,7 @@ Predictions = Mapping[str, StrategyPredictions]  # by strategy
 
 def scores_on_valid(predictions: StrategyPredictions, confidence: float) -> Scores:
     """Return every metric on validation."""
-    return _scores(tables(predictions.valid, shared=False), predictions.valid_scores, confidence)
+    return _scores(influence_tables(predictions.valid, shared=False), predictions.valid_scores, confidence)
 
 
 def scores_on_test(predictions: StrategyPredictions, confidence: float) -> Scores:
@@ -58,11 +58,11 @@ def curve_scores(predictions: StrategyPredictions, confidence: float) -> dict[fl
     }  # fmt: skip
 
 
-def _scores(found: Mapping[str, Table], by_seed: Sequence[Mapping[str, float]], confidence: float) -> Scores:
+def _scores(found: Mapping[str, InfluenceTable], by_seed: Sequence[Mapping[str, float]], confidence: float) -> Scores:
     return {m: _score(found[m], m, [scores[m] for scores in by_seed], confidence) for m in METRICS}
 
 
-def _score(table: Table, metric: str, per_seed: Sequence[float], confidence: float) -> Score:
+def _score(table: InfluenceTable, metric: str, per_seed: Sequence[float], confidence: float) -> Score:
     low, high = intervals.score_interval(intervals.estimate(table), metric, confidence)
     return Score(mean=float(np.mean(per_seed)), ci=(float(low), float(high)), per_seed=tuple(per_seed))
 
@@ -70,7 +70,7 @@ def _score(table: Table, metric: str, per_seed: Sequence[float], confidence: flo
 def class_scores(scored: Scored, confidence: float) -> list[ClassScores]:
     """Return each class's recall with its interval, precision and F1, over all seeds."""
     table, rows = np.array(confusion(scored)), []
-    for c, recalls in enumerate(recall_tables(scored)):
+    for c, recalls in enumerate(recall_influence_tables(scored)):
         right, named, own = (int(n) for n in (table[c, c], table[:, c].sum(), table[c].sum()))
         rows.append(
             ClassScores(
@@ -83,7 +83,7 @@ def class_scores(scored: Scored, confidence: float) -> list[ClassScores]:
     return rows
 
 
-def _recall(table: Table, confidence: float) -> Recall:
+def _recall(table: InfluenceTable, confidence: float) -> Recall:
     score = _score(table, "recall", table.scores.tolist(), confidence)
     return Recall(mean=score.mean, ci=score.ci)
 

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from pipeline.config.metric_names import LOWER_IS_BETTER, METRICS
 from pipeline.statistics import intervals
-from pipeline.statistics.comparison import (
+from pipeline.statistics.jackknife import InfluenceTable, Scored
+from pipeline.statistics.scores_and_differences import (
     StrategyPredictions,
     choose,
     class_scores,
@@ -15,7 +16,6 @@ from pipeline.statistics.comparison import (
     confusion,
     curve_draws,
 )
-from pipeline.statistics.jackknife import Scored, Table
 from pipeline.training.metrics import score
 from tests.support.trained import Trained, compared
 
@@ -56,7 +56,7 @@ def changed(whole, seeds, images):
     one = whole.predictions
     parts = reordered(one.valid, seeds, images), reordered(one.test, seeds, images)
     scores = [[each[s] for s in seeds] for each in (one.valid_scores, one.test_scores)]
-    curve = {fraction: {m: Table(t.scores[seeds], t.influence[np.ix_(seeds, images)], t.images)
+    curve = {fraction: {m: InfluenceTable(t.scores[seeds], t.influence[np.ix_(seeds, images)], t.images)
                         for m, t in tables.items()} for fraction, tables in one.curve.items()}  # fmt: skip
     return replace(whole, predictions=StrategyPredictions(*parts, *scores, curve))
 

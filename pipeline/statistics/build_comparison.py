@@ -1,28 +1,38 @@
-"""All that is measured of the strategies, put together into a comparison."""
+"""Build the comparison, which comparison.json holds, of all that was measured of the strategies."""
 
 from itertools import combinations
 
 import numpy as np
 
-from pipeline.config.metric_names import settled
+from pipeline.config.metric_names import resolve_metric
 from pipeline.config.params import Compare
 from pipeline.data.summary import DatasetSummary
-from pipeline.statistics import calibration, comparison, crossover
+from pipeline.statistics import calibration, crossover
 from pipeline.statistics.backbone_ranking import ranking
-from pipeline.statistics.comparison import StrategyPredictions
 from pipeline.statistics.schema import Comparison, CurvePoint, FittedCurve, SearchSummary, StrategyResult
+from pipeline.statistics.scores_and_differences import (
+    StrategyPredictions,
+    choose,
+    class_scores,
+    compare_pairs,
+    confusion,
+    curve_draws,
+    curve_scores,
+    scores_on_test,
+    scores_on_valid,
+)
 from pipeline.statistics.stored_results import Measured, TrainResult, TuneResult
 
 FINEST = 60  # sizes at which a curve's law is drawn
 
 
-def summarise(measured: Measured, dataset: DatasetSummary, wanted: Compare) -> Comparison:
+def build_comparison(measured: Measured, dataset: DatasetSummary, wanted: Compare) -> Comparison:
     """Return the comparison of the strategies measured on a data set."""
-    metric = settled(wanted.metric, dataset.counts["train"])
+    metric = resolve_metric(wanted.metric, dataset.counts["train"])
     predictions = measured.predictions
     draws = {
         name: np.stack(list(by_fraction.values()), 1)
-        for name, by_fraction in comparison.curve_draws(predictions, metric, wanted.resamples, wanted.seed).items()
+        for name, by_fraction in curve_draws(predictions, metric, wanted.resamples, wanted.seed).items()
     }
     # The same for all strategies: they share the splits.
     sizes = np.array([point.images for point in next(iter(measured.trained.values())).curve], dtype=float)
@@ -31,7 +41,7 @@ def summarise(measured: Measured, dataset: DatasetSummary, wanted: Compare) -> C
                         _law(sizes, draws[name], metric, wanted.confidence), wanted.confidence)
         for name in sorted(predictions)
     }  # fmt: skip
-    winner = comparison.choose({name: strategy.valid[metric].mean for name, strategy in strategies.items()}, metric)
+    winner = choose({name: strategy.valid[metric].mean for name, strategy in strategies.items()}, metric)
     found = Comparison(
         dataset=dataset,
         metric=metric,
@@ -39,7 +49,7 @@ def summarise(measured: Measured, dataset: DatasetSummary, wanted: Compare) -> C
         confidence=wanted.confidence,
         seeds=len(predictions[winner].test.labels),
         strategies=strategies,
-        pairs=comparison.compare_pairs(predictions, metric, wanted.resamples, wanted.confidence, wanted.seed),
+        pairs=compare_pairs(predictions, metric, wanted.resamples, wanted.confidence, wanted.seed),
         crossovers=tuple(
             crossover.crossover(a, b, sizes, draws[a], draws[b], metric, wanted.confidence)
             for a, b in combinations(sorted(predictions), 2)
@@ -54,12 +64,12 @@ def _strategy(
     trained: TrainResult, tuned: TuneResult, predictions: StrategyPredictions, classes: tuple[str, ...],
     law: FittedCurve | None, confidence: float,
 ) -> StrategyResult:  # fmt: skip
-    curve = comparison.curve_scores(predictions, confidence)
+    curve = curve_scores(predictions, confidence)
     valid, test = predictions.valid, predictions.test
     return StrategyResult(
         recipe=trained.recipe,
-        valid=comparison.scores_on_valid(predictions, confidence),
-        test=comparison.scores_on_test(predictions, confidence),
+        valid=scores_on_valid(predictions, confidence),
+        test=scores_on_test(predictions, confidence),
         cost=trained.cost,
         search=SearchSummary(
             trials=tuned.trials,
@@ -68,8 +78,8 @@ def _strategy(
             ended_by=tuned.ended_by,
         ),
         transfer=trained.transfer,
-        classes=dict(zip(classes, comparison.class_scores(test, confidence), strict=True)),
-        confusion=tuple(map(tuple, comparison.confusion(test))),
+        classes=dict(zip(classes, class_scores(test, confidence), strict=True)),
+        confusion=tuple(map(tuple, confusion(test))),
         curve=tuple(
             CurvePoint(
                 fraction=point.fraction,
