@@ -188,3 +188,19 @@ def test_a_share_of_the_images_is_trained_on_and_test_alone_is_scored(kind, cont
         assert flops / whole.cost.passes[name] == pytest.approx((half.images + len(valid)) / len(image_set))
     again = unit(recipe(kind), context, 1, test=test_set, fraction=0.5, on_epoch=fail_if_trained)
     assert again == half
+
+
+@pytest.mark.parametrize("features", ["last", "stages"])
+@pytest.mark.parametrize("cut", ["input", 2])
+def test_fine_tuning_from_a_probe_begins_where_the_frozen_head_ends(context, features, cut):
+    frozen = unit(recipe("frozen", head="logistic", features=features), context, 1)
+    begun = unit(recipe("partial", cut=cut, features=features, learning_rate=1e-30, epochs=1), context, 1)
+    assert [epoch.number for epoch in frozen.epochs] == [1]
+    # Maps at a cut are kept in half precision; at the input there are none.
+    assert begun.epochs[0].valid == pytest.approx(frozen.epochs[0].valid, rel=1e-4 if cut == "input" else 2e-2)
+
+
+def test_a_logistic_head_is_the_same_whatever_it_does_not_depend_on(context):
+    one = recipe("frozen", head="logistic", epochs=7, learning_rate=0.1, dropout=0.4)
+    assert one == recipe("frozen", head="logistic", epochs=2, learning_rate=0.2, weight_decay=3.0)
+    assert unit(one, context, 1, until=one.epochs).epochs[0].valid
