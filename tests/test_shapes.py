@@ -222,7 +222,7 @@ def test_a_task_of_any_shape_ends_with_a_registered_model_that_answers(tasks, sh
     assert right == pytest.approx(scored["test"][scored["seeds"].index(scored["best_seed"])]["accuracy"])
 
 
-def test_classes_of_any_name_are_told_of_as_they_are_called(tasks):
+def test_classes_of_any_name_are_shown_as_they_are_called(tasks):
     task = tasks("names")
     assert not [text for text in task.warned if "Glyph" in text]
     table = [line.strip() for line in task.text("data/report.md").splitlines() if line.startswith("|")]
@@ -266,7 +266,7 @@ def test_a_report_of_many_classes_stays_small(tasks):
     assert (counts.groupby("strategy")["images"].sum() == 2 * 240).all()
 
 
-def test_weights_groups_and_split_of_a_table_are_kept_and_told(tasks):
+def test_weights_groups_and_split_of_a_table_are_kept_and_reported(tasks):
     task = tasks("table")
     said = task.text("data/report.md")
     assert "In training an image counts by its weight, from 0.5 to 3; in scores all images count equally." in said

@@ -39,7 +39,7 @@ def test_a_folder_is_described_in_a_few_lines(folders):
     assert described(found, lenient=False)[-2:] == ["", "no problems"]
 
 
-def test_groups_splits_copies_and_unused_files_are_told(lay_out):
+def test_groups_splits_copies_and_unused_files_are_reported(lay_out):
     data = lay_out()
     shutil.copy(data / "000.png", data / "002.png")
     table = pd.read_csv(data / "labels.csv", dtype=str)[:46]
@@ -54,7 +54,7 @@ def test_groups_splits_copies_and_unused_files_are_told(lay_out):
     ]  # fmt: skip
 
 
-def test_weights_are_told_and_wrong_ones_named(lay_out):
+def test_weights_are_reported_and_wrong_ones_named(lay_out):
     root = lay_out()
     table = pd.read_csv(root / "labels.csv").assign(weight=2.5)
     table.to_csv(root / "labels.csv", index=False)
@@ -176,7 +176,7 @@ def test_images_that_are_left_out_are_no_problem(checked, folders):
     assert "no problems" in out
 
 
-def test_empty_classes_lost_classes_and_classes_that_differ_in_case_are_told(checked, folders):
+def test_empty_classes_lost_classes_and_classes_that_differ_in_case_are_reported(checked, folders):
     (folders / "empty").mkdir()
     (folders / "broken").mkdir()
     for number in range(20):
@@ -195,7 +195,7 @@ def test_empty_classes_lost_classes_and_classes_that_differ_in_case_are_told(che
     assert "are ignored: empty (empty)" in out
 
 
-def test_a_limit_on_a_class_that_is_not_there_is_told(checked, folders, small_params):
+def test_a_limit_on_a_class_that_is_not_there_is_reported(checked, folders, small_params):
     small_params["constraints"] = {"min_recall": {"defective": 0.7}}
     code, out, _ = checked(folders)
     assert code == 2

@@ -89,7 +89,7 @@ def test_changed_code_commands_inputs_and_results_are_named(repository):
     assert c.changes == ("c.txt (deleted)",)
 
 
-def test_what_dvc_would_do_is_what_is_told(repository):
+def test_what_dvc_would_do_is_what_is_reported(repository):
     (repository / "code" / "b.py").write_text("2")
     said = dvc(repository, "repro", text=True).stdout
     assert "Running stage 'b'" in said

@@ -16,7 +16,7 @@ def opened(tmp_path, monkeypatch):
     return addresses
 
 
-def test_the_report_is_opened_and_its_place_is_told(opened, tmp_path, capsys):
+def test_the_report_is_opened_and_its_place_is_printed(opened, tmp_path, capsys):
     assert main(["report"]) == 0
     assert opened == [(tmp_path / "results" / "report.html").as_uri()]
     assert capsys.readouterr().out == f"{tmp_path / 'results' / 'report.html'}\n"

@@ -28,7 +28,7 @@ def test_each_stage_has_a_line():
     assert len({line.rindex("  ") for line in lines}) == 1
 
 
-def test_the_times_of_what_would_run_are_summed_and_those_that_are_missing_told():
+def test_the_times_of_what_would_run_are_summed_and_missing_ones_are_named():
     assert summary([DONE, CHANGED, WAITING]) == (
         "`uv run dvc repro` would do up to 2 of 3 stages. They took 30 min in all when they last ran."
     )
@@ -45,7 +45,7 @@ def test_where_all_is_done_there_is_nothing_to_do():
     assert summary([DONE]) == "All is done: a run would do nothing. `uv run headstart report` opens the report."
 
 
-def test_a_run_that_is_going_on_is_told():
+def test_a_run_that_is_going_on_is_reported():
     assert summary([DONE, RUNNING, NEVER]) == "A run is going on, at tune@a; 1 stage is left after that."
     assert summary([RUNNING]) == "A run is going on, at tune@a, its last stage."
 
@@ -73,7 +73,7 @@ def test_the_stages_of_this_repository_are_listed_in_order(fresh, capsys):
     assert not (fresh / "dvc.lock").exists()
 
 
-def test_wrong_settings_are_told_in_our_words(fresh, capsys):
+def test_wrong_settings_are_reported_in_our_words(fresh, capsys):
     text = (fresh / "params.yaml").read_text(encoding="utf-8")
     (fresh / "params.yaml").write_text(text.replace("promote_fraction:", "keep:"), encoding="utf-8")
     assert main(["status"]) == 2

@@ -223,7 +223,7 @@ def reserve_little(path: Path, most: int) -> None:
     reserve(path, b"head", 300_000)
 
 
-def test_a_disk_that_is_too_full_is_told_before_anything_is_mapped(tmp_path):
+def test_a_disk_that_is_too_full_is_reported_before_anything_is_mapped(tmp_path):
     answer = Child(lambda: reserve_little(tmp_path / "a.npy", 100_000)).result()
     assert answer.startswith(f"UserError: {tmp_path}/a.npy: 300.0 kB are needed: ")
     assert "features.views" in answer

@@ -150,7 +150,7 @@ def test_a_stream_gives_what_map_does_and_runs_ahead_of_its_reader_by_no_more_th
     assert asked == list(range(30))
 
 
-def test_a_worker_that_died_between_two_jobs_is_told_as_one_that_died_in_a_job():
+def test_a_worker_that_died_between_two_jobs_is_reported_as_one_that_died_in_a_job():
     with Executor(2, partial(context, 0), add, advise=lambda job: f"Job {job}: buy memory.") as executor:
         executor.map(range(2))
         for pid in pids_of(executor):

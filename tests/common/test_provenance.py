@@ -22,7 +22,7 @@ def test_the_commit_is_marked_where_files_differ_from_it(tmp_path):
     assert commit(tmp_path) == f"{clean}-dirty"
 
 
-def test_what_it_takes_to_reproduce_is_told(tmp_path):
+def test_what_it_takes_to_reproduce_is_reported(tmp_path):
     pd.DataFrame({"id": ["07", "a"], "path": ["x.png", "y.png"], "label": ["l", "l"]}).to_csv(tmp_path / "m.csv")
     told = about(tmp_path, tmp_path / "m.csv")
     assert told["paths"] == {"07": "x.png", "a": "y.png"}

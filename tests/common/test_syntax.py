@@ -61,7 +61,7 @@ def test_what_code_does_counts(change):
     assert does(before) != does(after)
 
 
-def test_imports_are_told_apart_and_those_for_annotations_alone_are_known():
+def test_imports_are_distinguished_and_those_for_annotations_alone_are_known():
     text = "import a.b\nfrom c import d as e, f\nfrom .g import h\n"
     found = parsed(text + "def x(y: f) -> f:\n    from i import j\n    return e(j)\n").imports
     assert [(each.module, each.level, each.name, each.bound, each.used) for each in found] == [

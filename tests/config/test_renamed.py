@@ -49,7 +49,7 @@ def test_an_old_key_is_answered_by_the_new_ones_name(tmp_path, sections, old, ne
     assert told(tmp_path, with_key(sections, old, new)) == said
 
 
-def test_what_else_is_wrong_is_told_beside_it_under_its_name_of_today(tmp_path):
+def test_what_else_is_wrong_is_reported_beside_it_under_its_name_of_today(tmp_path):
     raw = copy.deepcopy(RAW)
     raw["search"]["keep"] = raw["search"].pop("promote_fraction")
     raw["prepare"] |= {"limit": 0, "speed": 1}

@@ -62,7 +62,7 @@ def test_what_is_found_of_a_sound_folder(folders):
     assert found.left_out.empty
 
 
-def test_progress_is_told_how_many_images_there_are_and_of_each(folders):
+def test_progress_is_given_the_number_of_images_and_a_step_for_each(folders):
     steps = []
     inspect(Plan(folders, 32, 10**6), WANTED, lambda count: steps.append(count) or steps.append)
     assert steps == [60] + [1] * 60

@@ -40,7 +40,7 @@ def test_each_row_holds_the_pixels_of_its_own_file_whatever_was_left_out(prepare
             np.testing.assert_array_equal(np.asarray(images.images[row]), decode((root / path).read_bytes(), 24, 1))
 
 
-def test_what_was_left_out_is_told_by_kind_and_read_files_in_their_order(prepared):
+def test_what_was_left_out_is_reported_by_kind_and_read_files_in_their_order(prepared):
     _, found = prepared()
     assert found.cleaned.kinds == {"cannot be used": 2, "no label": 1}
     assert found.cleaned.read == sorted(found.cleaned.read)

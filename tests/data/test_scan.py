@@ -63,7 +63,7 @@ def test_facts_and_squares_are_those_of_each_file_whoever_read_it(folder, tmp_pa
     assert list(tmp_path.iterdir()) == []
 
 
-def test_progress_is_told_of_every_file(folder):
+def test_progress_gets_a_step_for_every_file(folder):
     seen = []
     list(read(Plan(folder[0], 8, 10**6), folder[1], seen.append))
     assert seen == [1] * 130
@@ -85,7 +85,7 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path):
         pass
 
 
-def test_a_full_disk_is_told_as_such(folder, tmp_path):
+def test_a_full_disk_is_reported_as_such(folder, tmp_path):
     plan = Plan(folder[0], 8, 10**6, Path("/dev/full"))
     with pytest.raises(UserError, match="/dev/full: cannot be written: No space left on device"):
         told(plan, folder[1])
@@ -104,7 +104,7 @@ def test_huge_images_are_refused_by_our_limit_alone_and_nobody_is_warned(tmp_pat
     assert not recwarn.list
 
 
-def test_a_process_that_dies_is_told_with_what_to_do(folder, monkeypatch):
+def test_a_process_that_dies_is_reported_with_what_to_do(folder, monkeypatch):
     monkeypatch.setattr(scan, "_read_some", die)
     over = r"reading one of \d+ files, \d+\.png to \d+\.png"
     with pytest.raises(UserError, match=rf"exit code -9.*{over}\. Lower prepare\.workers"):

@@ -20,7 +20,7 @@ def made(name: str, size: int, **options):
         ("torchvision/swin_t", {}),
     ],
 )
-def test_architectures_made_for_one_size_are_told_it(name, options):
+def test_architectures_made_for_one_size_are_given_it(name, options):
     assert fitted(*name.split("/"), {}, 96) == options
 
 

@@ -38,7 +38,7 @@ def test_a_file_that_is_none_is_named_with_what_to_do(tmp_path, ending):
         read(path, "do this")
 
 
-def test_the_classifier_of_the_source_is_left_out_and_told():
+def test_the_classifier_of_the_source_is_left_out_and_reported():
     fitted = fit("a.pt", FILE, OWN, {"fc"}, "net")
     assert fitted.dropped == ("fc.weight", "fc.bias")
     assert {name: tensor.sum().item() for name, tensor in fitted.tensors.items()} == {

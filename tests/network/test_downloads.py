@@ -49,7 +49,7 @@ def test_a_download_of_another_hash_is_refused_and_not_kept(server, tmp_path):
     assert [*(tmp_path / "torch" / "hub" / "checkpoints").iterdir()] == []
 
 
-def test_a_file_that_was_there_is_taken_and_a_hash_that_is_another_is_told(server, tmp_path):
+def test_a_file_that_was_there_is_taken_and_a_hash_that_is_another_is_reported(server, tmp_path):
     file = tmp_path / "torch" / "hub" / "checkpoints" / "net-0123abcd.pth"
     file.parent.mkdir(parents=True)
     file.write_bytes(CONTENT)

@@ -52,7 +52,7 @@ def test_sizes_are_numbers_and_need_no_call():
     assert list(nodes) == ["x", "entry", "blocks_0", "blocks_1", "reshape", "dropout", "mean", "output"]
 
 
-def test_what_the_mode_decides_is_told_of_both():
+def test_what_the_mode_decides_is_recorded_of_both():
     graphs = trace(Root().to("meta"), 8)
     found = [node.kwargs["training"] for graph in graphs for node in graph.nodes if node.name == "dropout"]
     assert found == [False, True]

@@ -66,7 +66,7 @@ def test_a_refused_file_leaves_the_network_as_it_was(package):
     assert all(torch.equal(tensor, before[key]) for key, tensor in module.state_dict().items())
 
 
-def test_a_backbone_is_told_by_its_row_and_by_what_its_weights_hold(package, tmp_path):
+def test_a_backbone_is_identified_by_its_row_and_by_what_its_weights_hold(package, tmp_path):
     def identity(weights: str, **wanted: Any) -> list[str | None]:
         return LocalBackbone(replace(LITE, **{"package": "some_weights", **wanted})).identity(weights)
 

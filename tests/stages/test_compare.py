@@ -166,7 +166,7 @@ def test_everything_is_at_the_confidence_of_params_yaml(chain, compared, small_p
         assert not re.search(r"(?<![\d.])95 %", text)
 
 
-def test_of_very_uneven_classes_balanced_accuracy_decides_and_what_was_left_out_is_told(chain, compared, tmp_path):
+def test_of_very_uneven_classes_balanced_accuracy_decides_and_what_was_left_out_is_reported(chain, compared, tmp_path):
     assert (compared.metric, compared.dataset.excluded.kinds) == ("accuracy", {})
     assert chain.runs()["compare"].data.tags["excluded"] == "0"
     summary = json.loads((chain.prepared.summary / "summary.json").read_text())

@@ -136,7 +136,7 @@ def test_a_gate_closed_behind_the_champion_leaves_it_in_service_and_says_so(gate
     assert registry["versions"][winner]["aliases"] == [f"best-{winner}", "champion"]
 
 
-def test_what_was_registered_is_told_in_a_sentence(gated, capsys):
+def test_what_was_registered_is_reported_in_a_sentence(gated, capsys):
     other = gated(0)
     lines = capsys.readouterr().out.strip().splitlines()
     winner = json.loads((other.root / "results" / "registry.json").read_text())["winner"]
@@ -145,7 +145,7 @@ def test_what_was_registered_is_told_in_a_sentence(gated, capsys):
     assert "champion" in aliases(other)
 
 
-def test_where_another_than_the_winner_is_recommended_its_alias_is_told(gated, refused):
+def test_where_another_than_the_winner_is_recommended_its_alias_is_printed(gated, refused):
     other = gated(0)
     winner = json.loads((other.root / "results" / "registry.json").read_text())["winner"]
     (cheaper,) = {name.removeprefix("best-") for name in NAMES} - {winner}

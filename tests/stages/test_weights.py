@@ -65,7 +65,7 @@ def test_a_file_of_the_users_own_is_brought_and_loaded(run, mine, tmp_path, caps
     assert network.preprocess.mean.flatten().tolist() == pytest.approx([0.1, 0.2, 0.3])
 
 
-def test_a_unit_is_told_apart_by_the_weights_it_starts_from(run, mine, tmp_path, image_set):
+def test_a_unit_is_identified_by_the_weights_it_starts_from(run, mine, tmp_path, image_set):
     def unit(**wanted):
         context = make_run_context(
             image_set, 0.2, FEATURES, tmp_path, RUNTIME, weight_store=WeightStore(tmp_path / "weights")

@@ -108,12 +108,12 @@ def test_calibrated_predictions_have_a_small_error(classes):
 
 
 @pytest.mark.parametrize(("images", "classes"), [(100, 2), (650, 2), (650, 6)])
-def test_what_chance_alone_shows_is_foretold(images, classes):
+def test_what_chance_alone_shows_is_predicted(images, classes):
     bins = bin_count(images)
     made = [simulated(images, classes, seed=seed) for seed in range(300)]
     seen = np.mean([ece(*each, bins) for each in made])
-    foretold = np.mean([expected_if_calibrated(each[1], bins) for each in made])
-    assert foretold == pytest.approx(seen, rel=0.08)
+    predicted = np.mean([expected_if_calibrated(each[1], bins) for each in made])
+    assert predicted == pytest.approx(seen, rel=0.08)
 
 
 # Temperature

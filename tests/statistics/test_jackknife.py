@@ -70,7 +70,7 @@ def test_where_a_class_is_missing_the_area_is_a_half_that_no_image_moves():
     assert not found.influence.any()
 
 
-def test_images_are_told_apart_by_id_where_seeds_have_their_own():
+def test_images_are_distinguished_by_id_where_seeds_have_their_own():
     labels, sure = np.array([0, 1]), np.array([[0.9, 0.1], [0.8, 0.2]])
     apart = influence_tables(Scored([labels] * 2, [sure] * 2), shared=False)["accuracy"]
     named = influence_tables(Scored([labels] * 2, [sure] * 2, [np.array(["x", "y"]), np.array(["z", "x"])]))["accuracy"]

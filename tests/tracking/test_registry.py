@@ -78,7 +78,7 @@ def test_each_model_is_a_version_once_and_aliases_move(register, client):
     }  # fmt: skip
 
 
-def test_the_champion_is_told_with_its_data_wherever_its_alias_was_left(register, client, tmp_path):
+def test_the_champion_is_reported_with_its_data_wherever_its_alias_was_left(register, client, tmp_path):
     registry = Registry(tmp_path, "tiny-model")
     assert registry.champion() is None
     register(1, "champion")
