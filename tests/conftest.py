@@ -95,7 +95,7 @@ def _small_params(image_folder: Path) -> dict[str, Any]:
     params["register"] |= {"model": "tiny"}
     params["tracking"] |= {"experiment": "tiny"}
     for row in params["strategies"].values():
-        row |= {"trials": 2, "rungs": [1], "trials_per_round": None}
+        row |= {"trials": 2, "rungs": [1], "startup_trials": None, "trials_per_round": None}
         row["recipe"] |= {"image_size": 32, "epochs": 2, "batch_size": 8, "hidden": 16}
     Params(**params)
     return params

@@ -18,6 +18,11 @@ Report = Callable[..., object]  # called with what happens inside a job: argumen
 Work = Callable[[Any, Any, Report], Any]  # job, context, report -> result
 
 
+def cores() -> int:
+    """Return how many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 class Executor:
     """Do jobs in n processes; results come in the order of the jobs, whichever process did them.
 

@@ -66,6 +66,7 @@ class TrialProgress:
         self._trials, self._unit, self._best = trials, unit, math.inf
         self._seen = 0
         self._epochs: dict[int, int] = {}  # trial -> how many its recipe has
+        self._sizes: dict[int, float] = {}  # trial -> how much of the bar it is
         self._reached: dict[int, int] = {}  # trial -> how many the bar has counted
 
     def __enter__(self) -> "TrialProgress":
@@ -74,9 +75,10 @@ class TrialProgress:
     def __exit__(self, *error: object) -> None:
         self._bar.close()
 
-    def expect(self, epochs: Mapping[int, int]) -> None:
-        """Say how many epochs each of these trials has."""
+    def expect(self, epochs: Mapping[int, int], size: float = 1.0) -> None:
+        """Say how many epochs each of these trials has, and how much of the bar each is."""
         self._epochs |= epochs
+        self._sizes |= dict.fromkeys(epochs, size)
 
     def on_event(self, kind: str, *content: Any) -> None:
         """Show what a job reports: ("epoch", trial, Epoch), or ("images", count) of a stem's pass."""
@@ -97,7 +99,8 @@ class TrialProgress:
     def _count(self, number: int, epoch: int) -> None:
         new = min(epoch, self._epochs[number]) - self._reached.get(number, 0)
         if new > 0:
-            self._bar.update(min(new / self._epochs[number], self._whole - self._bar.n))  # shares miss 1 by a rounding
+            share = self._sizes[number] * new / self._epochs[number]
+            self._bar.update(min(share, self._whole - self._bar.n))  # shares miss 1 by a rounding
             self._reached[number] = epoch
 
     def _say(self, number: int, epoch: Epoch) -> None:

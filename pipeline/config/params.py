@@ -199,7 +199,8 @@ class Params(Section):
     def _check_size(self, name: str, row: Strategy) -> None:
         axis = row.space.get("image_size")
         fixed = row.recipe.get("image_size", Recipe.model_fields["image_size"].default)
-        size = max(int(size) for size in (axis.ends() if axis else (fixed,)))
+        searched = axis.ends() if axis else (fixed,)
+        size = max(int(size) for size in (*searched, row.proxy.get("image_size", 0)))
         if size > self.prepare.image_size:
             raise UserError(
                 f"strategies.{name}: image_size {size} is more than prepare.image_size ({self.prepare.image_size}), "

@@ -1,66 +1,85 @@
 """The strategies that are compared: what is fixed, what is searched, and the same on other backbones."""
 
+import math
 from collections.abc import Mapping, Sequence
-from itertools import product
-from typing import Annotated, Any
+from itertools import pairwise, product
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from pipeline.config.recipe import Recipe
+from pipeline.config.search_space import Dimension
 from pipeline.config.settings import Fraction, Section, explain
 
+WARM_UP = 0.25  # of the epochs, in which the learning rate rises (training/loop.py, one_cycle)
+MOST_TRAININGS = 1e6  # that a budget may be a multiple of; a larger number is one of FLOPs, as it was once
+BEGINNING = ("backbone", "weights", "cut")
 
-class Dimension(Section):
-    """One axis of a search space: either `choices`, or `low` and `high`."""
 
-    choices: tuple[bool | int | float | str, ...] | None = None
-    low: float | None = None
-    high: float | None = None
-    log: bool = False
+def _in_trainings(budget: float) -> float:
+    if budget > MOST_TRAININGS:
+        raise ValueError(
+            "the budget is now in multiples of one training of the strategy's default recipe, such as 12, not in FLOPs"
+        )
+    return budget
 
-    @model_validator(mode="after")
-    def _one_kind(self) -> "Dimension":
-        ends = [end for end in (self.low, self.high) if end is not None]
-        if len(ends) != (0 if self.choices else 2):
-            raise ValueError("give either `choices: [...]` or both `low` and `high`")
-        if ends and not ends[0] < ends[1]:
-            raise ValueError(f"low ({ends[0]}) must be below high ({ends[1]})")
-        if self.log and not (ends and ends[0] > 0):
-            raise ValueError("a log scale needs low > 0")
-        return self
 
-    def ends(self) -> tuple[Any, ...]:
-        """Return every choice, or both ends of the range."""
-        return self.choices if self.choices else (self.low, self.high)
+Budget = Annotated[float, Field(gt=0), AfterValidator(_in_trainings)]
 
 
 class Search(Section):
     """Say how trials are spent."""
 
-    seed: int = Field(ge=0)  # of the sampler, the split and the initialisation: shared by all trials
-    trials_per_round: int = Field(ge=1)  # asked for together, before the result of any is known
+    seed: int = Field(ge=0)  # of the proposals, the split and the initialisation: shared by all trials
+    startup_trials: int = Field(6, ge=1)  # the first round: the default recipe and quasi-random ones; TPE follows
+    trials_per_round: int = Field(ge=1)  # of later rounds: asked for together, before the result of any is known
     promote_fraction: Fraction  # of a round, promoted from each rung to the next
-    budget: float | None = Field(None, gt=0)  # FLOPs that each strategy's search may cost; `trials` caps it too
-    workers: int = Field(1, ge=1)  # processes that train units; results do not depend on it
+    budget: Budget | None = None  # what a search may cost, in trainings of its default recipe; `trials` caps it too
+    # Processes that train units; auto is one for each core. Results do not depend on it.
+    workers: Literal["auto"] | Annotated[int, Field(ge=1)] = "auto"
 
 
 class Strategy(Section):
     """One row of the comparison: what is fixed, what is searched, and for how many trials."""
 
     trials: int = Field(ge=1)
+    startup_trials: int | None = Field(None, ge=1)  # in place of search.startup_trials
     rungs: tuple[Annotated[int, Field(ge=1)], ...] = ()  # epochs after which the weakest trials are dropped
     trials_per_round: int | None = Field(None, ge=1)  # in place of search.trials_per_round
-    budget: float | None = Field(None, gt=0)  # in place of search.budget
+    budget: Budget | None = None  # in place of search.budget
     recipe: dict[str, Any]
     space: dict[str, Dimension]
+    # Keys of the recipe that are cheaper while searching, such as `image_size`; the best `confirm` trials are then
+    # trained with the whole recipe, and the best of those wins.
+    proxy: dict[str, Any] = Field(default_factory=dict)
+    confirm: int | None = Field(None, ge=1)
 
-    def round_size(self, search: Search) -> int:
-        """Return how many trials are asked for together."""
-        return self.trials_per_round or search.trials_per_round
+    def rounds(self, search: Search) -> list[range]:
+        """Return the numbers of each round's trials; the first has at most half of them, so that TPE proposes some."""
+        first = min(self.startup_trials or search.startup_trials, math.ceil(self.trials / 2))
+        size = self.trials_per_round or search.trials_per_round
+        starts = [0, *range(first, self.trials, size), self.trials]
+        return [range(start, end) for start, end in pairwise(starts)]
 
-    def budget_flops(self, search: Search) -> float | None:
-        """Return the FLOPs that the search may cost; None for no limit."""
+    def budget_in_trainings(self, search: Search) -> float | None:
+        """Return what the search may cost, in trainings of the default recipe; None for no limit."""
         return self.budget or search.budget
+
+    def default_values(self) -> dict[str, Any]:
+        """Return the values of the space that the first trial has: of each axis the default, or its middle."""
+        return {key: self.value(key, axis.first()) for key, axis in self.space.items()}
+
+    def value(self, key: str, found: Any) -> Any:
+        """Return a value of an axis as a recipe takes it: a whole number where the key has whole numbers."""
+        return round(found) if is_whole(key) and not self.space[key].choices else found
+
+    def full_recipe(self, values: Mapping[str, Any]) -> Recipe:
+        """Return the whole recipe with these values of the space."""
+        return Recipe(**{**self.recipe, **values})
+
+    def proxy_recipe(self, values: Mapping[str, Any]) -> Recipe:
+        """Return the recipe that a trial with these values of the space is trained with."""
+        return Recipe(**{**self.recipe, **values, **self.proxy})
 
     def cuts(self) -> tuple[Any, ...]:
         """Return every cut that a trial of this strategy may ask for."""
@@ -88,18 +107,46 @@ class Strategy(Section):
         for values in product(*(self.space[key].ends() for key in chosen)):
             _check_recipe({**self.recipe, **lowest, **dict(zip(chosen, values))})
         for key, axis in self.space.items():
-            _check_recipe({**self.recipe, **lowest, key: axis.ends()[-1]})
+            for value in (axis.ends()[-1], axis.first() if axis.default is not None else axis.ends()[-1]):
+                _check_recipe({**self.recipe, **lowest, key: value})
         return self
 
     @model_validator(mode="after")
-    def _rungs_rise(self) -> "Strategy":
+    def _proxy_is_confirmed(self) -> "Strategy":
+        if bool(self.proxy) != bool(self.confirm):
+            raise ValueError(
+                "`proxy` (keys of the recipe that are cheaper while searching) and `confirm` (how many of the best "
+                "trials are then trained with the whole recipe) go together; give both or neither"
+            )
+        for key in self.proxy:
+            if key in self.space:
+                raise ValueError(f"proxy.{key}: is searched in `space`; keep one")
+            if key in BEGINNING:
+                raise ValueError(f"proxy.{key}: says where learning begins, so another one ranks other recipes")
+        if self.proxy:
+            _check_recipe({**self.recipe, **self.default_values(), **self.proxy})
+        return self
+
+    @model_validator(mode="after")
+    def _rungs_rise_after_the_warm_up(self) -> "Strategy":
         if sorted(set(self.rungs)) != list(self.rungs):
             raise ValueError(f"rungs: must rise, found {list(self.rungs)}")
         axis = self.space.get("epochs")
-        shortest = min(int(end) for end in (axis.ends() if axis else (self.recipe["epochs"],)))
-        if self.rungs and self.rungs[-1] >= shortest:
-            raise ValueError(f"rungs: must be below the recipe's epochs ({shortest}), found {list(self.rungs)}")
+        epochs = [int(end) for end in (axis.ends() if axis else ({**self.recipe, **self.proxy}["epochs"],))]
+        if self.rungs and self.rungs[-1] >= min(epochs):
+            raise ValueError(f"rungs: must be below the recipe's epochs ({min(epochs)}), found {list(self.rungs)}")
+        warm = math.ceil(WARM_UP * max(epochs))
+        if self.rungs and self.rungs[0] < warm:
+            raise ValueError(
+                f"rungs: {self.rungs[0]} lies in the warm-up, the first quarter of {max(epochs)} epochs, where the "
+                f"loss ranks learning rates alone; the first rung may be {warm}"
+            )
         return self
+
+
+def is_whole(key: str) -> bool:
+    """Return whether a key of a recipe has whole numbers only."""
+    return Recipe.model_fields[key].annotation is int
 
 
 def _check_recipe(values: dict[str, Any]) -> None:

@@ -110,6 +110,19 @@ def load(folder: Path) -> ImageSet:
     )
 
 
+def training_counts(folder: Path) -> dict[str, int]:
+    """Return how many training images each class has in a folder that `prepare` wrote, by prepare's own split.
+
+    Raise UserError where its table is damaged.
+    """
+    file = folder / MANIFEST
+    try:
+        table = pd.read_csv(file, dtype=str, keep_default_na=False, usecols=["label", "split"])
+    except (OSError, ValueError) as error:
+        raise _damaged(file, f"not a readable table ({error})") from None
+    return {str(name): int(count) for name, count in table["label"][table["split"] == "train"].value_counts().items()}
+
+
 def _manifest(file: Path) -> pd.DataFrame:
     columns = {"id", "label", "stratum"}
     try:

@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from pipeline.common.files import unwritable
-from pipeline.common.process_pool import Executor
+from pipeline.common.process_pool import Executor, cores
 from pipeline.data.image_facts import ImageFacts, examine
 from pipeline.data.image_files import LARGEST, ImageFiles
 
@@ -75,7 +75,7 @@ def read(plan: Plan, paths: Sequence[str], progress: Progress, workers: int | No
 
     `workers` processes read in parallel; None means one per core. Only the pixels being decoded are held in memory.
     """
-    count = max(1, min(workers or len(os.sched_getaffinity(0)), len(paths) // _WORTH))
+    count = max(1, min(workers or cores(), len(paths) // _WORTH))
     chunk = max(1, min(_CHUNK, len(paths) // (4 * count)))
     jobs = (list(enumerate(paths[start : start + chunk], start)) for start in range(0, len(paths), chunk))
     with ExitStack() as stack:

@@ -4,12 +4,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 import torch
 
 from pipeline.common.errors import UserError
 from pipeline.common.outcome import Epoch, Outcome
-from pipeline.common.process_pool import Executor, Report
+from pipeline.common.process_pool import Executor, Report, cores
 from pipeline.common.progress import quiet
 from pipeline.config.params import Features, Runtime
 from pipeline.config.recipe import Recipe
@@ -65,9 +66,21 @@ def open_context(
     return StageContext(run_context, image_set.load(test) if test else None)
 
 
-def executor(workers: int, make_context: Callable[[], StageContext], context: StageContext | None = None) -> Executor:
-    """Return an executor of jobs with so many processes; `context` is `make_context()`, if it was called already."""
-    return Executor(workers, make_context, run, context, lambda job: ADVICE)
+def executor(
+    workers: int | Literal["auto"], make_context: Callable[[], StageContext], context: StageContext | None = None
+) -> Executor:
+    """Return an executor of jobs with so many processes; `context` is `make_context()`, if it was called already.
+
+    `auto` is one process for each core, less where a process has several threads, and a single one on a GPU, which
+    processes would have to share.
+    """
+    if workers == "auto":
+        context = context or make_context()
+        shared = context.run_context
+        count = 1 if shared.device.type != "cpu" else max(1, cores() // shared.threads)
+    else:
+        count = workers
+    return Executor(count, make_context, run, context, lambda job: ADVICE)
 
 
 def run(job: Job, context: StageContext, report: Report) -> list[Outcome]:

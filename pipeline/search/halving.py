@@ -13,7 +13,7 @@ Evaluate = Callable[[Rung], dict[int, Outcome]]  # train a rung's trials; outcom
 
 
 def halve(
-    recipes: dict[int, Recipe], row: Strategy, search: Search, evaluate: Evaluate
+    recipes: dict[int, Recipe], row: Strategy, search: Search, evaluate: Evaluate, objective: str
 ) -> tuple[dict[int, Outcome], list[int]]:
     """Train a round of trials rung by rung; return their outcomes by number, and which ran to the end."""
     cohort = digest([list(recipes.values()), row.rungs, search.promote_fraction])
@@ -21,10 +21,10 @@ def halve(
     alive = list(recipes)
     for rung in (*row.rungs, None):  # None: all epochs
         until = {number: _until(rung, recipes[number].epochs) for number in alive}
-        outcomes |= evaluate(Rung(cohort, {number: recipes[number] for number in alive}, until))
+        outcomes |= evaluate(Rung(cohort, {number: recipes[number] for number in alive}, until, objective))
         alive = [number for number in alive if not outcomes[number].failed]
         if rung:
-            ranked = sorted(alive, key=lambda number: (value_of(outcomes[number]), number))
+            ranked = sorted(alive, key=lambda number: (value_of(outcomes[number], objective), number))
             alive = sorted(ranked[: _promoted(len(ranked), search)])
         if not alive:
             break
@@ -32,15 +32,23 @@ def halve(
 
 
 def whole_trainings(row: Strategy, search: Search) -> float:
-    """Return how many whole trainings the trials add up to if none fails and all recipes have equally many epochs."""
-    epochs = int(row.recipe["epochs"]) if "epochs" in row.recipe else max(map(int, row.space["epochs"].ends()))
-    trained = 0
-    for first in range(0, row.trials, row.round_size(search)):
-        alive, before = min(row.round_size(search), row.trials - first), 0
+    """Return how many trainings of the default recipe, by a proxy where there is one, the search comes to.
+
+    This is if none fails and all recipes have equally many epochs; a training that confirms counts as `size_of` says.
+    """
+    default = row.default_values()
+    epochs, trained = row.proxy_recipe(default).epochs, 0
+    for numbers in row.rounds(search):
+        alive, before = len(numbers), 0
         for rung in (*row.rungs, None):
             trained += alive * (_until(rung, epochs) - before)
             alive, before = _promoted(alive, search), _until(rung, epochs)
-    return trained / epochs
+    return trained / epochs + (row.confirm or 0) * size_of(row.full_recipe(default), row.proxy_recipe(default))
+
+
+def size_of(recipe: Recipe, proxy: Recipe) -> float:
+    """Return how many trainings of its proxy a training costs, roughly: by its epochs and the pixels of an image."""
+    return recipe.epochs / proxy.epochs * (recipe.image_size / proxy.image_size) ** 2
 
 
 def _until(rung: int | None, epochs: int) -> int:

@@ -1,64 +1,67 @@
 """Spend a strategy's budget: Optuna proposes trials and records them, halving decides which are trained to the end.
 
-The trials of a round are proposed together. Each comes from a sampler that is seeded by the trial's number and has seen
-the results of earlier rounds only; a round is recorded once it is complete, in order of number. So the study does not
-depend on how many processes trained the trials, or on interruptions, and never holds an unfinished trial.
+The trials of a round are proposed together, from the results of earlier rounds only; a round is recorded once it is
+complete, in order of number. So the study does not depend on how many processes trained the trials, or on
+interruptions, and never holds an unfinished trial.
 """
 
-import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import optuna
+import scipy
 from filelock import FileLock
-from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
+from optuna.trial import FrozenTrial, TrialState, create_trial
 from sqlalchemy.exc import SQLAlchemyError
 
 from pipeline.common.code_digest import code_digest
 from pipeline.common.errors import UserError
 from pipeline.common.hashes import digest
-from pipeline.common.seeding import derive
-from pipeline.config.recipe import Recipe
-from pipeline.config.strategies import Dimension, Search, Strategy
-from pipeline.search.halving import Evaluate, halve
-from pipeline.search.trials import OBJECTIVE, FinishedTrial, total_flops
+from pipeline.config.metric_names import LOG_LOSS
+from pipeline.config.strategies import Search, Strategy
+from pipeline.search.budget import affordable
+from pipeline.search.halving import Evaluate, halve, size_of
+from pipeline.search.proposals import Values, distributions, first_round, next_round
+from pipeline.search.trials import COMPLETE, CONFIRMED, PRUNED, FinishedTrial, Rung, ranked
 
 
-def tune(row: Strategy, search: Search, study: optuna.Study, evaluate: Evaluate) -> Iterator[list[FinishedTrial]]:
+def tune(
+    row: Strategy, search: Search, study: optuna.Study, evaluate: Evaluate, objective: str = LOG_LOSS
+) -> Iterator[list[FinishedTrial]]:
     """Run a strategy's trials until its budget is spent, resuming from what the study holds; yield round by round.
 
-    Rounds that were finished earlier are yielded too. Raise UserError if no trial reached its last epoch, or if the
-    study cannot be read or written.
+    Rounds that were finished earlier are yielded too. With a proxy, the last round trains the best trials again, with
+    the whole recipe. Raise UserError if no trial reached its last epoch, or if the study cannot be read or written.
     """
+    rounds: list[list[FinishedTrial]] = []
     tried: list[FinishedTrial] = []
-    while len(tried) < row.trials and _affordable(tried, row, search):
-        count = min(row.round_size(search), row.trials - len(tried))
-        trials = _propose_round(study, search, row, len(tried), count)
-        finished = _train_round(trials, row, search, evaluate)
-        _record_round(study, trials, finished)
+    for numbers in row.rounds(search):
+        if rounds and not affordable(rounds, row, search):
+            break
+        values = _values_of_round(study, row, search, numbers)
+        finished = _train_round(dict(zip(numbers, values)), row, search, evaluate, objective)
+        _record_round(study, finished, row)
+        rounds.append(finished)
         tried += finished
         yield finished
-    if not any(t.state == "COMPLETE" for t in tried):
+    _check_some(tried, COMPLETE)
+    if row.confirm:
+        finished = _confirm(tried, row, evaluate, objective)
+        _record_round(study, finished, row)
+        yield finished
+        _check_some(finished, CONFIRMED)
+
+
+def _check_some(tried: Sequence[FinishedTrial], state: str) -> None:
+    if not any(t.state == state for t in tried):
         reasons = sorted({t.outcome.failed for t in tried if t.outcome.failed})
+        which = "trials" if state == COMPLETE else "of the best trials, now with the whole recipe,"
         raise UserError(
-            f"none of {len(tried)} trials could be trained to the end: {'; '.join(reasons)}. "
+            f"none of {len(tried)} {which} could be trained to the end: {'; '.join(reasons)}. "
             "Lower the upper end of learning_rate in this strategy's space."
         )
-
-
-def _affordable(tried: list[FinishedTrial], row: Strategy, search: Search) -> bool:
-    """Return whether the budget allows another round, if it costs no more than the most expensive one so far.
-
-    The first round always runs: without it there is no winner.
-    """
-    budget, size = row.budget_flops(search), row.round_size(search)
-    if budget is None or not tried:
-        return True
-    rounds = [tried[first : first + size] for first in range(0, len(tried), size)]
-    most = max(sum(t.outcome.cost.fit_flops for t in trials) for trials in rounds)
-    return total_flops(tried) + most <= budget
 
 
 def study_key(row: Strategy, search: Search, identity: dict[str, Any]) -> str:
@@ -66,7 +69,7 @@ def study_key(row: Strategy, search: Search, identity: dict[str, Any]) -> str:
 
     `identity` is that of the trainings, code and data included.
     """
-    own = {"code": code_digest("studies"), "optuna": optuna.__version__}
+    own = {"code": code_digest("studies"), "optuna": optuna.__version__, "scipy": scipy.__version__}
     return digest({"row": row, "search": search.model_dump(exclude={"workers"}), "study": own, **identity})
 
 
@@ -96,64 +99,63 @@ def _as_user_error() -> Iterator[None]:
         ) from error
 
 
-def _propose_round(study: optuna.Study, search: Search, row: Strategy, first: int, count: int) -> list[FrozenTrial]:
-    """Return trials `first` to `first + count`: those that the study holds, and new ones based on earlier rounds.
-
-    New ones are proposed by a copy in memory, so that the study never holds an unfinished trial.
-    """
+def _values_of_round(study: optuna.Study, row: Strategy, search: Search, numbers: range) -> list[Values]:
+    """Return the values of a round's trials: as the study holds them all, or else proposed from earlier rounds."""
     with _as_user_error():
         known = study.get_trials(deepcopy=False)
-    found = known[first : first + count]
-    if len(found) == count:
-        return found
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        copy = optuna.create_study()
-        copy.add_trials(known[:first])
-        for number in range(first, first + count):
-            seed = derive("trial", search.seed, number)
-            copy.sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=row.round_size(search))
-            trial = copy.ask()
-            for key in sorted(row.space):  # in one order however the space is written: to DVC, order changes nothing
-                _suggest(trial, key, row.space[key])
-    return [*found, *copy.get_trials(deepcopy=False)[first + len(found) :]]
+    if len(known) >= numbers.stop:
+        return [{key: known[n].params[key] for key in sorted(row.space)} for n in numbers]
+    if not numbers.start:
+        return first_round(row, search.seed, len(numbers))
+    return next_round(known[: numbers.start], row, search.seed, numbers)
 
 
-def _suggest(trial: Trial, key: str, axis: Dimension) -> None:
-    if axis.choices:
-        trial.suggest_categorical(key, axis.choices)
-    else:
-        low, high = axis.ends()
-        if Recipe.model_fields[key].annotation is int:
-            trial.suggest_int(key, int(low), int(high), log=axis.log)
-        else:
-            trial.suggest_float(key, low, high, log=axis.log)
+def _train_round(
+    values: dict[int, Values], row: Strategy, search: Search, evaluate: Evaluate, objective: str
+) -> list[FinishedTrial]:
+    recipes = {number: row.proxy_recipe(chosen) for number, chosen in values.items()}
+    outcomes, alive = halve(recipes, row, search, evaluate, objective)
+    return [
+        FinishedTrial(n, COMPLETE if n in alive else PRUNED, recipes[n], values[n], outcomes[n], objective)
+        for n in values
+    ]
 
 
-def _train_round(trials: list[FrozenTrial], row: Strategy, search: Search, evaluate: Evaluate) -> list[FinishedTrial]:
-    recipes = {t.number: Recipe(**{**row.recipe, **t.params}) for t in trials}
-    outcomes, alive = halve(recipes, row, search, evaluate)
-    states = {number: "COMPLETE" if number in alive else "PRUNED" for number in recipes}
-    return [FinishedTrial(n, states[n], recipes[n], t.params, outcomes[n]) for t in trials for n in [t.number]]
+def _confirm(tried: Sequence[FinishedTrial], row: Strategy, evaluate: Evaluate, objective: str) -> list[FinishedTrial]:
+    """Train the best trials with the whole recipe, together and to the end, as trials of their own."""
+    chosen = {len(tried) + i: t for i, t in enumerate(ranked(tried, COMPLETE)[: row.confirm])}
+    recipes = {number: row.full_recipe(t.space) for number, t in chosen.items()}
+    until = {number: recipe.epochs for number, recipe in recipes.items()}
+    first = min(chosen)
+    size = size_of(recipes[first], chosen[first].recipe)
+    outcomes = evaluate(Rung(digest(["confirm", list(recipes.values())]), recipes, until, objective, size))
+    return [
+        FinishedTrial(n, PRUNED if outcomes[n].failed else CONFIRMED, recipes[n], t.space, outcomes[n], objective,
+                      t.number) for n, t in chosen.items()
+    ]  # fmt: skip
 
 
-def _record_round(study: optuna.Study, trials: list[FrozenTrial], finished: list[FinishedTrial]) -> None:
+def _record_round(study: optuna.Study, finished: Sequence[FinishedTrial], row: Strategy) -> None:
     """Add a round's trials to the study, except those that a killed process had already added."""
     with _as_user_error():
         known = len(study.get_trials(deepcopy=False))
-        for trial, result in zip(trials, finished, strict=True):
+        for trial in finished:
             if trial.number >= known:
-                study.add_trial(_to_record(trial, result))
+                study.add_trial(_to_record(trial, row))
 
 
-def _to_record(trial: FrozenTrial, result: FinishedTrial) -> FrozenTrial:
-    values = {epoch.number: epoch.valid[OBJECTIVE] for epoch in result.outcome.epochs}
-    complete = result.state == "COMPLETE"
+def _to_record(t: FinishedTrial, row: Strategy) -> FrozenTrial:
+    """Return a trial as Optuna keeps it.
+
+    One that failed has no losses there: TPE would prefer it to every trial that was pruned before it failed.
+    """
+    losses = {} if t.outcome.failed else {epoch.number: epoch.valid[t.objective] for epoch in t.outcome.epochs}
+    attributes = {"failed": t.outcome.failed, "confirms": t.confirms}
     return create_trial(
-        state=TrialState.COMPLETE if complete else TrialState.PRUNED,
-        value=result.value if complete else values.get(len(values)),
-        params=trial.params,
-        distributions=trial.distributions,
-        intermediate_values=values,
-        user_attrs={"failed": result.outcome.failed} if result.outcome.failed else {},
+        state=TrialState.PRUNED if t.state == PRUNED else TrialState.COMPLETE,
+        value=losses.get(len(losses)),
+        params=t.space,
+        distributions=distributions(row),
+        intermediate_values=losses,
+        user_attrs={name: told for name, told in attributes.items() if told not in ("", None)},
     )

@@ -31,12 +31,12 @@ class TrialRunner:
         """Train a rung's trials; return their outcomes by number."""
         jobs = jobs_of_rung(rung, self._seed)
         self._jobs += jobs
-        self._bar.expect({number: recipe.epochs for number, recipe in rung.recipes.items()})
+        self._bar.expect({number: recipe.epochs for number, recipe in rung.recipes.items()}, rung.size)
         outcomes: dict[int, Outcome] = {}
         for job, done in zip(jobs, self._executor.map(jobs, self._bar.on_event)):
             outcomes |= dict(zip(job.numbers, done))
         for number, outcome in outcomes.items():
-            self._bar.end(number, rung.until[number], value_of(outcome))
+            self._bar.end(number, rung.until[number], value_of(outcome, rung.objective))
         return outcomes
 
     def forget(self, context: RunContext) -> None:

@@ -28,8 +28,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     one_thread_pool(params.runtime.threads)
     from pipeline.common.files import write_csv, write_json
     from pipeline.common.lock import one_process
+    from pipeline.config.metric_names import objective, resolve_metric
+    from pipeline.data import image_set
     from pipeline.execution import jobs
     from pipeline.search import trials
+    from pipeline.search.budget import budget_flops
     from pipeline.search.halving import whole_trainings
     from pipeline.search.study import open_study, study_key, tune
     from pipeline.search.trial_runner import TrialRunner
@@ -42,7 +45,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     context = make_context()
     run_context = context.run_context
     backbones = run_context.weight_store.identities(row.values("backbone"), row.values("weights"))
-    key = study_key(row, params.search, {**run_context.identity(), "backbones": backbones})
+    minimised = objective(resolve_metric(params.compare.metric, image_set.training_counts(args.dev)))
+    key = study_key(row, params.search, {**run_context.identity(), "backbones": backbones, "objective": minimised})
     dataset = runs.Dataset(params.data.name, run_context.dev.digest, str(args.dev))
     tags = {"stage": "tune", "strategy": args.strategy, "seed": str(params.search.seed)}
     tags["backbone"] = str(row.recipe.get("backbone", "searched"))
@@ -52,19 +56,22 @@ def main(argv: Sequence[str] | None = None) -> None:
         with (
             tracker.stage(f"tune-{args.strategy}-{key}", f"tune {args.strategy}", tags) as parent,
             jobs.executor(params.search.workers, make_context, context) as executor,
-            TrialProgress(f"tune {args.strategy}", row.trials, whole_trainings(row, params.search)) as bar,
+            TrialProgress(
+                f"tune {args.strategy}", row.trials + (row.confirm or 0), whole_trainings(row, params.search)
+            ) as bar,
         ):
             runner = TrialRunner(executor, bar, params.search.seed)
             tried: list[trials.FinishedTrial] = []
-            for finished in tune(row, params.search, study, runner.train):
+            for finished in tune(row, params.search, study, runner.train, minimised):
                 runner.forget(run_context)
                 tracker.children(parent, [trial_record(t, args.strategy, tags) for t in finished])
                 tried += finished
-            result = trials.document(tried, args.strategy, row.trials, row.budget_flops(params.search))
+            budget = budget_flops(tried, row, params.search)
+            result = trials.document(tried, args.strategy, row.trials, budget)
             csv = args.out / f"{args.strategy}.csv"
             write_csv(csv, trials.table(tried))
             write_json(args.out / f"{args.strategy}.json", result)
-            tracker.finish(parent, {"best_valid_log_loss": result["value"]}, [csv])
+            tracker.finish(parent, {f"best_valid_{minimised}": result["value"]}, [csv])
     write_json(args.timings, watch.read())
 
 

@@ -17,6 +17,7 @@ SHIPPED = ROOT / "params.yaml"
 RAW = yaml.safe_load(SHIPPED.read_text(encoding="utf-8"))
 GONE = "(gone)"
 ROW = "strategies.frozen"
+PROXIED = RAW["strategies"]["frozen"] | {"confirm": 3}
 
 # key, what it is changed to, what the message must say
 BAD = [
@@ -52,6 +53,22 @@ BAD = [
     (f"{ROW}.rungs", [5, 5, 10], [ROW, "rungs: must rise"]),
     (f"{ROW}.rungs", [0, 10], [f"{ROW}.rungs.0", "greater than or equal to 1"]),
     (f"{ROW}.rungs", [0.5], [f"{ROW}.rungs.0", "integer", "0.5"]),
+    (f"{ROW}.rungs", [1, 8], [f"{ROW}: rungs: 1 lies in the warm-up, the first quarter of 30 epochs", "may be 8"]),
+    (f"{ROW}.rungs", [7], [f"{ROW}: rungs: 7 lies in the warm-up"]),
+    (f"{ROW}.proxy", {"epochs": 12}, [ROW, "`proxy`", "`confirm`", "give both or neither"]),
+    (f"{ROW}.confirm", 3, [ROW, "`proxy`", "`confirm`", "give both or neither"]),
+    (ROW, PROXIED | {"proxy": {"colour": 1}}, [ROW, "colour: unknown key", *Recipe.model_fields]),
+    (ROW, PROXIED | {"proxy": {"dropout": 0.1}}, [ROW, "proxy.dropout: is searched in `space`"]),
+    (ROW, PROXIED | {"proxy": {"cut": 3}}, [ROW, "proxy.cut: says where learning begins"]),
+    (ROW, PROXIED | {"proxy": {"epochs": 0}}, [ROW, "epochs: Input should be greater than or equal to 1", "found 0"]),
+    (ROW, PROXIED | {"proxy": {"epochs": 8}}, [ROW, "rungs: must be below the recipe's epochs (8), found [8]"]),
+    (ROW, PROXIED | {"proxy": {"image_size": 256}}, [ROW, "image_size 256", "prepare.image_size (128)"]),
+    ("search.budget", 5e13, ["search.budget: the budget is now in multiples of one training", "not in FLOPs"]),
+    (f"{ROW}.budget", 2e6, [f"{ROW}.budget: the budget is now in multiples of one training"]),
+    ("search.budget", 0, ["search.budget", "greater than 0"]),
+    ("search.startup_trials", 0, ["search.startup_trials", "greater than or equal to 1"]),
+    ("search.workers", "many", ["search.workers", "auto", "many"]),
+    ("search.workers", 0, ["search.workers", "greater than or equal to 1"]),
     ("search.promote_fraction", 1, ["search.promote_fraction", "less than 1"]),
     ("train.seeds", [1, 1], ["train", "seeds: name each once"]),
     ("train.fractions", [0.5, 0.5, 1], ["train", "fractions: name each once"]),
@@ -109,9 +126,14 @@ BAD = [
     (f"{ROW}.space.dropout", {"low": 0, "high": 0.6, "log": True}, [f"{ROW}.space.dropout", "log scale needs low > 0"]),
     (f"{ROW}.space.dropout", {"low": 0, "high": 1.6}, [ROW, "dropout", "less than 1", "1.6"]),
     (f"{ROW}.space.dropout", {"low": 0.1}, [f"{ROW}.space.dropout", "both `low` and `high`"]),
+    (
+        f"{ROW}.space.dropout",
+        {"low": 0, "high": 0.6, "default": 0.7},
+        [f"{ROW}.space.dropout", "default (0.7) must be"],
+    ),
     (f"{ROW}.space.dropout", {"choices": []}, [f"{ROW}.space.dropout", "choices"]),
     (f"{ROW}.space.dropout", {"choices": [0.1], "low": 0, "high": 1}, [f"{ROW}.space.dropout", "either `choices"]),
-    (f"{ROW}.space.dropout", {"min": 0, "high": 1}, [f"{ROW}.space.dropout.min", "choices, high, log, low"]),
+    (f"{ROW}.space.dropout", {"min": 0, "high": 1}, [f"{ROW}.space.dropout.min", "choices, default, high, log, low"]),
     (f"{ROW}.space.weight_decay", {"low": 0.1, "high": float("inf")}, [ROW, "weight_decay"]),
     (f"{ROW}.space.head", {"choices": ["linear", "tree"]}, [ROW, "head", "'linear', 'mlp' or 'logistic'", "tree"]),
 ]

@@ -17,7 +17,8 @@ from torch import nn
 from pipeline.config.backbone_table import BACKBONES
 from pipeline.config.params import Features, Runtime
 from pipeline.config.recipe import Recipe
-from pipeline.config.strategies import Dimension, Strategy
+from pipeline.config.search_space import Dimension
+from pipeline.config.strategies import Strategy
 from pipeline.data.image_set import ImageSet, load
 from pipeline.inference.network import Network
 from pipeline.network.build import build

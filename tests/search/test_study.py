@@ -15,7 +15,7 @@ from pipeline.common.errors import UserError
 from pipeline.common.outcome import Epoch, Outcome
 from pipeline.common.process_pool import Executor
 from pipeline.search.study import open_study, study_key
-from pipeline.search.trials import Rung, best, table, total_flops
+from pipeline.search.trials import Rung, best, table
 from tests.support import tiny
 from tests.support.imports import counted_modules
 from tests.support.searching import ROW, SEARCH, diverge_if, evaluate, recorded, reopen, spent, tune
@@ -178,25 +178,6 @@ def test_no_trial_is_ever_unfinished_in_the_database(fresh):
     assert set(seen) == {"COMPLETE", "PRUNED"}
 
 
-def test_a_row_s_own_round_and_budget_stand_in_for_the_search_s():
-    row = ROW.model_copy(update={"trials_per_round": 7, "budget": 5.0})
-    assert (row.round_size(SEARCH), row.budget_flops(SEARCH)) == (7, 5.0)
-    assert (ROW.round_size(SEARCH), ROW.budget_flops(SEARCH.model_copy(update={"budget": 3.0}))) == (3, 3.0)
-
-
-@pytest.mark.parametrize("budget", [1, 1500, 2200, 2300, 2400, 1e9])
-def test_a_budget_is_never_exceeded_but_by_the_first_round(budget, fresh):
-    search = SEARCH.model_copy(update={"budget": budget})
-    row = ROW.model_copy(update={"trials": 30})
-    tried = tune(row, search, fresh(), evaluate)
-    whole = tune(row, SEARCH, fresh(), evaluate)
-    assert tried == whole[: len(tried)]
-    assert len(tried) in (3, 30) or total_flops(tried) <= budget
-    dearest = 10 * (2 + 2 + 6)  # what three trials with one rung cost at most: two promoted, one dropped
-    dearest += 10 * 6
-    assert len(tried) == 30 or total_flops(tried) + dearest > budget
-
-
 def test_a_round_killed_while_it_was_recorded_is_recorded_once(fresh, uninterrupted):
     study = fresh()
     with pytest.raises(KeyboardInterrupt), killed_after(20):
@@ -262,8 +243,9 @@ def test_ten_thousand_trials_through_32_workers_meet_no_lock(tmp_path):
                 seen.append(database.execute("select count(*) from trials").fetchone()[0])
 
     row = ROW.model_copy(
-        update={"trials": 10_000, "trials_per_round": 5_000, "space": {"learning_rate": ROW.space["learning_rate"]}}
-    )
+        update={"trials": 10_000, "startup_trials": 5_000, "trials_per_round": 5_000,
+                "space": {"learning_rate": ROW.space["learning_rate"]}}
+    )  # fmt: skip
     with Executor(32, tiny.context, tiny.trial) as executor:
 
         def train(rung: Rung) -> dict[int, Outcome]:

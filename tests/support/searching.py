@@ -14,7 +14,7 @@ from pipeline.search import study as searching
 from pipeline.search.study import open_study
 from pipeline.search.trials import FinishedTrial, Rung
 
-SEARCH = Search(seed=0, trials_per_round=3, promote_fraction=0.5)
+SEARCH = Search(seed=0, startup_trials=3, trials_per_round=3, promote_fraction=0.5)
 ROW = Strategy(
     trials=5,  # the last round is not a whole one
     rungs=(2,),

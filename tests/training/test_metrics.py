@@ -29,12 +29,14 @@ def test_scores_are_what_their_names_say(made):
     labels, probabilities = made
     right = probabilities.argmax(1) == labels
     got = score(labels, probabilities)
-    assert tuple(got) == METRICS
+    assert tuple(got) == (*METRICS, "balanced_log_loss")
     assert got["accuracy"] == pytest.approx(right.mean())
     assert got["balanced_accuracy"] == pytest.approx(np.mean([right[labels == c].mean() for c in np.unique(labels)]))
     floor = np.finfo(float).eps
     losses = [-math.log(max(p, floor)) for p in probabilities[np.arange(len(labels)), labels]]
     assert got["log_loss"] == pytest.approx(np.mean(losses))
+    by_class = [np.mean(np.array(losses)[labels == c]) for c in np.unique(labels)]
+    assert got["balanced_log_loss"] == pytest.approx(np.mean(by_class))
     areas = [chance_of_right_order(labels == c, probabilities[:, c]) for c in range(probabilities.shape[1])]
     assert got["roc_auc"] == pytest.approx(np.mean(areas))
 

@@ -12,7 +12,7 @@ from scipy.stats import rankdata
 from pipeline.report.figures.drawing import INK, LINE, MUTED, SURFACE, Picture, SeriesStyle, blank, columns, flops_axis
 from pipeline.verdict.formatting import quantity
 
-FIXED = frozenset({"trial", "state", "value", "epochs", "flops", "failed"})
+FIXED = frozenset({"trial", "state", "confirms", "value", "epochs", "flops", "failed"})
 MOST_AXES = 9
 MOST_TRIALS = 160  # drawn as lines or marks of one strategy: the best ones
 FEW = 8  # trials below which no rank correlation is given
