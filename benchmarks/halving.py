@@ -29,7 +29,7 @@ AXES: dict[str, dict[str, list[Any]]] = {
     "scratch": {
         "learning_rate": [0.001, 0.002, 0.005, 0.01],
         "weight_decay": [0.01, 0.3],
-        "jitter": [0.0, 0.05],
+        "color_jitter": [0.0, 0.05],
     },
 }
 FIXED: dict[str, dict[str, Any]] = {"frozen": {}, "scratch": {"backbone": "compact", "image_size": 64}}

@@ -13,9 +13,10 @@ from pipeline.data.image_set import train_valid
 from pipeline.network.build import build
 from pipeline.network.cut import split
 from pipeline.training.feature_pass import Pixels
-from pipeline.training.loop import Fit, Samples, predict
+from pipeline.training.loop import Fit, predict
 from pipeline.training.metrics import score
 from pipeline.training.run_context import CostedNetwork
+from pipeline.training.samples import Samples
 
 CUTS, SEEDS, EPOCHS = (3, 5), (1, 2, 3, 4, 5), 2
 SAMPLE = 512  # images in a timed epoch; a quarter as many are looked at, as in the demo

@@ -19,9 +19,9 @@ from pipeline.network import flops
 from pipeline.network.build import build
 from pipeline.network.cut import split
 from pipeline.network.devices import AT_ONCE
-from pipeline.training.augment import jitter
+from pipeline.training.augment import augmentation
 from pipeline.training.feature_pass import Pixels
-from pipeline.training.loop import Samples, batches, first_view
+from pipeline.training.samples import Samples, batches, first_view
 
 
 class Files(Pixels):
@@ -52,9 +52,10 @@ class Plain:
         start = time.process_time()
         self._set_mode()
         generator = torch.Generator().manual_seed(number)
+        change = None if len(self.stem) else augmentation(self.recipe, pixels=True)
         for rows, views in batches(Samples(self.pixels, self.images.labels, train), self.recipe.batch_size, number):
             x = self.pixels.take(rows, views)
-            x = jitter(x, self.recipe.jitter, generator) if self.recipe.jitter and not len(self.stem) else x
+            x = change(x, generator) if change else x
             with torch.no_grad():
                 x = self.stem(x)
             loss = F.cross_entropy(self.body(x), torch.from_numpy(self.images.labels[rows]))

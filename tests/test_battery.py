@@ -17,7 +17,8 @@ from pipeline.network.build import build, save_model
 from pipeline.network.cut import describe, place, split, stages
 from pipeline.network.devices import running
 from pipeline.training.feature_pass import Pixels, shapes, storage
-from pipeline.training.loop import Fit, Samples
+from pipeline.training.loop import Fit
+from pipeline.training.samples import Samples
 from tests.support.networks import Live, count_stages
 
 CPU = torch.device("cpu")

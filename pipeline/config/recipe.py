@@ -48,8 +48,19 @@ class Recipe(Section):
     # An image's loss counts by its class's number of images (or their weight), to the power of minus this: 0 leaves
     # classes as common as they are, 1 gives each the same say.
     class_weight_power: float = Field(0.0, ge=0, le=1)
-    # Strength of the random shift, contrast and brightness of pixel inputs. Cached stems have views alone.
-    jitter: float = Field(0.0, ge=0, le=1)
+    # Random changes of training images, each image its own. `shift` acts on cached feature maps too, the others on
+    # pixels alone.
+    shift: float = Field(0.0, ge=0, le=0.5)  # at most, as a share of the side; borders reflect
+    crop_scale: float = Field(1.0, gt=0, le=1)  # smallest share of the area that a random-resized crop shows; 1 is off
+    rotation: float = Field(0.0, ge=0, le=180)  # at most, in degrees; borders reflect
+    color_jitter: float = Field(0.0, ge=0, le=1)  # brightness, contrast and saturation by factors of 1 -+ this
+    erasing: float = Field(0.0, ge=0, le=1)  # share of the images in which a rectangle is painted over
+    mixup: float = Field(0.0, ge=0)  # alpha of the Beta distribution by which two images are mixed; 0 mixes none
+    gradient_clip: float = Field(0.0, ge=0)  # largest norm of a step's gradient; 0 sets no limit
+    # Decay of an exponential moving average of the weights, which predicts in their place; 0 averages nothing.
+    ema: float = Field(0.0, ge=0, lt=1)
+    # Updates that a training has at least: where epochs are too few for that, each goes on through the images again.
+    min_steps: int = Field(0, ge=0)
 
     @property
     def kind(self) -> Kind | None:

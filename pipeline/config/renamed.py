@@ -15,9 +15,11 @@ RENAMED = {
     ("strategies", "*", "generation"): "trials_per_round",
     ("strategies", "*", "recipe", "balance"): "class_weight_power",
     ("strategies", "*", "recipe", "depth_decay"): "layer_decay",
+    ("strategies", "*", "recipe", "jitter"): "color_jitter",
     ("strategies", "*", "recipe", "probe_epochs"): "probe",
     ("strategies", "*", "space", "balance"): "class_weight_power",
     ("strategies", "*", "space", "depth_decay"): "layer_decay",
+    ("strategies", "*", "space", "jitter"): "color_jitter",
     ("strategies", "*", "space", "probe_epochs"): "probe",
     ("train", "stretch"): "epoch_scaling",
 }

@@ -5,17 +5,17 @@ from pipeline.common.process_pool import Executor
 from pipeline.common.progress import TrialProgress
 from pipeline.execution.jobs import Job
 from pipeline.search.trials import Rung, value_of
-from pipeline.training.batched_heads import stacks
+from pipeline.training.batched_heads import is_stackable, stacks
 from pipeline.training.run_context import RunContext, drop_states
 
 
 def jobs_of_rung(rung: Rung, seed: int) -> list[Job]:
     """Cut a rung into jobs, in order of their first trial; which trials share a job depends on the rung only."""
     recipes, until = rung.recipes, rung.until
-    together = [n for n, recipe in recipes.items() if recipe.cut == "head" and recipe.head != "logistic"]
-    jobs = [Job((n,), (recipe,), seed, until[n]) for n, recipe in recipes.items() if n not in together]
-    for members in stacks([recipes[number] for number in together]):
-        numbers = tuple(together[i] for i in members)
+    heads = [number for number, recipe in recipes.items() if is_stackable(recipe)]
+    jobs = [Job((n,), (recipe,), seed, until[n]) for n, recipe in recipes.items() if not is_stackable(recipe)]
+    for members in stacks([recipes[number] for number in heads]):
+        numbers = tuple(heads[i] for i in members)
         jobs.append(Job(numbers, tuple(recipes[n] for n in numbers), seed, until[numbers[0]], rung.cohort))
     return sorted(jobs, key=lambda job: job.numbers)
 

@@ -11,7 +11,8 @@ from torch.nn import functional as F
 from pipeline.common.seeding import derive
 from pipeline.config.recipe import Recipe
 from pipeline.network.devices import AT_ONCE
-from pipeline.training.loop import Inputs, Samples, SampleWeights, batches, first_view, one_cycle
+from pipeline.training.loop import one_cycle
+from pipeline.training.samples import Inputs, Samples, SampleWeights, first_view, steps_of_epoch
 
 SHAPE = (
     "backbone",
@@ -22,6 +23,7 @@ SHAPE = (
     "hidden",
     "epochs",
     "batch_size",
+    "min_steps",
 )  # equal within a stack
 MOST = {"linear": 64, "mlp": 1024}  # linear heads, or hidden units, in a stack: more would leave the processor's cache
 
@@ -55,7 +57,7 @@ class HeadStack:
         seed, first = derive("epoch", self.seed, self.done), self.recipes[0]
         generator = torch.Generator().manual_seed(seed)
         losses, weights = [], self._weights(samples)
-        steps = list(batches(samples, first.batch_size, seed))
+        steps = list(steps_of_epoch(samples, first, seed))
         for step, (rows, views) in enumerate(steps):
             x = samples.inputs.take(rows, views).to(self.device)
             target = torch.from_numpy(samples.labels[rows]).to(self.device)
@@ -153,6 +155,13 @@ def _product(x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
         return torch.bmm(x, weight.transpose(1, 2))
     every = x @ weight.flatten(0, 1).T  # one product for all heads: several times faster than one for each
     return every.unflatten(1, weight.shape[:2]).transpose(0, 1)
+
+
+def is_stackable(recipe: Recipe) -> bool:
+    """Return whether a recipe is one of a head that `HeadStack` trains; any other is trained alone."""
+    return (
+        recipe.cut == "head" and recipe.head != "logistic" and not (recipe.mixup or recipe.gradient_clip or recipe.ema)
+    )
 
 
 def stacks(recipes: Sequence[Recipe]) -> list[list[int]]:

@@ -15,9 +15,9 @@ from pipeline.data.image_set import train_valid
 from pipeline.network.build import build, new_head
 from pipeline.network.pretrained import LocalBackbone
 from pipeline.training.batched_heads import SHAPE, HeadStack
-from pipeline.training.loop import Inputs, first_view
 from pipeline.training.metrics import score_many
 from pipeline.training.run_context import CostedNetwork, OnImages, RunContext, load_state, save_state, unit_folder
+from pipeline.training.samples import Inputs, first_view, images_an_epoch
 from pipeline.training.unit import epochs_flops
 
 OnHeadEpoch = Callable[[int, Epoch], object]  # position of the head, and its epoch
@@ -83,7 +83,7 @@ def _trunk(asked: _Asked) -> _Trunk:
     costed = CostedNetwork(network, recipe, context, asked.on_images)
     inputs = costed.inputs("head")
     example = first_view(inputs, train[:1]).to(context.device)
-    flops = epochs_flops(network.head, example, 1, len(train), len(valid))
+    flops = epochs_flops(network.head, example, 1, images_an_epoch(len(train), recipe), len(valid))
     return _Trunk(inputs, network.groups, train, valid, costed.price(network.head, 0), flops)
 
 

@@ -12,7 +12,8 @@ from sklearn.linear_model import LogisticRegression
 from torch import nn
 
 from pipeline.config.recipe import Recipe
-from pipeline.training.loop import DivergedError, Inputs, Samples, SampleWeights
+from pipeline.training.loop import DivergedError
+from pipeline.training.samples import Inputs, Samples, SampleWeights
 
 PENALTIES = np.logspace(5, -6, 45)  # of the mean loss, strongest first (Kornblith et al. 2019, arXiv 1805.08974)
 PATIENCE = 6  # penalties without a better validation loss that end the path: weak ones take longest

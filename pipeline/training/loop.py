@@ -1,9 +1,7 @@
 """Fit a body, and predict with it: neither knows whether its inputs are pixels or stored activations."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,91 +10,11 @@ from torch.nn import functional as F
 
 from pipeline.common.seeding import derive
 from pipeline.config.recipe import Recipe
-from pipeline.network.devices import AT_ONCE, Precision, fits, images_at_once, on_device, running
-
-
-class Inputs(Protocol):
-    """What a body is fed from."""
-
-    views: int  # how many views of each image there are; 0 is the one scored
-
-    def take(self, rows: np.ndarray, views: np.ndarray) -> torch.Tensor:
-        """Return a float batch: image rows[i] as view views[i] shows it."""
-        ...
-
-
-def first_view(inputs: Inputs, rows: np.ndarray) -> torch.Tensor:
-    """Return the images in these rows as the first view, the unchanged one, shows them."""
-    return inputs.take(rows, np.zeros(len(rows), dtype=np.int64))
-
-
-class Resident:
-    """Inputs copied to a device once, so that no batch crosses over to it."""
-
-    def __init__(self, inputs: Inputs, count: int, device: torch.device) -> None:
-        """Copy all views of rows 0 to `count` - 1."""
-        self.views, self.count, self.device = inputs.views, count, device
-        parts = [
-            inputs.take(rows, np.full(len(rows), view)).to(device)
-            for view in range(self.views)
-            for rows in np.split(np.arange(count), range(AT_ONCE, count, AT_ONCE))
-        ]
-        self.values = torch.cat(parts)
-
-    def take(self, rows: np.ndarray, views: np.ndarray) -> torch.Tensor:
-        """Return what the inputs would, on the device."""
-        return self.values[torch.from_numpy(views * self.count + rows).to(self.device)]
-
-
-def resident(inputs: Inputs, count: int, device: torch.device) -> Inputs:
-    """Return the inputs of `count` images copied to a CUDA device, if they fit in half of its free memory."""
-    one = first_view(inputs, np.arange(1))
-    # Concatenation holds them twice for a moment.
-    return Resident(inputs, count, device) if fits(2 * one.nbytes * count * inputs.views, device) else inputs
-
-
-@dataclass(frozen=True)
-class Samples:
-    """Inputs with the labels and the rows to use."""
-
-    inputs: Inputs
-    labels: np.ndarray  # int64, of all rows of the inputs
-    rows: np.ndarray  # positions used
-    weights: np.ndarray | None = None  # float64, of all rows of the inputs, above 0; None where all count alike
-
-    def weigh(self, class_weight_power: float) -> "SampleWeights | None":
-        """Return what each image's loss counts, the classes balanced so far; None where all count alike."""
-        return None if self.weights is None and not class_weight_power else SampleWeights(self, class_weight_power)
-
-
-class SampleWeights:
-    """What the loss of each image counts: 1 on average over the rows used.
-
-    That is its own weight, times the total weight of its class ** -class_weight_power. It affects the loss alone, not
-    what is measured of features, and no score.
-    """
-
-    def __init__(self, samples: Samples, class_weight_power: float) -> None:
-        self._labels, self._own = samples.labels, samples.weights
-        labels, own = samples.labels[samples.rows], None
-        if samples.weights is not None:
-            own = samples.weights[samples.rows]
-            self._own, own = samples.weights / own.max(), own / own.max()  # so that no sum is too large
-        totals = np.bincount(labels, own)
-        factors = np.where(totals > 0, totals, 1.0) ** -class_weight_power
-        self._factors = factors * (len(labels) / (factors * totals).sum())
-
-    def of(self, rows: np.ndarray) -> np.ndarray:
-        """Return the weights of these rows, float32."""
-        found = self._factors[self._labels[rows]]
-        return (found if self._own is None else found * self._own[rows]).astype(np.float32)
-
-    def mean(self, steps: Sequence[tuple[np.ndarray, np.ndarray]]) -> float:
-        """Return the mean over batches (rows, views) of their mean weight: near 1, since their sizes differ by one."""
-        return float(np.mean([self.of(rows).mean() for rows, _ in steps]))
-
-
-Transform = Callable[[torch.Tensor, torch.Generator], torch.Tensor]
+from pipeline.network.devices import Precision, images_at_once, on_device, running
+from pipeline.training.augment import Transform
+from pipeline.training.averaging import MovingAverage
+from pipeline.training.mixup import Mixed, Mixer
+from pipeline.training.samples import Inputs, Samples, first_view, steps_of_epoch
 
 
 class DivergedError(ArithmeticError):
@@ -123,24 +41,31 @@ class Fit:
             groups += [{"params": weights, "scale": scale, "weight_decay": recipe.weight_decay},
                        {"params": others, "scale": scale, "weight_decay": 0.0}]  # fmt: skip
         self.optimizer = torch.optim.AdamW([group for group in groups if group["params"]], fused=True)
+        self._average = MovingAverage(body, recipe.ema) if recipe.ema else None
 
     def epoch(self, samples: Samples, transform: Transform | None = None) -> float:
         """Train for one more epoch and return the mean loss in nats; raise DivergedError where it is not finite.
 
         With weights it is the weighted mean.
         """
-        seed = derive("epoch", self.seed, self.done)
+        seed, recipe = derive("epoch", self.seed, self.done), self.recipe
         generator = torch.Generator().manual_seed(seed)
         torch.manual_seed(seed)  # dropout
         self._set_mode()
-        losses, weights = [], samples.weigh(self.recipe.class_weight_power)
-        steps = list(batches(samples, self.recipe.batch_size, seed))
+        mixer = Mixer(recipe.mixup, derive("mixup", seed)) if recipe.mixup else None
+        losses, weights = [], samples.weigh(recipe.class_weight_power)
+        steps = list(steps_of_epoch(samples, recipe, seed))
+        if self._average:
+            self._average.begin_epoch()
         for step, (rows, views) in enumerate(steps):
             self._set_rate(self.done + step / len(steps))
             x = samples.inputs.take(rows, views)
             x = transform(x, generator) if transform else x
             counts = torch.from_numpy(weights.of(rows)) if weights else None
-            losses.append(self._step(x, torch.from_numpy(samples.labels[rows]), counts))
+            mixed = mixer.draw(len(rows)) if mixer else None
+            losses.append(self._step(x, torch.from_numpy(samples.labels[rows]), counts, mixed))
+        if self._average:
+            self._average.end_epoch()
         mean = float(torch.stack(losses).mean()) / (weights.mean(steps) if weights else 1.0)
         if not math.isfinite(mean):
             raise DivergedError(f"the training loss became {mean} in epoch {self.done + 1}")
@@ -154,21 +79,40 @@ class Fit:
             if isinstance(module, nn.modules.batchnorm._BatchNorm):
                 module.eval()
 
-    def _step(self, x: torch.Tensor, target: torch.Tensor, weights: torch.Tensor | None) -> torch.Tensor:
+    def _step(
+        self, x: torch.Tensor, target: torch.Tensor, weights: torch.Tensor | None, mixed: Mixed | None
+    ) -> torch.Tensor:
         """Learn from one batch; return its loss."""
+        x = on_device(x, self.device)
         with running(self.device, self.precision):
-            logits = self.body(on_device(x, self.device)).float()
-        target, smoothing = target.to(self.device), self.recipe.label_smoothing
-        if weights is None:
-            loss = F.cross_entropy(logits, target, label_smoothing=smoothing)
-        else:
-            each = F.cross_entropy(logits, target, label_smoothing=smoothing, reduction="none")
-            # Not divided by the batch's own weight: then its gradient would not be the whole's on average.
-            loss = (each * weights.to(self.device)).mean()
+            logits = self.body(mixed.inputs(x) if mixed else x).float()
+        loss = self._loss(logits, target.to(self.device), weights, mixed)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
+        if self.recipe.gradient_clip:
+            nn.utils.clip_grad_norm_(self.body.parameters(), self.recipe.gradient_clip)
         self.optimizer.step()
+        if self._average:
+            self._average.update()
         return loss.detach()
+
+    def _loss(
+        self, logits: torch.Tensor, target: torch.Tensor, weights: torch.Tensor | None, mixed: Mixed | None
+    ) -> torch.Tensor:
+        """Return a batch's mean loss; that of mixed images is as much their partner's as they are."""
+        smoothing = self.recipe.label_smoothing
+        if weights is None and mixed is None:
+            return F.cross_entropy(logits, target, label_smoothing=smoothing)
+
+        def weighed(target: torch.Tensor, weights: torch.Tensor | None) -> torch.Tensor:
+            each = F.cross_entropy(logits, target, label_smoothing=smoothing, reduction="none")
+            # Not divided by the batch's own weight: then its gradient would not be the whole's on average.
+            return each if weights is None else each * weights.to(self.device)
+
+        if mixed is None:
+            return weighed(target, weights).mean()
+        others = weighed(target[mixed.partner.to(self.device)], None if weights is None else weights[mixed.partner])
+        return mixed.losses(weighed(target, weights), others).mean()
 
     def _set_rate(self, progress: float) -> None:
         rate = self.recipe.learning_rate * one_cycle(progress / self.recipe.epochs)
@@ -177,13 +121,16 @@ class Fit:
 
     def state(self) -> dict[str, Any]:
         """Return all that is needed to go on, as plain tensors and numbers."""
-        return {"body": self.body.state_dict(), "optimizer": self.optimizer.state_dict(), "done": self.done}
+        average = {"average": self._average.state()} if self._average else {}
+        return {"body": self.body.state_dict(), "optimizer": self.optimizer.state_dict(), "done": self.done, **average}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from a saved state."""
         self.body.load_state_dict(state["body"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.done = state["done"]
+        if self._average:
+            self._average.restore(state["average"])
 
 
 def one_cycle(t: float) -> float:
@@ -192,19 +139,6 @@ def one_cycle(t: float) -> float:
     if t < warm:
         return 0.04 + 0.96 * (1 - math.cos(math.pi * t / warm)) / 2
     return 1e-4 + (1 - 1e-4) * (1 + math.cos(math.pi * (t - warm) / (1 - warm))) / 2
-
-
-def batches(samples: Samples, size: int, seed: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yield (rows, views) of each batch: all rows in random order, over as few batches of `size` as hold them.
-
-    Their sizes differ by one at most: a batch of a few would move the network as far as a full one. None is of one
-    image, which BatchNorm cannot use, where there are more: in pairs, three of an odd number go together.
-    """
-    rng = np.random.default_rng(seed)
-    order = rng.permutation(samples.rows)
-    views = rng.integers(0, samples.inputs.views, len(order))
-    count = max(1, min(math.ceil(len(order) / size), len(order) // 2))
-    yield from zip(np.array_split(order, count), np.array_split(views, count))
 
 
 def predict(

@@ -15,6 +15,7 @@ from pipeline.data.image_set import ImageSet
 from pipeline.training import unit
 from pipeline.training.metrics import score
 from pipeline.training.run_context import RunContext
+from pipeline.training.samples import images_an_epoch
 
 Scores = dict[str, dict[int, dict[str, float]]]  # by split, seed and metric
 Trained = Mapping[float, Mapping[int, Outcome]]  # by fraction of the training images, then by seed
@@ -122,7 +123,7 @@ def wall_clock(trained: Trained, recipe: Recipe, wanted: Train, context: RunCont
         for fraction, by_seed in trained.items()
     }
     whole = [each["seconds"] for each in taken[1.0]]
-    seen = [outcome.images * len(outcome.epochs) for outcome in trained[1.0].values()]
+    seen = [images_an_epoch(outcome.images, recipe) * len(outcome.epochs) for outcome in trained[1.0].values()]
     return {
         "cpu_seconds": sum(each["cpu_seconds"] for by_seed in taken.values() for each in by_seed),
         "seconds_per_training": sum(whole) / len(whole),  # its scoring included

@@ -27,7 +27,7 @@ from pipeline.network.devices import Precision, keep_memory
 from pipeline.network.pretrained import PACKAGED, LocalBackbone, WeightStore
 from pipeline.training.feature_cache import cached
 from pipeline.training.feature_pass import Pixels
-from pipeline.training.loop import Inputs, Samples, first_view, resident
+from pipeline.training.samples import Inputs, Samples, first_view, resident
 
 OnEpoch = Callable[[Epoch], object]
 OnImages = Callable[[int], object]

@@ -8,8 +8,8 @@ from scipy.optimize import minimize_scalar
 
 from pipeline.config.recipe import Recipe
 from pipeline.network.build import build
-from pipeline.training.loop import first_view
 from pipeline.training.run_context import CostedNetwork, RunContext
+from pipeline.training.samples import first_view
 
 MOST_IMAGES = 10_000  # by which features are judged: enough for a fraction of a point
 PENALTIES = np.logspace(-6, 3, 19)  # of the ridge classifier, in units of the mean variance along a direction

@@ -17,9 +17,9 @@ from pipeline.network import flops
 from pipeline.network.build import build, save_model
 from pipeline.network.cut import split
 from pipeline.network.pretrained import LocalBackbone
-from pipeline.training.augment import jitter
+from pipeline.training.augment import augmentation
 from pipeline.training.logistic import LogisticFit, fit_logistic
-from pipeline.training.loop import DivergedError, Fit, Inputs, Transform, first_view, predict
+from pipeline.training.loop import DivergedError, Fit, predict
 from pipeline.training.metrics import score
 from pipeline.training.run_context import (
     CostedNetwork,
@@ -30,6 +30,7 @@ from pipeline.training.run_context import (
     save_state,
     unit_folder,
 )
+from pipeline.training.samples import Inputs, first_view, images_an_epoch
 
 STATE, TIMING = "state.pt", "timing.json"
 
@@ -100,7 +101,7 @@ class _Unit:
                 loss = (
                     fitted.loss
                     if self._is_fitted and fitted
-                    else fit.epoch(samples, _transform(recipe, len(stem) == 0))
+                    else fit.epoch(samples, augmentation(recipe, len(stem) == 0))
                 )
                 scores = score(context.dev.labels[valid], self._predict(body, inputs, valid))
                 epochs.append(Epoch(len(epochs) + 1, loss, scores))
@@ -110,7 +111,8 @@ class _Unit:
         self._save(fit, costed, epochs)
         example = first_view(inputs, train[:1]).to(context.device)
         trained = 0 if self._is_fitted else len(epochs)
-        price = costed.price(body, self.probe_flops + epochs_flops(body, example, trained, len(train), len(valid)))
+        fit_flops = epochs_flops(body, example, trained, images_an_epoch(len(train), recipe), len(valid))
+        price = costed.price(body, self.probe_flops + fit_flops)
         outcome = Outcome(epochs, price, failed, images=len(train))
         if test is None or failed:
             return outcome
@@ -178,12 +180,6 @@ class _Unit:
 def epochs_flops(body: nn.Module, example: torch.Tensor, epochs: int, train: int, valid: int) -> int:
     """Count the operations of so many epochs: training on `train` images, looking at `valid` ones."""
     return epochs * (flops.training_flops(body, example) * train + flops.forward_flops(body, example) * valid)
-
-
-def _transform(recipe: Recipe, pixels: bool) -> Transform | None:
-    if not (pixels and recipe.jitter):
-        return None
-    return lambda batch, generator: jitter(batch, recipe.jitter, generator)
 
 
 def _predictions(rows: np.ndarray, probabilities: np.ndarray) -> dict[str, Any]:

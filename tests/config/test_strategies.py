@@ -26,8 +26,9 @@ from pipeline.network.cut import place, split, stages
 from pipeline.network.pretrained import load_pretrained
 from pipeline.training.feature_cache import cached
 from pipeline.training.feature_pass import Pixels
-from pipeline.training.loop import Fit, Inputs, Samples, predict
+from pipeline.training.loop import Fit, predict
 from pipeline.training.run_context import make_run_context, unit_folder
+from pipeline.training.samples import Inputs, Samples
 from pipeline.training.unit import unit
 from tests.support.imports import ROOT
 from tests.support.networks import Live
@@ -175,7 +176,7 @@ def test_another_seed_gives_another_outcome(recipe, trained):
 @every_row
 def test_it_learns_sixteen_images_by_heart(recipe, image_set, tmp_path):
     epochs = 150 if recipe.cut == "head" else 12  # a head alone learns slowly, and costs little
-    eager = {"epochs": epochs, "learning_rate": 0.001, "dropout": 0, "weight_decay": 0, "jitter": 0}
+    eager = {"epochs": epochs, "learning_rate": 0.001, "dropout": 0, "weight_decay": 0, "color_jitter": 0}
     copied = {name: np.tile(getattr(image_set, name)[:16], 3) for name in ("labels", "strata")}
     images = np.concatenate([image_set.images[:16]] * 3)
     thrice = replace(image_set, images=images, ids=np.arange(48).astype(str), digest="sixteen", **copied)

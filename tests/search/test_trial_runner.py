@@ -25,6 +25,14 @@ def test_heads_of_one_shape_share_a_job_and_the_rest_have_one_each():
     assert all(job.recipes == tuple(RUNG.recipes[n] for n in job.numbers) for job in jobs)
 
 
+@pytest.mark.parametrize("alone", [{"mixup": 0.2}, {"ema": 0.9}, {"gradient_clip": 1.0}])
+def test_heads_that_a_stack_cannot_train_have_a_job_each(alone):
+    jobs = jobs_of_rung(
+        Rung("a cohort", {1: recipe(), 2: recipe(**alone), 3: recipe()}, dict.fromkeys((1, 2, 3), 2)), 3
+    )
+    assert [(job.numbers, job.cohort) for job in jobs] == [((1, 3), "a cohort"), ((2,), "")]
+
+
 def test_any_number_of_workers_trains_the_same_and_every_epoch_is_shown(make_context, capsys):
     found = {}
     for workers in (1, 2):

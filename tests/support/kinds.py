@@ -11,9 +11,11 @@ from pipeline.config.recipe import Recipe
 from pipeline.data.image_set import ImageSet
 from pipeline.training.run_context import RunContext, make_run_context
 
-SCRATCH = {"backbone": "compact", "weights": "random", "cut": "input", "jitter": 0.1, "dropout": 0.2}
+SCRATCH = {"backbone": "compact", "weights": "random", "cut": "input", "shift": 0.1, "rotation": 10.0, "dropout": 0.2,
+           "ema": 0.9}  # fmt: skip
 FROZEN = {"backbone": "compact", "weights": "random", "cut": "head", "head": "mlp", "hidden": 8, "dropout": 0.2}
-PARTIAL = {"backbone": "compact", "weights": "random", "cut": 3, "probe": True, "batchnorm": "keep", "layer_decay": 0.7}
+PARTIAL = {"backbone": "compact", "weights": "random", "cut": 3, "probe": True, "batchnorm": "keep", "layer_decay": 0.7,
+           "mixup": 0.2, "min_steps": 40}  # fmt: skip
 KINDS = {"scratch": SCRATCH, "frozen": FROZEN, "partial": PARTIAL}
 every_kind = pytest.mark.parametrize("kind", KINDS)
 

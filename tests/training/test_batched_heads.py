@@ -11,7 +11,8 @@ from torch import nn
 from pipeline.config.recipe import Recipe
 from pipeline.inference.network import make_head
 from pipeline.training.batched_heads import HeadStack, stacks
-from pipeline.training.loop import Fit, Samples, predict
+from pipeline.training.loop import Fit, predict
+from pipeline.training.samples import Samples
 
 CPU, FEATURES, CLASSES = torch.device("cpu"), 12, 3
 
@@ -70,6 +71,13 @@ def test_heads_side_by_side_are_those_trained_one_by_one(kind):
     losses = trained(together)
     found = together.predict(TABLE, VALID)
     compare_with_each_alone(recipes, SAMPLES, losses, found)
+
+
+def test_heads_side_by_side_take_the_steps_that_each_alone_would_take():
+    recipes = [recipe(learning_rate=rate, min_steps=20) for rate in (0.01, 0.03)]
+    together = stack(*recipes)
+    losses = trained(together)
+    compare_with_each_alone(recipes, SAMPLES, losses, together.predict(TABLE, VALID))
 
 
 def test_weight_decay_is_each_head_s_own_and_shrinks_no_bias():

@@ -8,7 +8,8 @@ from sklearn.linear_model import LogisticRegression
 from pipeline.config.recipe import Recipe
 from pipeline.inference.network import make_head
 from pipeline.training.logistic import PENALTIES, fit_logistic
-from pipeline.training.loop import DivergedError, Samples, predict
+from pipeline.training.loop import DivergedError, predict
+from pipeline.training.samples import Samples
 
 
 class Rows:

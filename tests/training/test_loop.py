@@ -1,3 +1,4 @@
+import io
 import math
 from dataclasses import replace
 from typing import Any
@@ -10,32 +11,9 @@ from hypothesis import strategies as st
 from torch import nn
 
 from pipeline.config.recipe import Recipe
-from pipeline.training.loop import DivergedError, Fit, Resident, Samples, batches, one_cycle, predict, resident
-
-CPU = torch.device("cpu")
-PLAIN = {"backbone": "compact", "weights": "random", "cut": "input", "epochs": 4, "batch_size": 4}
-
-
-class Table:
-    """Vectors by view and row, which remember what was taken."""
-
-    def __init__(self, count: int = 12, views: int = 2, features: int = 3) -> None:
-        self.values = np.random.default_rng(0).normal(size=(views, count, features)).astype(np.float32)
-        self.views, self.taken = views, list[tuple[int, int]]()
-
-    def take(self, rows: np.ndarray, views: np.ndarray) -> torch.Tensor:
-        self.taken += zip(rows.tolist(), views.tolist())
-        return torch.from_numpy(self.values[views, rows])
-
-
-def samples(count: int = 12, views: int = 2) -> Samples:
-    return Samples(Table(count, views), np.arange(count) % 2, np.arange(count))
-
-
-def fit(seed: int = 1, **recipe: Any) -> Fit:
-    torch.manual_seed(0)
-    body = nn.Sequential(nn.Linear(3, 5), nn.BatchNorm1d(5), nn.Dropout(0.5), nn.Linear(5, 2))
-    return Fit(body, Recipe(**{**PLAIN, "learning_rate": 0.01, **recipe}), seed, CPU)
+from pipeline.training.loop import DivergedError, Fit, one_cycle, predict
+from pipeline.training.samples import Resident, Samples
+from tests.support.fits import CPU, PLAIN, fit, outputs, plain, samples, weighted
 
 
 def seen(by: Fit, epochs: int = 1) -> list[list[tuple[int, int]]]:
@@ -75,26 +53,6 @@ def test_every_row_is_seen_once_an_epoch(count, size, views):
     fit(batch_size=size).epoch(data)
     assert sorted(row for row, _ in data.inputs.taken) == list(range(count))
     assert {view for _, view in data.inputs.taken} <= set(range(views))
-
-
-@given(st.integers(2, 300), st.integers(2, 70))
-@example(38, 32)
-@example(33, 32)
-@example(9, 2)
-def test_the_images_of_an_epoch_are_spread_evenly_over_its_batches(count, size):
-    sizes = [len(rows) for rows, views in batches(samples(count), size, 0) if len(rows) == len(views)]
-    assert sum(sizes) == count
-    assert max(sizes) - min(sizes) <= 1
-    assert min(sizes) >= 2  # BatchNorm needs two
-    if size == 2 and count % 2:  # pairs would leave one alone
-        assert max(sizes) == 3
-    else:
-        assert len(sizes) == math.ceil(count / size)
-        assert max(sizes) <= size
-
-
-def test_a_single_image_is_a_batch():
-    assert [len(rows) for rows, _ in batches(samples(1), 8, 0)] == [1]
 
 
 @given(st.integers(0, 2**31))
@@ -221,23 +179,9 @@ def test_predictions_are_the_mean_over_the_first_views():
     np.testing.assert_allclose(predict(by.body, data.inputs, data.rows, CPU, views=2), np.mean(single, axis=0))
 
 
-@given(st.lists(st.tuples(st.integers(0, 69), st.integers(0, 2)), min_size=1, max_size=9))
-def test_resident_inputs_are_the_inputs(wanted):
-    inputs = Table(count=70, views=3)
-    rows, views = (np.array(column) for column in zip(*wanted))
-    copied = Resident(inputs, 70, CPU)
-    assert copied.views == inputs.views
-    assert torch.equal(copied.take(rows, views), inputs.take(rows, views))
-
-
 def test_a_training_on_resident_inputs_is_the_same():
     data = samples()
     assert fit().epoch(replace(data, inputs=Resident(data.inputs, 12, CPU))) == fit().epoch(data)
-
-
-def test_inputs_stay_where_they_are_without_cuda():
-    inputs = Table()
-    assert resident(inputs, 12, CPU) is inputs
 
 
 def test_half_precision_changes_the_loss_a_little_and_the_parameters_stay_single():
@@ -250,19 +194,6 @@ def test_half_precision_changes_the_loss_a_little_and_the_parameters_stay_single
         assert predict(by.body, samples().inputs, np.arange(12), CPU, 1, precision).dtype == np.float64
     assert losses[0] != losses[1]
     assert losses[0] == pytest.approx(losses[1], rel=0.02)
-
-
-def weighted(weights: Any, labels: Any = None, count: int = 12) -> Samples:
-    data = samples(count, views=1)
-    own = None if weights is None else np.array(weights, dtype=np.float64)
-    return replace(data, labels=data.labels if labels is None else np.array(labels), weights=own)
-
-
-def plain(**recipe: Any) -> Fit:
-    """Return a training without dropout or BatchNorm, whose batches hold all images."""
-    torch.manual_seed(0)
-    wanted = {**PLAIN, "learning_rate": 0.01, "batch_size": 64, **recipe}
-    return Fit(nn.Sequential(nn.Linear(3, 5), nn.GELU(), nn.Linear(5, 3)), Recipe(**wanted), 1, CPU)
 
 
 def trained(by: Fit, data: Samples, epochs: int = 3) -> tuple[list[float], list[torch.Tensor]]:
@@ -286,34 +217,6 @@ def test_an_image_of_weight_two_counts_as_that_image_twice(recipe):
     assert trained(plain(**recipe), data)[0] != pytest.approx(trained(plain(**recipe), weighted(None, data.labels))[0])
 
 
-@given(st.floats(1e-300, 1e300), st.floats(0, 1))
-@example(5e307, 1.0)  # their sum is no number any more
-def test_weights_scaled_by_a_constant_change_nothing(factor, class_weight_power):
-    weights = np.array([2.0, 0.5, 1, 3, 1, 1, 1, 1, 1, 1, 1, 0.1])
-    found = [data.weigh(class_weight_power).of(data.rows) for data in (weighted(weights), weighted(weights * factor))]
-    np.testing.assert_allclose(*found, rtol=1e-5)
-
-
-@given(st.lists(st.tuples(st.integers(0, 3), st.floats(0.1, 10)), min_size=2, max_size=30), st.floats(0.01, 1))
-def test_weights_are_one_on_average_and_full_balance_gives_each_class_the_same_say(pairs, class_weight_power):
-    labels, weights = np.array([a for a, _ in pairs]), np.array([b for _, b in pairs])
-    for own in (None, weights):
-        data = Samples(Table(len(pairs)), labels, np.arange(len(pairs)), own)
-        assert data.weigh(1.0).of(data.rows).mean() == pytest.approx(1, rel=1e-5)
-        totals = np.bincount(labels, data.weigh(1.0).of(data.rows))
-        np.testing.assert_allclose(totals[totals > 0], totals.max(), rtol=1e-5)
-        shares = np.bincount(labels, data.weigh(class_weight_power).of(data.rows))[np.unique(labels)]
-        before = np.bincount(labels, own)[np.unique(labels)]
-        np.testing.assert_allclose(
-            shares / shares.sum(), before ** (1 - class_weight_power) / (before ** (1 - class_weight_power)).sum()
-        )
-
-
-def test_weights_are_balanced_over_the_images_trained_on_alone():
-    data = replace(weighted(None, [0] * 8 + [1] * 4), rows=np.array([0, 1, 2, 8]))
-    np.testing.assert_allclose(data.weigh(1.0).of(data.rows), [2 / 3, 2 / 3, 2 / 3, 2], rtol=1e-6)
-
-
 def test_without_weights_and_balance_nothing_is_weighed():
     assert weighted(None).weigh(0.0) is None
     # What is weighed by 1 differs by rounding alone.
@@ -325,3 +228,63 @@ def test_the_loss_reported_is_a_weighted_mean_whatever_the_batches():
     torch.nn.init.zeros_(by.body[2].weight)
     torch.nn.init.zeros_(by.body[2].bias)  # each image's loss is log 3
     assert by.epoch(weighted(np.arange(1, 13), [0, 1, 2] * 4)) == pytest.approx(math.log(3), rel=1e-6)
+
+
+# What a recipe can add: mixup, clipping, averaging, a floor of steps
+
+EXTRAS = [
+    {"mixup": 0.4},
+    {"mixup": 0.4, "label_smoothing": 0.1, "class_weight_power": 0.5},
+    {"ema": 0.9},
+    {"gradient_clip": 0.1},
+    {"min_steps": 30},
+    {"mixup": 1.0, "ema": 0.99, "gradient_clip": 0.5, "min_steps": 25},
+]
+every_extra = pytest.mark.parametrize("extra", EXTRAS, ids=lambda extra: "+".join(extra))
+
+
+@every_extra
+def test_the_same_seed_gives_the_same_training(extra):
+    found = []
+    for _ in range(2):
+        by = fit(**extra)
+        torch.rand(3)
+        found.append(([by.epoch(samples()) for _ in range(3)], outputs(by).tolist()))
+    assert found[0] == found[1]
+    other = fit(seed=2, **extra)
+    assert [other.epoch(samples()) for _ in range(3)] != found[0][0]
+
+
+@every_extra
+@pytest.mark.parametrize("stop", [0, 1, 3])
+def test_a_training_resumed_after_any_epoch_ends_the_same(extra, stop):
+    whole, begun, resumed = fit(**extra), fit(**extra), fit(**extra)
+    losses = [whole.epoch(samples()) for _ in range(4)]
+    for _ in range(stop):
+        begun.epoch(samples())
+    file = io.BytesIO()
+    torch.save(begun.state(), file)
+    file.seek(0)
+    resumed.restore(torch.load(file, weights_only=True))
+    assert [resumed.epoch(samples()) for _ in range(stop, 4)] == losses[stop:]
+    assert np.array_equal(outputs(resumed), outputs(whole))
+
+
+@every_extra
+def test_a_learning_rate_of_nothing_changes_no_weight(extra):
+    by = fit(**extra)
+    by.recipe = by.recipe.model_copy(update={"learning_rate": 0.0})
+    before = {name: tensor.detach().clone() for name, tensor in by.body.named_parameters()}
+    for _ in range(3):
+        by.epoch(samples())
+    assert all(torch.equal(tensor, before[name]) for name, tensor in by.body.named_parameters())
+
+
+def test_a_gradient_is_clipped_to_its_largest_norm():
+    norms = []
+    for clip in (0.0, 0.01, 1e6):
+        by = fit(gradient_clip=clip)
+        by.epoch(samples())
+        norms.append(float(torch.stack([p.grad.norm() for p in by.body.parameters()]).norm()))
+    assert norms[1] == pytest.approx(0.01, rel=1e-3)
+    assert norms[0] == norms[2] > 0.01

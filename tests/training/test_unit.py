@@ -159,6 +159,14 @@ def test_a_linear_head_s_cost_is_what_it_comes_to_by_hand(context):
     assert cost.passes == {"compact/random/32/head": backbone * 2 * len(context.dev)}
 
 
+def test_steps_that_a_recipe_asks_for_beyond_its_epochs_are_paid_for(context):
+    train, valid = train_valid(context.dev, 0.2, 1)
+    few = recipe("frozen", head="linear", batch_size=len(train))  # one step for each of its three epochs
+    costs = [unit(each, context, 1).cost.fit_flops for each in (few, few.model_copy(update={"min_steps": 12}))]
+    looked = 3 * 2 * 128 * 2 * len(valid)
+    assert costs[1] - looked == 4 * (costs[0] - looked)
+
+
 DIVERGING = {
     "while it trains": recipe(learning_rate=1e30),
     "in the last step of an epoch": recipe(learning_rate=1e30, batch_size=64),
