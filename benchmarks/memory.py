@@ -69,7 +69,7 @@ def stages(count: int, size: int, folder: Path) -> Iterator[tuple[str, Callable[
     from pipeline.common.files import write_json
     from pipeline.data import image_set, manifest, readers
     from pipeline.training.feature_pass import Pixels
-    from pipeline.training.loop import Samples, batches
+    from pipeline.training.samples import Samples, batches
 
     made: dict[str, Any] = {}
 
