@@ -15,20 +15,24 @@ class Arm:
 
 SCRATCH = Arm(
     "scratch",
-    {"backbone": "compact", "weights": "random", "cut": "input", "image_size": 96, "epochs": 20, "batch_size": 32,
+    {"backbone": "compact", "weights": "random", "cut": "input", "image_size": 96, "epochs": 20, "batch_size": 16,
      "learning_rate": 0.005, "weight_decay": 0.05},
     {
-        "shift 0.1": {"shift": 0.1},
-        "crop scale 0.5": {"crop_scale": 0.5},
-        "rotation 10": {"rotation": 10.0},
-        "color jitter 0.2": {"color_jitter": 0.2},
-        "erasing 0.25": {"erasing": 0.25},
+        "batch size 32": {"batch_size": 32},
+        "32 epochs": {"epochs": 32},
+        "64 px, 32 epochs": {"image_size": 64, "epochs": 32},
+        "128 px": {"image_size": 128},
+        "shift 0.1, rotation 10": {"shift": 0.1, "rotation": 10.0},
+        "shift 0.1, rotation 10, crop scale 0.5, 32 epochs":
+            {"shift": 0.1, "rotation": 10.0, "crop_scale": 0.5, "epochs": 32},
+        "color jitter 0.2, erasing 0.25": {"color_jitter": 0.2, "erasing": 0.25},
         "mixup 0.2": {"mixup": 0.2},
         "label smoothing 0.1": {"label_smoothing": 0.1},
+        "weight decay 0.3": {"weight_decay": 0.3},
         "ema 0.99": {"ema": 0.99},
         "gradient clip 1": {"gradient_clip": 1.0},
-        "40 epochs": {"epochs": 40},
-        "128 px": {"image_size": 128},
+        "regnetx_002 at 64 px, 24 epochs":
+            {"backbone": "timm/regnetx_002", "image_size": 64, "epochs": 24, "learning_rate": 0.002},
     },
 )  # fmt: skip
 
