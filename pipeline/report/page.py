@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 from markupsafe import Markup
 
-from pipeline.config.metric_names import METRICS
+from pipeline.config.metric_names import METRICS, objective
 from pipeline.data.image_set import ImageSet
 from pipeline.data.summary import notes_on
 from pipeline.report import confusion, gallery, tables
@@ -88,7 +88,9 @@ def pictures(comparison: Comparison, trials: Mapping[str, pd.DataFrame]) -> dict
         scores.reliability(comparison),
         ranking_figure.ranking(comparison),
     ]
-    return {picture.name: picture for picture in found if picture} | search_figures.pictures(trials)
+    return {picture.name: picture for picture in found if picture} | search_figures.pictures(
+        trials, objective(comparison.metric).replace("_", " ")
+    )
 
 
 def _written(context: Tree) -> str:

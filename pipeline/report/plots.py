@@ -47,6 +47,7 @@ def tables(comparison: Comparison, trials: Mapping[str, pd.DataFrame]) -> dict[s
 
 def _search(name: str, trials: pd.DataFrame) -> pd.DataFrame:
     """Return each trial's loss and the best so far of those trained to the end."""
-    best = trials["value"].where(trials["state"] == "COMPLETE").cummin().ffill()
+    done, confirmed = trials["state"].isin(("COMPLETE", "CONFIRMED")), trials["state"] == "CONFIRMED"
+    best = trials["value"].where(done).groupby(confirmed).cummin().ffill()  # anew once whole recipes are trained
     table = pd.DataFrame({"strategy": name, "trial": trials["trial"], "log_loss": trials["value"], "best": best})
     return table[table["best"].notna()]

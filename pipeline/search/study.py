@@ -22,9 +22,10 @@ from pipeline.common.hashes import digest
 from pipeline.config.metric_names import LOG_LOSS
 from pipeline.config.strategies import Search, Strategy
 from pipeline.search.budget import affordable
-from pipeline.search.halving import Evaluate, halve, size_of
+from pipeline.search.confirmation import confirm
+from pipeline.search.halving import Evaluate, halve
 from pipeline.search.proposals import Values, distributions, first_round, next_round
-from pipeline.search.trials import COMPLETE, CONFIRMED, PRUNED, FinishedTrial, Rung, ranked
+from pipeline.search.trials import COMPLETE, CONFIRMED, PRUNED, FinishedTrial
 
 
 def tune(
@@ -48,7 +49,7 @@ def tune(
         yield finished
     _check_some(tried, COMPLETE)
     if row.confirm:
-        finished = _confirm(tried, row, evaluate, objective)
+        finished = confirm(tried, row, evaluate, objective)
         _record_round(study, finished, row)
         yield finished
         _check_some(finished, CONFIRMED)
@@ -119,20 +120,6 @@ def _train_round(
         FinishedTrial(n, COMPLETE if n in alive else PRUNED, recipes[n], values[n], outcomes[n], objective)
         for n in values
     ]
-
-
-def _confirm(tried: Sequence[FinishedTrial], row: Strategy, evaluate: Evaluate, objective: str) -> list[FinishedTrial]:
-    """Train the best trials with the whole recipe, together and to the end, as trials of their own."""
-    chosen = {len(tried) + i: t for i, t in enumerate(ranked(tried, COMPLETE)[: row.confirm])}
-    recipes = {number: row.full_recipe(t.space) for number, t in chosen.items()}
-    until = {number: recipe.epochs for number, recipe in recipes.items()}
-    first = min(chosen)
-    size = size_of(recipes[first], chosen[first].recipe)
-    outcomes = evaluate(Rung(digest(["confirm", list(recipes.values())]), recipes, until, objective, size))
-    return [
-        FinishedTrial(n, PRUNED if outcomes[n].failed else CONFIRMED, recipes[n], t.space, outcomes[n], objective,
-                      t.number) for n, t in chosen.items()
-    ]  # fmt: skip
 
 
 def _record_round(study: optuna.Study, finished: Sequence[FinishedTrial], row: Strategy) -> None:

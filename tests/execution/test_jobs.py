@@ -4,6 +4,7 @@ from functools import partial
 import pytest
 
 from pipeline.common.errors import UserError
+from pipeline.common.process_pool import cores
 from pipeline.data.image_set import load
 from pipeline.execution.jobs import Job, executor, open_context, run
 from tests.common.test_process_pool import die_in_worker
@@ -38,3 +39,11 @@ def test_where_memory_does_not_suffice_the_error_says_for_what(prepared, tmp_pat
 def test_where_a_worker_dies_the_error_says_what_to_do():
     with executor(2, die_in_worker) as pool, pytest.raises(UserError, match=r"exit code -9; .* lower search\.workers"):
         pool.map([Job((0,), (recipe(),), 1, 2)])
+
+
+def test_as_many_workers_as_cores_unless_each_has_several_threads(prepared, tmp_path):
+    for threads in (1, 2, 1000):
+        runtime = RUNTIME.model_copy(update={"threads": threads})
+        make = partial(open_context, prepared.dev, None, tmp_path, 0.2, FEATURES, runtime)
+        assert executor("auto", make)._workers == max(1, cores() // threads)
+    open_context(prepared.dev, None, tmp_path, 0.2, FEATURES, RUNTIME)  # which sets the threads of this process back

@@ -131,7 +131,7 @@ def test_a_stage_that_was_killed_is_gone_on_with_to_the_same_bytes(chain, new_ch
 def test_any_number_of_workers_gives_the_same_bytes(new_chain, small_params):
     small_params["search"] |= {"trials_per_round": 4}
     small_params["strategies"]["frozen"] |= {"trials": 6}
-    small_params["strategies"]["finetune"] |= {"trials": 5}
+    small_params["strategies"]["finetune"] |= {"trials": 5, "proxy": {"image_size": 16}, "confirm": 2}
     made = {}
     for workers in (1, 2, 4):
         small_params["search"]["workers"] = workers
@@ -139,7 +139,9 @@ def test_any_number_of_workers_gives_the_same_bytes(new_chain, small_params):
         assert chain.run("tune", "frozen") == chain.run("tune", "finetune") == 0
         made[workers] = chain.results()
         assert {run.info.status for run in chain.runs().values()} == {"FINISHED"}
-        assert len(chain.runs()) == 6 + 5 + 2
+        assert len(chain.runs()) == 6 + 5 + 2 + 2
+        assert chain.document("tune", "finetune")["recipe"]["image_size"] == 32  # the whole recipe's, not the proxy's
+        assert chain.runs()["finetune trial 6"].data.tags["state"] == "CONFIRMED"
         shutil.rmtree(chain.root / "work")
     assert sorted(made[1]) == [f"results/tune/{name}" for name in
                                ("finetune.csv", "finetune.json", "frozen.csv", "frozen.json")]  # fmt: skip

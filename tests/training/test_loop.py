@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from pipeline.config.recipe import Recipe
+from pipeline.config.strategies import WARM_UP
 from pipeline.training.loop import DivergedError, Fit, one_cycle, predict
 from pipeline.training.samples import Resident, Samples
 from tests.support.fits import CPU, PLAIN, fit, outputs, plain, samples, weighted
@@ -288,3 +289,8 @@ def test_a_gradient_is_clipped_to_its_largest_norm():
         norms.append(float(torch.stack([p.grad.norm() for p in by.body.parameters()]).norm()))
     assert norms[1] == pytest.approx(0.01, rel=1e-3)
     assert norms[0] == norms[2] > 0.01
+
+
+def test_the_learning_rate_peaks_where_the_warm_up_ends_before_which_no_rung_may_lie():
+    assert one_cycle(WARM_UP) == 1
+    assert max(one_cycle(t) for t in (WARM_UP - 0.01, WARM_UP + 0.01)) < 1

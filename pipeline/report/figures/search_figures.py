@@ -18,9 +18,9 @@ MOST_TRIALS = 160  # drawn as lines or marks of one strategy: the best ones
 FEW = 8  # trials below which no rank correlation is given
 
 
-def pictures(trials: Mapping[str, pd.DataFrame]) -> dict[str, Picture]:
-    """Return the figures of the searches, by name, from the tables that tune exports."""
-    found = [progress(trials)] if trials else []
+def pictures(trials: Mapping[str, pd.DataFrame], loss: str = "log loss") -> dict[str, Picture]:
+    """Return the figures of the searches, by name, from the tables of tune; `loss` is what they minimise."""
+    found = [progress(trials, loss)] if trials else []
     found += [parallel(name, table, SeriesStyle.of(list(trials))[name]) for name, table in sorted(trials.items())]
     return {picture.name: picture for picture in found}
 
@@ -32,28 +32,36 @@ def searched(table: pd.DataFrame) -> list[str]:
 
 
 def _complete(table: pd.DataFrame) -> "pd.Series[bool]":
-    return (table["state"] == "COMPLETE") & np.isfinite(pd.to_numeric(table["value"], errors="coerce"))
+    return table["state"].isin(("COMPLETE", "CONFIRMED")) & np.isfinite(pd.to_numeric(table["value"], errors="coerce"))
+
+
+def _candidates(table: pd.DataFrame) -> "pd.Series[bool]":
+    """Return which trials the winner is the best of: those confirmed with the whole recipe, if there are any."""
+    confirmed = table["state"] == "CONFIRMED"
+    return _complete(table) & (confirmed if confirmed.any() else True)
 
 
 def trial_ranks(table: pd.DataFrame) -> np.ndarray:
     """Return each trial's rank, from 1: those trained to the end before those pruned, then by loss; no loss last."""
     value = pd.to_numeric(table["value"], errors="coerce").replace([np.inf, -np.inf], np.nan).fillna(np.inf)
-    keys = pd.DataFrame({"early": ~_complete(table), "epochs": -table["epochs"], "value": value})
+    keys = pd.DataFrame(
+        {"early": ~_candidates(table), "pruned": ~_complete(table), "epochs": -table["epochs"], "value": value}
+    )
     return rankdata(keys.groupby(list(keys), sort=True).ngroup())
 
 
-def progress(trials: Mapping[str, pd.DataFrame]) -> Picture:
+def progress(trials: Mapping[str, pd.DataFrame], loss: str = "log loss") -> Picture:
     """Return the best validation loss so far against the FLOPs spent on trials."""
     parts = []
     for name, table in sorted(trials.items()):
         done, spent = _complete(table), quantity(table["flops"].sum()).strip()
-        best = f"best {table['value'][done].min():.3f}" if done.any() else "none trained to the end"
+        best = f"best {table['value'][_candidates(table)].min():.3f}" if done.any() else "none trained to the end"
         parts.append(f"{name}: {len(table)} trials, {int(done.sum())} trained to the end, {best}, {spent}")
-    text = f"Best validation log loss so far against the FLOPs spent on trials. {'; '.join(parts)}."
+    text = f"Best validation {loss} so far against the FLOPs spent on trials. {'; '.join(parts)}."
 
     def drawn(width: float) -> Figure:
         figure = blank(width, 3.9 if width < 6 else 3.6)
-        _progress(figure.subplots(), trials)
+        _progress(figure.subplots(), trials, loss)
         most = min(columns(trials, width), 2 if width < 6 else 4)
         figure.legend(loc="outside upper left", ncols=most, frameon=False, labelcolor="linecolor")
         return figure
@@ -61,12 +69,15 @@ def progress(trials: Mapping[str, pd.DataFrame]) -> Picture:
     return Picture("search", "Search: best loss so far", text, drawn)
 
 
-def _progress(axes: Axes, trials: Mapping[str, pd.DataFrame]) -> None:
+def _progress(axes: Axes, trials: Mapping[str, pd.DataFrame], loss: str) -> None:
     looks, kept = SeriesStyle.of(list(trials)), []
     for name, table in sorted(trials.items()):
         look, done = looks[name], _complete(table).to_numpy()
         spent, value = table["flops"].cumsum().to_numpy(), pd.to_numeric(table["value"], errors="coerce").to_numpy()
-        best = pd.Series(np.where(done, value, np.nan)).cummin().ffill()
+        # A proxy's losses are not those of the whole recipe: the line begins anew with the first trial that confirms.
+        best = (
+            pd.Series(np.where(done, value, np.nan)).groupby(table["state"].eq("CONFIRMED").to_numpy()).cummin().ffill()
+        )
         axes.plot(spent, best, color=look.colour, ls=look.dashes, marker=look.marker, markevery=[-1], label=name,
                   drawstyle="steps-post", zorder=3)  # fmt: skip
         pale = ~done & (trial_ranks(table) <= MOST_TRIALS)
@@ -75,7 +86,7 @@ def _progress(axes: Axes, trials: Mapping[str, pd.DataFrame]) -> None:
             spent[done], value[done], s=26, color=look.colour, marker=look.marker, lw=0.6, edgecolors=SURFACE[0]
         )
         kept += list(value[done])
-    axes.set_ylabel("validation log loss")
+    axes.set_ylabel(f"validation {loss}")
     spent = np.concatenate([table["flops"].cumsum() for table in trials.values()])
     axes.set_xlim(max(spent.min(), 1) / 2, max(spent.max(), 1) * 2)  # also where no trial has a loss to be drawn
     flops_axis(axes, "FLOPs spent on trials")
@@ -87,7 +98,7 @@ def parallel(name: str, table: pd.DataFrame, look: SeriesStyle) -> Picture:
     """Return a strategy's trials as lines over the settings searched: the best bold, pruned ones pale."""
     keys, done = searched(table)[:MOST_AXES], _complete(table)
     if done.any():
-        best = table.iloc[int(np.nanargmin(table["value"].where(done).to_numpy(dtype=float)))]
+        best = table.iloc[int(np.nanargmin(table["value"].where(_candidates(table)).to_numpy(dtype=float)))]
         chosen = ", ".join(f"{key} {_shown(best[key])}" for key in keys)
         end = f"The best reached a validation log loss of {best['value']:.3f}" + (f" with {chosen}." if chosen else ".")
     else:
@@ -110,7 +121,7 @@ def _parallel(
     shown, columns = table[finite], [*keys, "value"]
     placed = [_placed(shown[key]) for key in columns]
     heights = np.array([places for places, _ in placed]).reshape(len(columns), len(shown))
-    best = shown["value"].where(done[finite]).to_numpy(dtype=float)
+    best = shown["value"].where(_candidates(table)[finite]).to_numpy(dtype=float)
     winner = int(np.nanargmin(best)) if np.isfinite(best).any() else -1
     for i in range(len(shown)):
         kept = bool(done[finite].iloc[i])
@@ -159,6 +170,8 @@ def association(table: pd.DataFrame) -> dict[str, float]:
     not a cause: settings were not drawn independently. Empty with fewer than 8 trials.
     """
     shown = table[np.isfinite(pd.to_numeric(table["value"], errors="coerce"))]
+    if "confirms" in shown:  # once each: a trial that was confirmed by its whole recipe
+        shown = shown[~shown["trial"].isin(shown["confirms"].dropna())]
     if len(shown) < FEW:
         return {}
     every, found = trial_ranks(shown), {}

@@ -46,3 +46,16 @@ def test_what_goes_with_the_ranks_is_found():
     table["head"] = np.where(np.arange(40) < 20, "linear", "mlp")
     assert search_figures.association(table)["head"] == pytest.approx(0.75, abs=0.02)
     assert search_figures.association(table[:7]) == {}
+
+
+def test_the_best_of_a_search_by_proxy_is_the_best_of_those_confirmed():
+    table = trials(0).assign(state="COMPLETE", confirms=pd.NA)
+    table.loc[table.index[-2:], "state"], table.loc[table.index[-2:], "confirms"] = "CONFIRMED", [1, 2]
+    table["value"] = [0.1] * (len(table) - 2) + [0.5, 0.4]
+    found = search_figures.pictures({"a": table}, "balanced log loss")
+    assert "best 0.400" in found["search"].text
+    assert "Best validation balanced log loss" in found["search"].text
+    assert "validation log loss of 0.400" in found["trials_a"].text
+    assert search_figures.trial_ranks(table)[-2:].tolist() == [2, 1]
+    assert "confirms" not in search_figures.searched(table)
+    assert drawing.svg(found["search"])
