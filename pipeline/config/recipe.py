@@ -42,6 +42,7 @@ class Recipe(Section):
     batch_size: int = Field(32, ge=2)  # BatchNorm needs two images
     learning_rate: float = Field(gt=0)  # peak of the one-cycle schedule, at the head
     layer_decay: float = Field(1.0, gt=0, le=1)  # learning-rate factor per stage away from the head
+    head_rate: float = Field(1.0, gt=0, le=1)  # learning-rate factor of the head: a fitted one needs to move little
     weight_decay: float = Field(0.05, ge=0)
     dropout: float = Field(0.0, ge=0, lt=1)
     label_smoothing: float = Field(0.0, ge=0, lt=1)

@@ -3,7 +3,7 @@
 The farther the images from the source's, the more the early stages know of them (Evci et al. 2022, arXiv 2201.03529).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -82,6 +82,11 @@ class Carry(nn.Module):
     def extra_repr(self) -> str:
         """Show what is carried."""
         return f"{self.width}, {self.tap}"
+
+    def with_own(self, x: Tensor, change: Callable[[Tensor], Tensor]) -> Tensor:
+        """Change the maps that the stage is given, and not what they carry; their shape must stay."""
+        own, carried = _unpacked(x, self.width, self.axis)
+        return _packed(change(own), carried, self.axis)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return maps or tokens with what was pooled so far, or features (N, D) at the end."""

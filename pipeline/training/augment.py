@@ -5,9 +5,11 @@ from collections.abc import Callable
 from functools import partial
 
 import torch
+from torch import nn
 from torch.nn import functional as F
 
 from pipeline.config.recipe import Recipe
+from pipeline.network.taps import Carry
 
 Transform = Callable[[torch.Tensor, torch.Generator], torch.Tensor]
 
@@ -15,14 +17,14 @@ ASPECT = (3 / 4, 4 / 3)  # of a random-resized crop
 ERASED_AREA, ERASED_ASPECT = (0.02, 0.33), (0.3, 3.3)  # of random erasing
 
 
-def augmentation(recipe: Recipe, pixels: bool) -> Transform | None:
-    """Return what changes a batch of training images as the recipe says; None where it changes nothing.
+def augmentation(recipe: Recipe, pixels: bool, first: nn.Module | None = None) -> Transform | None:
+    """Return what changes a batch for a body that begins with `first`, as the recipe says; None where nothing does.
 
     All random numbers come from the CPU generator given with a batch, so that every device sees the same images.
     """
     changes: list[Transform] = []
     if recipe.shift:
-        changes.append(partial(_on_maps, partial(shift, most=recipe.shift)))
+        changes.append(partial(_on_maps, partial(shift, most=recipe.shift), first))
     if pixels and (recipe.rotation or recipe.crop_scale < 1):
         changes.append(partial(crop_and_rotate, crop_scale=recipe.crop_scale, degrees=recipe.rotation))
     if pixels and recipe.color_jitter:
@@ -38,9 +40,15 @@ def _in_turn(changes: list[Transform], batch: torch.Tensor, generator: torch.Gen
     return batch
 
 
-def _on_maps(change: Transform, batch: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-    """Leave pooled features, which have no place, as they are."""
-    return change(batch, generator) if batch.ndim == 4 else batch
+def _on_maps(
+    change: Transform, first: nn.Module | None, batch: torch.Tensor, generator: torch.Generator
+) -> torch.Tensor:
+    """Leave pooled features, which have no place, as they are: all of them, or those that maps carry."""
+    if batch.ndim != 4:
+        return batch
+    if isinstance(first, Carry) and first.width:
+        return first.with_own(batch, lambda own: change(own, generator))
+    return change(batch, generator)
 
 
 def shift(maps: torch.Tensor, generator: torch.Generator, most: float) -> torch.Tensor:

@@ -36,7 +36,8 @@ class Fit:
         self.precision, self.done = precision, 0
         groups = []
         for depth, module in enumerate(body):
-            scale, parameters = recipe.layer_decay ** (len(body) - 1 - depth), list(module.parameters())
+            behind = len(body) - 1 - depth
+            scale, parameters = recipe.layer_decay**behind if behind else recipe.head_rate, list(module.parameters())
             weights, others = [p for p in parameters if p.ndim > 1], [p for p in parameters if p.ndim <= 1]
             groups += [{"params": weights, "scale": scale, "weight_decay": recipe.weight_decay},
                        {"params": others, "scale": scale, "weight_decay": 0.0}]  # fmt: skip

@@ -93,16 +93,13 @@ class _Unit:
         inputs = costed.inputs(recipe.cut)
         samples = context.samples(inputs, train)
         fit = Fit(body, recipe, self.seed, context.device, context.precision)
+        transform = augmentation(recipe, len(stem) == 0, body[0])
         epochs = self._restore(fit, costed, until)
         failed = ""
         try:
             fitted = None if epochs else self._start_head(costed, train, valid)
             while len(epochs) < until:
-                loss = (
-                    fitted.loss
-                    if self._is_fitted and fitted
-                    else fit.epoch(samples, augmentation(recipe, len(stem) == 0))
-                )
+                loss = fitted.loss if self._is_fitted and fitted else fit.epoch(samples, transform)
                 scores = score(context.dev.labels[valid], self._predict(body, inputs, valid))
                 epochs.append(Epoch(len(epochs) + 1, loss, scores))
                 on_epoch(epochs[-1])

@@ -4,8 +4,11 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch import nn
 
 from pipeline.config.recipe import Recipe
+from pipeline.inference.network import Tap
+from pipeline.network.taps import Carry, _packed, _unpacked
 from pipeline.training.augment import augmentation, color_jitter, crop_and_rotate, erase, shift
 
 PLAIN = {"backbone": "compact", "weights": "random", "cut": "input", "epochs": 4, "learning_rate": 0.01}
@@ -77,6 +80,18 @@ def test_each_key_of_a_recipe_changes_pixels_and_shift_alone_feature_maps(key):
 def test_pooled_features_cannot_be_shifted():
     features = torch.rand(4, 7)
     assert torch.equal(augmentation(Recipe(**PLAIN, shift=0.5), pixels=False)(features, seeded(0)), features)
+
+
+def test_what_maps_carry_of_earlier_stages_is_not_shifted():
+    first, taps = nn.Identity(), [Tap("before", 5, 1)]
+    body = Carry(first, taps, Tap("here", 3, 1))
+    own, carried = torch.randn(2, 3, 4, 4), torch.randn(2, 10)
+    packed = _packed(own, carried, 1)
+    change = augmentation(Recipe(**PLAIN, shift=0.5), False, body)
+    changed, still = _unpacked(change(packed, seeded(1)), 10, 1)
+    assert torch.equal(still, carried)
+    assert torch.equal(changed, augmentation(Recipe(**PLAIN, shift=0.5), False)(own, seeded(1)))
+    assert not torch.equal(changed, own)
 
 
 # shift

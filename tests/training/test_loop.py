@@ -103,15 +103,17 @@ def test_training_lowers_the_loss():
     assert losses[-1] < 0.5 * losses[0]
 
 
+@pytest.mark.parametrize("head_rate", [0.1, 1.0])
 @pytest.mark.parametrize("decay", [0.5, 1.0])
-def test_stages_learn_more_slowly_by_a_factor_for_each_one_between_them_and_the_head(decay):
+def test_stages_learn_more_slowly_by_a_factor_for_each_one_between_them_and_the_head(decay, head_rate):
     torch.manual_seed(0)
     body = nn.Sequential(nn.Linear(3, 4), nn.Linear(4, 4), nn.Linear(4, 2))
     before = [stage.weight.detach().clone() for stage in body]
-    recipe = Recipe(**{**PLAIN, "learning_rate": 0.01, "layer_decay": decay, "weight_decay": 0, "batch_size": 12})
+    recipe = Recipe(**{**PLAIN, "learning_rate": 0.01, "layer_decay": decay, "weight_decay": 0, "batch_size": 12,
+                       "head_rate": head_rate})  # fmt: skip
     Fit(body, recipe, 1, CPU).epoch(samples())  # one step, whose size is the learning rate: Adam's first
     steps = [float((stage.weight.detach() - old).abs().max()) for stage, old in zip(body, before)]
-    assert steps == pytest.approx([0.01 * one_cycle(0) * decay**depth for depth in (2, 1, 0)], rel=1e-3)
+    assert steps == pytest.approx([0.01 * one_cycle(0) * factor for factor in (decay**2, decay, head_rate)], rel=1e-3)
 
 
 @pytest.mark.parametrize("epochs", [1, 3])
