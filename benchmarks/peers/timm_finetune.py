@@ -1,6 +1,8 @@
 """timm: fine-tuning with the options of its train.py, through its library.
 
-As train.py does, each epoch ends with a look at validation, and the averaged weights of the best epoch are kept.
+As train.py does, each epoch ends with a look at validation, and the averaged weights of the best epoch are kept. Its
+option --head-init-scale is set: timm draws an EfficientNet's classifier of few classes so wide that the first loss is
+several times that of a guess, and a short training does not recover from it.
 """
 
 import copy
@@ -16,7 +18,7 @@ from benchmarks.peers.weights import ARCHITECTURE, options
 
 SETTINGS: dict[str, Any] = {
     "warmup_epochs": 1, "batch_size": 32, "opt": "adamw", "lr": 5e-4, "weight_decay": 0.05,
-    "layer_decay": 0.75, "sched": "cosine", "smoothing": 0.1, "mixup": 0.2, "drop": 0.2,
+    "layer_decay": 0.75, "sched": "cosine", "smoothing": 0.1, "mixup": 0.2, "drop": 0.2, "head_init_scale": 0.001,
     "model_ema": "decay 0.9998 with warm-up", "augmentation": "its defaults: crop of 8 to 100 %, flip, colour 0.4",
 }  # fmt: skip
 EPOCHS = {128: 10, 224: 5}  # by the most pixels a side: on a processor, ten epochs of larger images take an hour
@@ -37,6 +39,9 @@ def fit(data: Data, seed: int, on_epoch: OnEpoch) -> Fitted:
         network = create_model(
             ARCHITECTURE, num_classes=len(data.classes), drop_rate=s["drop"], **options(Path(folder))
         )
+    with torch.no_grad():
+        for parameter in network.get_classifier().parameters():
+            parameter.mul_(s["head_init_scale"])
     network = network.to(memory_format=torch.channels_last)
     config = resolve_model_data_config(network, {"input_size": (3, data.size, data.size)})
     scored = create_transform(**config)

@@ -26,7 +26,7 @@ FRACTION = PARAMS.prepare.valid_fraction
 COLOURS = {"blue": 2, "green": 1, "red": 0}
 
 
-def lay_out(root: Path, each: int = 24) -> Path:
+def lay_out(root: Path, each: int = 48) -> Path:
     """Write noise in a class's colour, 40 pixels a side, in folders by class."""
     rng = np.random.default_rng(0)
     for name, channel in COLOURS.items():
@@ -55,7 +55,7 @@ def test_a_training_gets_the_split_of_a_training_of_ours_with_that_seed(task):
             assert split.labels.tolist() == images.labels[rows].tolist()
             assert [path.parent.name for path in split.paths] == [data.classes[label] for label in split.labels]
     test = set(task.testing().paths)
-    assert len(test) == 18
+    assert len(test) == 36
     assert not test & {*data.train.paths, *data.valid.paths}
 
 
@@ -80,8 +80,8 @@ def test_a_tool_trains_on_image_files_and_predicts_probabilities(tool, task, mon
     data, heard = task.training(FRACTION, 1), []
     fitted = TOOLS[tool].fit()(data, 1, lambda *epoch: heard.append(epoch))
     found = fitted.predict(task.testing().paths)
-    assert found.shape == (18, 3)
-    assert found.sum(1) == pytest.approx(np.ones(18))
+    assert found.shape == (36, 3)
+    assert found.sum(1) == pytest.approx(np.ones(36))
     assert heard
     assert heard[-1][0] == heard[-1][1]
     json.dumps({**fitted.settings, **fitted.chosen})
@@ -93,8 +93,7 @@ def test_a_tool_trains_on_image_files_and_predicts_probabilities(tool, task, mon
 def few_epochs(tool, monkeypatch):
     module = sys.modules.get(TOOLS[tool].fit().__module__)
     if tool == "fastai":
-        monkeypatch.setattr(module, "EPOCHS", 3)
-        monkeypatch.setattr(module, "RATE", 0.02)  # of two steps an epoch
+        monkeypatch.setattr(module, "EPOCHS", 20)  # of one step each
     elif tool == "timm":
         monkeypatch.setattr(module, "EPOCHS", {128: 6})
         monkeypatch.setitem(module.SETTINGS, "lr", 0.005)
