@@ -93,7 +93,8 @@ def check_python(words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     elif words[1].startswith("pipeline."):
         check_options(import_module(words[1]).main, words[2:], monkeypatch)
     else:
-        assert (ROOT / f"{words[1].replace('.', '/')}.py").is_file(), words
+        place = ROOT / words[1].replace(".", "/")
+        assert place.with_suffix(".py").is_file() or (place / "__main__.py").is_file(), words
 
 
 def check_options(main: Callable[..., int], argv: list[str], monkeypatch: pytest.MonkeyPatch) -> None:

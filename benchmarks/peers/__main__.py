@@ -1,7 +1,8 @@
 """Measure other tools, and put our own arms beside them, in benchmarks/results/peers.json and peers.md.
 
-`uv run --group peers --group zoo python -m benchmarks.peers run` measures what is not measured yet, the cheapest tools
-first; each training is kept as soon as it is done. `... ours RESULTS_FOLDER --task demo` reads a finished run of ours.
+After `uv sync --group peers --group zoo`, `uv run python -m benchmarks.peers run` measures what is not measured yet,
+the cheapest tools first; each training is kept as soon as it is done. `uv run python -m benchmarks.peers ours RESULTS
+--task demo` reads a finished run of ours.
 """
 
 import argparse

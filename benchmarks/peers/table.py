@@ -1,7 +1,6 @@
 """benchmarks/results/peers.md, made from the records."""
 
 from collections.abc import Sequence
-from typing import Any
 
 from benchmarks.peers.records import Record
 from benchmarks.peers.tasks import NAMES
@@ -34,14 +33,20 @@ def table(records: Sequence[Record]) -> str:
         for r in ordered
     ]
     tools = dict.fromkeys(r["tool"] for r in ordered if "versions" in r)
-    described = [_described(next(r for r in ordered if r["tool"] == tool)) for tool in tools]
+    described = [_described([r for r in ordered if r["tool"] == tool]) for tool in tools]
     return HEAD + "".join(lines) + NOTES + "".join(described)
 
 
-def _described(record: Record) -> str:
-    versions = ", ".join(f"{name} {release}" for name, release in record["versions"].items())
-    return f"- {record['tool']} ({versions}): {', '.join(map(_pair, record['settings'].items()))}.\n"
+def _described(records: Sequence[Record]) -> str:
+    first = records[0]
+    versions = ", ".join(f"{name} {release}" for name, release in first["versions"].items())
+    settings = "; ".join(_setting(name, records) for name in first["settings"] if name != "image_size")
+    return f"- {first['tool']} ({versions}): {settings}.\n"
 
 
-def _pair(item: tuple[str, Any]) -> str:
-    return f"{item[0].replace('_', ' ')} {item[1]}"
+def _setting(name: str, records: Sequence[Record]) -> str:
+    """Return a setting's value, or its values by task where they differ."""
+    values = {r["task"]: str(r["settings"][name]) for r in records}
+    alike = len(set(values.values())) == 1
+    shown = values[records[0]["task"]] if alike else ", ".join(f"{value} ({task})" for task, value in values.items())
+    return f"{name.replace('_', ' ')} {shown}"
