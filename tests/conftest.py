@@ -96,6 +96,8 @@ def _small_params(image_folder: Path) -> dict[str, Any]:
     params["tracking"] |= {"experiment": "tiny"}
     for row in params["strategies"].values():
         row |= {"trials": 2, "rungs": [1], "startup_trials": None, "trials_per_round": None}
+        if "proxy" in row:
+            row |= {"proxy": {"image_size": 24}, "confirm": 1}
         row["recipe"] |= {"image_size": 32, "epochs": 2, "batch_size": 8, "hidden": 16}
     Params(**params)
     return params

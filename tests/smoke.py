@@ -27,6 +27,8 @@ def shrink(params: dict[str, Any]) -> dict[str, Any]:
 
 def _shrink_row(row: dict[str, Any]) -> None:
     row |= {"trials": 2, "rungs": [1], "trials_per_round": None}
+    if row.get("proxy"):
+        row |= {"proxy": {"epochs": 2}, "confirm": 1}
     row["recipe"]["image_size"] = SIZE
     row["space"].pop("image_size", None)
     for key, most in MOST.items():
