@@ -1,24 +1,27 @@
-"""How good a configuration successive halving finds, and at what share of the epochs, on a full grid.
+"""How good a configuration a row's search finds, and at what share of the epochs, on a full grid.
 
-The grid is trained once and stored in results/grid.json; halving is then replayed on it in many orders.
+The grid is trained once and stored in results/grid.json; the search is then replayed on it with many seeds.
 """
 
+import math
 from itertools import product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import optuna
 
 from benchmarks.demo import Demo
 from pipeline.common.files import read_json, write_json
 from pipeline.common.outcome import Cost, Epoch, Outcome
 from pipeline.config.recipe import Recipe
+from pipeline.config.search_space import Dimension
 from pipeline.config.strategies import Search, Strategy
-from pipeline.search.halving import halve
-from pipeline.search.trials import Rung
+from pipeline.search.study import tune
+from pipeline.search.trials import COMPLETE, Rung
 
 GRID = Path(__file__).parent / "results" / "grid.json"
-ORDERS = 200
+SEEDS = 100
 AXES: dict[str, dict[str, list[Any]]] = {
     "frozen": {
         "head": ["linear", "mlp"],
@@ -36,7 +39,7 @@ FIXED: dict[str, dict[str, Any]] = {"frozen": {}, "scratch": {"backbone": "compa
 
 
 def measure(demo: Demo) -> dict[str, Any]:
-    """Replay halving on the stored grid, trained first where it is not there."""
+    """Replay the searches on the stored grid, trained first where it is not there."""
     grids = read_json(GRID) if GRID.exists() else {}
     for name in AXES:
         fixed = {**demo.row(name).recipe, **FIXED[name]}
@@ -63,28 +66,29 @@ def _train(demo: Demo, name: str, fixed: dict[str, Any]) -> dict[str, Any]:
 
 
 def _replay(row: Strategy, search: Search, grid: dict[str, Any]) -> dict[str, Any]:
-    """Halve rounds of the grid's points in random orders."""
-    losses, size = grid["log_loss"], row.round_size(search)
-    epochs = len(losses[0])
-    best = min(each[-1] for each in losses)
+    """Run the row's own search with many seeds: its rounds, TPE and rungs, each proposal moved to the nearest point."""
+    losses, axes = grid["log_loss"], grid["axes"]
+    points = list(product(*axes.values()))
+    epochs, best = len(losses[0]), min(each[-1] for each in losses)
+    unlimited = search.model_copy(update={"budget": None})
+    own = Strategy(**{**dict(row), "recipe": grid["fixed"], "space": {key: row.space[key] for key in axes},
+                      "budget": None, "proxy": {}, "confirm": None})  # fmt: skip
     regrets, spent = [], []
-    for order in range(ORDERS):
-        points = np.random.default_rng(order).permutation(len(losses)).tolist()
-        chosen, trained = [], 0
-        for first in range(0, len(points), size):
-            outcomes, alive = halve(_numbered(row, epochs, points[first : first + size]), row, search,
-                                    lambda rung: _look_up(rung, losses))  # fmt: skip
-            chosen += [losses[n][-1] for n in alive]
-            trained += sum(len(outcome.epochs) for outcome in outcomes.values())
-        regrets.append(min(chosen) - best)
-        spent.append(trained)
+    for seed in range(SEEDS):
+        study = optuna.create_study()
+        seeded = unlimited.model_copy(update={"seed": seed})
+        tried = [t for finished in tune(own, seeded, study, lambda rung: _look_up(rung, own, axes, points, losses))
+                 for t in finished]  # fmt: skip
+        regrets.append(min(t.value for t in tried if t.state == COMPLETE) - best)
+        spent.append(sum(len(t.outcome.epochs) for t in tried))
     error = grid["standard_error"]
     return {
         "configurations": len(losses),
         "epochs": epochs,
-        "trials_per_round": size,
-        "rungs": list(row.rungs),
-        "share_of_epochs": max(spent) / (epochs * len(losses)),
+        "trials": own.trials,
+        "rounds": [len(numbers) for numbers in own.rounds(search)],
+        "rungs": list(own.rungs),
+        "share_of_epochs": max(spent) / (epochs * own.trials),
         "best_log_loss": best,
         "standard_error": error,
         "mean_regret": float(np.mean(regrets)),
@@ -92,13 +96,28 @@ def _replay(row: Strategy, search: Search, grid: dict[str, Any]) -> dict[str, An
     }
 
 
-def _numbered(row: Strategy, epochs: int, points: list[int]) -> dict[int, Recipe]:
-    """Return a stand-in recipe for each point: halving asks it for the number of epochs alone."""
-    fixed = {"backbone": "compact", "weights": "random", "cut": "input", "learning_rate": 0.1, "epochs": epochs}
-    return dict.fromkeys(points, Recipe(**fixed))
+def _nearest(recipe: Recipe, row: Strategy, axes: dict[str, list[Any]], points: list[tuple[Any, ...]]) -> int:
+    """Return the number of the point nearest to a recipe, each axis measured from 0 to 1 on its own scale."""
+
+    def distance(point: tuple[Any, ...]) -> float:
+        return sum(_apart(row.space[key], getattr(recipe, key), value) ** 2 for key, value in zip(axes, point))
+
+    return min(range(len(points)), key=lambda n: distance(points[n]))
 
 
-def _look_up(rung: Rung, losses: list[list[float]]) -> dict[int, Outcome]:
-    cost = Cost({}, 0, 0, 0, 0)
-    return {n: Outcome([Epoch(k, 0.0, {"log_loss": loss}) for k, loss in enumerate(losses[n][: rung.until[n]], 1)],
-                       cost) for n in rung.recipes}  # fmt: skip
+def _apart(axis: Dimension, one: Any, other: Any) -> float:
+    if axis.choices:
+        return float(one != other)
+    low, high = axis.ends()
+    scale = math.log if axis.log else float
+    return (scale(one) - scale(other)) / (scale(high) - scale(low))
+
+
+def _look_up(
+    rung: Rung, row: Strategy, axes: dict[str, list[Any]], points: list[tuple[Any, ...]], losses: list[list[float]]
+) -> dict[int, Outcome]:
+    cost, found = Cost({}, 0, 0, 0, 0), {}
+    for number, recipe in rung.recipes.items():
+        curve = losses[_nearest(recipe, row, axes, points)][: rung.until[number]]
+        found[number] = Outcome([Epoch(k, 0.0, {"log_loss": loss}) for k, loss in enumerate(curve, 1)], cost)
+    return found
