@@ -99,6 +99,7 @@ def _small_params(image_folder: Path) -> dict[str, Any]:
         if "proxy" in row:
             row |= {"proxy": {"image_size": 24}, "confirm": 1}
         row["recipe"] |= {"image_size": 32, "epochs": 2, "batch_size": 8, "hidden": 16}
+        row["space"].pop("hidden", None)
     Params(**params)
     return params
 

@@ -293,7 +293,7 @@ def test_every_setting_that_is_named_exists(document):
     text = " ".join(FENCE.sub("", read(document)).split())
     optional = {"constraints": dict.fromkeys(parameters.Constraints.model_fields)}
     for key in re.findall(rf"`((?:{sections})\.[\w.<>-]+)`", text):
-        tree = functools.reduce(dict.__getitem__, key.replace("<name>", "frozen").split(".")[:-1], RAW | optional)
+        tree = functools.reduce(dict.__getitem__, key.replace("<name>", "finetune").split(".")[:-1], RAW | optional)
         assert key.split(".")[-1] in tree, key
 
 

@@ -14,7 +14,7 @@ HEADS: Final = "heads"  # a frozen backbone: pretrained weights, the head alone 
 TUNED: Final = "tuned"  # fine-tuning: pretrained weights, some stages are trained too
 FRESH: Final = "fresh"  # training from scratch: random weights, everything is trained
 # What a head that is fitted in one go does not depend on.
-IN_ONE_GO = {"epochs": 1, "learning_rate": 1.0, "weight_decay": 0.0, "dropout": 0.0, "batch_size": 32}
+IN_ONE_GO = {"epochs": 1, "learning_rate": 1.0, "weight_decay": 0.0, "dropout": 0.0, "batch_size": 32, "hidden": 256}
 
 
 class Recipe(Section):
@@ -89,9 +89,9 @@ class Recipe(Section):
     @model_validator(mode="before")
     @classmethod
     def _fitted_in_one_go(cls, values: Any) -> Any:
-        """Set what a logistic head has no use for to one value, so that it can be searched beside other heads."""
+        """Let a logistic head do without what it has no use for."""
         is_logistic = isinstance(values, Mapping) and values.get("head") == "logistic"
-        return {**values, **IN_ONE_GO} if is_logistic else values
+        return {**IN_ONE_GO, **values} if is_logistic else values
 
     @model_validator(mode="after")
     def _fits(self) -> "Recipe":
@@ -105,6 +105,8 @@ class Recipe(Section):
             )
         if self.backbone in BACKBONES:
             self.check(BACKBONES[self.backbone])
+        if self.head == "logistic":  # searched beside other heads it is given values that change nothing: one recipe
+            self.__dict__.update(IN_ONE_GO)
         return self
 
     def check(self, backbone: Backbone) -> None:

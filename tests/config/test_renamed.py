@@ -27,6 +27,8 @@ def with_key(sections, key, new):
         section = section[name]
     if sections[-1:] == ["recipe"]:
         raw["strategies"][ROW]["space"].pop(new, None)
+    if sections[-1:] == ["space"]:
+        raw["strategies"][ROW]["recipe"].pop(new, None)
     value = True if new == "probe" else 0.5
     values = {"space": {"choices": [value]}, "recipe": value}
     section[key] = section.pop(new, values.get(sections[-1] if sections else "", 1))
