@@ -70,7 +70,8 @@ def chains(node: ast.AST) -> set[str]:
 def spelled(key: str) -> set[str]:
     """Return what a key is called in params.yaml; the names of arms follow from three keys."""
     return {"strategy": {"strategies.${item.strategy}"}, "register_": {"register"}, "own": {"backbone_aliases"},
-            "arms": {"enabled", "backbones", "per_backbone"}}.get(key, {key})  # fmt: skip
+            "arms": {"enabled", "backbones", "per_backbone"},
+            "largest_image_size": {"strategies", "enabled", "backbones", "per_backbone"}}.get(key, {key})  # fmt: skip
 
 
 def covers(declared: str, read: str) -> bool:

@@ -128,7 +128,7 @@ def test_editing_one_key_of_a_strategy_reruns_that_strategy_and_what_depends_on_
 
     clone.edit(one_trial_more)
     stages, _ = clone.repro()
-    assert sorted(stages) == ["compare", "register", "train@finetune", "tune@finetune", "weights"]
+    assert sorted(stages) == ["compare", "prepare", "register", "train@finetune", "tune@finetune", "weights"]
     assert set(clone.runs().values()) == {"FINISHED"}
 
 
@@ -145,7 +145,7 @@ def test_another_backbone_runs_its_own_arms_alone_and_can_be_taken_out_again(clo
     clone.edit(per_backbone)
     stages, _ = clone.repro()
     arm = "random-features-compact"
-    assert sorted(stages) == ["compare", "register", f"train-on@{arm}", f"tune-on@{arm}", "weights"]
+    assert sorted(stages) == ["compare", "prepare", "register", f"train-on@{arm}", f"tune-on@{arm}", "weights"]
     compared = Comparison.load(clone.root / "results" / "comparison.json")
     assert set(compared.strategies) == {"frozen", "finetune", "scratch", arm}
     assert compared.strategies[arm].recipe.backbone == "compact"
@@ -153,7 +153,7 @@ def test_another_backbone_runs_its_own_arms_alone_and_can_be_taken_out_again(clo
     assert set(clone.runs().values()) == {"FINISHED"}
     clone.edit(lambda params: params | {"backbones": []})
     stages, _ = clone.repro()
-    assert sorted(stages) == ["compare", "register", "weights"]
+    assert sorted(stages) == ["compare", "prepare", "register", "weights"]
     assert {name: clone.results()[name] for name in before} == before
 
 

@@ -46,11 +46,10 @@ def look(folder: Path, file: Path) -> tuple["Inspection", "Params"]:
     quiet()
     one_thread_pool(settings.runtime.threads)
     from pipeline.data.inspection import inspect
-    from pipeline.data.scan import Plan
 
     wanted = settings.prepare
     with ExitStack() as stack:
-        found = inspect(Plan(folder, wanted.image_size, wanted.max_pixels), wanted,
+        found = inspect(folder, wanted, settings.largest_image_size,
                         lambda count: stack.enter_context(Progress("checking", count, "image")).step)  # fmt: skip
     found.problems += _unmet(found, settings)
     listing = _write_listing(found, file.resolve().parent / ".headstart" / "check")

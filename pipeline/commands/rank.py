@@ -30,7 +30,10 @@ def rank(
         ),
     ] = None,
     image_size: Annotated[
-        int | None, typer.Option(metavar="PIXELS", show_default="prepare.image_size", help="Pixels a side.")
+        int | None,
+        typer.Option(
+            metavar="PIXELS", show_default="prepare.image_size", help="Pixels a side; auto is the most of a strategy."
+        ),
     ] = None,
     dev: Annotated[
         Path, typer.Option(metavar="FOLDER", help="The images of train and valid, as `dvc repro prepare` leaves them.")
@@ -47,15 +50,25 @@ def rank(
 
     settings = parameters.load(params)
     names = list(dict.fromkeys(backbones or ())) or candidates(settings)
-    size = image_size or settings.prepare.image_size
-    if size > settings.prepare.image_size:
-        raise UserError(f"--image-size: images are packed at {settings.prepare.image_size} pixels (prepare.image_size)")
+    size = _size(image_size, settings)
     recipes = [recipe(name, size, settings.own) for name in names]
     quiet()
     one_thread_pool(settings.runtime.threads)
     weight_store = work / "weights"
     bring(names, settings.own, params.resolve().parent, weight_store)
     print(table(measured(recipes, settings, dev, work, weight_store)))
+
+
+def _size(asked: int | None, settings: "Params") -> int:
+    """Return the image_size to rank at: any if images are packed at `auto`, else at most what they are packed at."""
+    packed = settings.prepare.image_size
+    if packed == "auto":
+        return asked or settings.largest_image_size
+    if asked and asked > packed:
+        raise UserError(
+            f"--image-size: images are packed at {packed} pixels (prepare.image_size); raise that, or set it to auto"
+        )
+    return asked or packed
 
 
 def candidates(params: "Params") -> list[str]:

@@ -42,7 +42,8 @@ class Entry(Section):
 class Prepare(Section):
     """Say how images are packed and split."""
 
-    image_size: int = Field(ge=8, le=4096)
+    # Pixels a side; auto: the images' own size, or the largest image_size of a strategy where that is smaller.
+    image_size: Annotated[int, Field(ge=8, le=4096)] | Literal["auto"]
     test_fraction: Fraction
     valid_fraction: Fraction  # of what is not test
     stratify: tuple[str, ...] = ()  # columns of the source, beside the label
@@ -197,14 +198,11 @@ class Params(Section):
         return crossings(self.strategies, self.enabled, self.per_backbone, self.backbones)
 
     def _check_size(self, name: str, row: Strategy) -> None:
-        axis = row.space.get("image_size")
-        fixed = row.recipe.get("image_size", Recipe.model_fields["image_size"].default)
-        searched = axis.ends() if axis else (fixed,)
-        size = max(int(size) for size in (*searched, row.proxy.get("image_size", 0)))
-        if size > self.prepare.image_size:
+        size, packed = row.largest_image_size, self.prepare.image_size
+        if packed != "auto" and size > packed:
             raise UserError(
-                f"strategies.{name}: image_size {size} is more than prepare.image_size ({self.prepare.image_size}), "
-                "the size the images are packed at"
+                f"strategies.{name}: image_size {size} is more than prepare.image_size ({packed}), the size the images "
+                "are packed at; raise that, or set it to auto"
             )
 
     @property
@@ -212,6 +210,11 @@ class Params(Section):
         """Return all that is compared, by name: the enabled strategies, then the per_backbone ones on each backbone."""
         own = {name: self.strategies[name] for name in self.enabled}
         return own | self._crossings()
+
+    @property
+    def largest_image_size(self) -> int:
+        """Return the largest image_size of all that is compared, in pixels."""
+        return max(arm.largest_image_size for arm in self.arms.values())
 
     def strategy(self, name: str) -> Strategy:
         """Return a row, enabled or not, or a per_backbone strategy, by name; raise UserError naming those there are."""

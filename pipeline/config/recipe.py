@@ -37,7 +37,7 @@ class Recipe(Section):
     probe: bool = False  # begin with the head that a logistic regression on the frozen features gives (LP-FT)
     # BatchNorm of the trained stages measures each batch (`adapt`), or keeps the statistics of the source (`keep`).
     batchnorm: Literal["adapt", "keep"] = "adapt"
-    image_size: int = Field(128, ge=8, le=4096)  # pixels; at most prepare.image_size
+    image_size: int = Field(128, ge=8, le=4096)  # pixels; at most prepare.image_size, unless that is auto
     epochs: int = Field(ge=1)
     batch_size: int = Field(32, ge=2)  # BatchNorm needs two images
     learning_rate: float = Field(gt=0)  # peak of the one-cycle schedule, at the head

@@ -81,6 +81,13 @@ class Strategy(Section):
         """Return the recipe that a trial with these values of the space is trained with."""
         return Recipe(**{**self.recipe, **values, **self.proxy})
 
+    @property
+    def largest_image_size(self) -> int:
+        """Return the largest image_size that a trial may have, in pixels."""
+        fixed = {"image_size": Recipe.model_fields["image_size"].default, **self.recipe}
+        searched = self.space["image_size"].ends() if "image_size" in self.space else (fixed["image_size"],)
+        return max(int(size) for size in (*searched, self.proxy.get("image_size", 0)))
+
     def cuts(self) -> tuple[Any, ...]:
         """Return every cut that a trial of this strategy may ask for."""
         return self.values("cut")

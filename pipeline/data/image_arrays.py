@@ -37,8 +37,7 @@ class ImageArray:
 
         In a .npz file, rows are read fastest in ascending order. Raise ValueError for a missing or damaged row.
         """
-        if not 0 <= row < len(self):
-            raise ValueError(f"there is no row {row}, only 0 to {len(self) - 1}")
+        self._refuse_missing(row)
         try:
             self._stream.seek(self._start + row * self._row)
             data = self._stream.read(self._row)
@@ -47,6 +46,15 @@ class ImageArray:
         if len(data) < self._row:
             raise ValueError("the array ends within this image")
         return self._head + data
+
+    def size(self, row: int) -> tuple[int, int]:
+        """Return the width and height of an image in pixels; raise ValueError for a missing row."""
+        self._refuse_missing(row)
+        return self.shape[2], self.shape[1]
+
+    def _refuse_missing(self, row: int) -> None:
+        if not 0 <= row < len(self):
+            raise ValueError(f"there is no row {row}, only 0 to {len(self) - 1}")
 
     def close(self) -> None:
         """Close the file."""

@@ -3,11 +3,17 @@
 import os
 import stat
 import unicodedata
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
+
+from PIL import Image
 
 from pipeline.data.image_arrays import ImageArray
 
 LARGEST = 2**29  # bytes of a file, by default
+
+Found = TypeVar("Found")
 
 
 class ImageFiles:
@@ -29,22 +35,29 @@ class ImageFiles:
 
     def read(self, path: str) -> bytes:
         """Return the bytes of an image file; raise ValueError with the reason where there are none."""
+        return self._take(path, self._bytes, ImageArray.read)
+
+    def size(self, path: str) -> tuple[int, int]:
+        """Return the width and height that an image's header gives, in pixels; raise ValueError where it gives none."""
+        return self._take(path, self._size, ImageArray.size)
+
+    def _take(self, path: str, of_file: Callable[[str], Found], of_row: Callable[[ImageArray, int], Found]) -> Found:
         file = os.path.join(self.root, path)
         try:
             self._refuse_outside(file)
             rows = self._rows(os.path.dirname(file))
             if rows is None:
-                return self._bytes(file)
+                return of_file(file)
         except FileNotFoundError as error:
             if (other := _spelled_otherwise(file)) is None:
                 raise ValueError(error.strerror) from None
-            return self.read(other)
+            return self._take(other, of_file, of_row)
         except OSError as error:
             raise ValueError(error.strerror) from None
         name = os.path.basename(file)
         if not name.isdecimal():
             raise ValueError(f"expected the number of a row, found {name!r}")
-        return rows.read(int(name))
+        return of_row(rows, int(name))
 
     def _refuse_outside(self, file: str) -> None:
         folder, name = os.path.split(file)
@@ -63,17 +76,29 @@ class ImageFiles:
         return self._arrays[file]
 
     def _bytes(self, file: str) -> bytes:
-        """Read a regular file; reading anything else might never end."""
-        found = os.stat(file)
-        if not stat.S_ISREG(found.st_mode) and not stat.S_ISDIR(found.st_mode):
-            raise ValueError("is a pipe, socket or device, not a file")
-        if found.st_size > self._most:
-            raise ValueError(f"{found.st_size / 1e6:,.0f} MB are over the limit of {self._most / 1e6:,.0f} MB")
+        self._refuse_unreadable(file)
         with open(file, "rb") as stream:
             data = stream.read()
         if not data:
             raise ValueError("the file is empty")
         return data
+
+    def _size(self, file: str) -> tuple[int, int]:
+        self._refuse_unreadable(file)
+        with open(file, "rb") as stream:
+            try:
+                with Image.open(stream) as image:
+                    return image.size
+            except Exception as error:  # damaged files make Pillow raise anything
+                raise ValueError(f"not a readable image ({type(error).__name__})") from None
+
+    def _refuse_unreadable(self, file: str) -> None:
+        """Refuse all but a regular file, as reading might never end, and one that is too large."""
+        found = os.stat(file)
+        if not stat.S_ISREG(found.st_mode) and not stat.S_ISDIR(found.st_mode):
+            raise ValueError("is a pipe, socket or device, not a file")
+        if found.st_size > self._most:
+            raise ValueError(f"{found.st_size / 1e6:,.0f} MB are over the limit of {self._most / 1e6:,.0f} MB")
 
 
 def _spelled_otherwise(file: str) -> str | None:

@@ -10,6 +10,7 @@ from pipeline.common.errors import UserError
 from pipeline.config.params import Prepare
 from pipeline.data import cleaning, image_set, manifest, readers
 from pipeline.data.image_facts import ImageFacts
+from pipeline.data.packed_size import PackedSize, packed_size
 from pipeline.data.readers.class_folders import images
 from pipeline.data.scan import Plan, read
 
@@ -46,25 +47,28 @@ class Inspection:
         return dict(self.left_out["reason"].str.split(": ").str[0].value_counts().sort_index())
 
 
-def inspect(plan: Plan, wanted: Prepare, progress: Progress) -> Inspection:
-    """Inspect a folder, or file, of images; every image is decoded in full."""
-    found = Inspection(plan.root)
+def inspect(root: Path, wanted: Prepare, largest: int, progress: Progress) -> Inspection:
+    """Inspect a folder, or file, of images; every image is decoded in full.
+
+    `largest` is the largest image_size of any strategy, in pixels.
+    """
+    found = Inspection(root)
     try:
-        reader = readers.reader(plan.root)
+        reader = readers.reader(root)
         found.kind = reader.KIND
-        table = reader.read(plan.root)
+        table = reader.read(root)
     except UserError as error:
         found.problems.append(str(error))
         return found
     found.images = len(table)
-    found.problems += readers.problems(plan.root, table, manifest.SHOWN)
+    found.problems += readers.problems(root, table, manifest.SHOWN)
     table = readers.normalise_splits(table).sort_values("path", ignore_index=True)
-    found.unused = sorted({p.relative_to(plan.root).as_posix() for p in images(plan.root, "**/*")} - set(table["path"]))
+    found.unused = sorted({p.relative_to(root).as_posix() for p in images(root, "**/*")} - set(table["path"]))
     _choose_label(table, found)
     if found.label in table:
-        _clean(plan, table, wanted, progress, found)
+        _clean(table, wanted, packed_size(root, list(table["path"]), wanted, largest), progress, found)
     else:
-        found.problems += manifest.column_problems(plan.root, table, found.label, ())
+        found.problems += manifest.column_problems(root, table, found.label, ())
     if found.used is not None:
         _try_splits(found.used.table, wanted, found)
     return found
@@ -78,8 +82,9 @@ def _choose_label(table: pd.DataFrame, found: Inspection) -> None:
         found.label = next(iter(found.candidates), "label")
 
 
-def _clean(plan: Plan, table: pd.DataFrame, wanted: Prepare, progress: Progress, found: Inspection) -> None:
+def _clean(table: pd.DataFrame, wanted: Prepare, size: PackedSize, progress: Progress, found: Inspection) -> None:
     """Find what can be used of the rows that have a split and a group, and what is wrong with the others."""
+    plan = Plan(found.root, size.side, wanted.max_pixels)
     sound = pd.Series(True, index=table.index)
     for column in ("split", "group"):
         sound &= table[column].str.strip() != "" if column in table else True
@@ -104,7 +109,7 @@ def _clean(plan: Plan, table: pd.DataFrame, wanted: Prepare, progress: Progress,
     except UserError as error:
         found.problems.append(str(error))
         return
-    found.notes += found.used.notes
+    found.notes += [*size.notes, *found.used.notes]
     if lenient:
         found.notes += cleaning.passed_over(plan.root, found.used.table)
 

@@ -10,6 +10,7 @@ from pipeline.common.hashes import digest
 from pipeline.common.progress import Progress
 from pipeline.config.params import Prepare
 from pipeline.data import cleaning, image_set, manifest, readers
+from pipeline.data.packed_size import packed_size
 from pipeline.data.scan import Plan, Squares, read
 from pipeline.data.summary import LISTED, DatasetSummary, ExcludedImages
 
@@ -21,7 +22,7 @@ class Prepared:
     table: pd.DataFrame  # the manifest, with its splits
     digests: dict[str, str]  # of each folder's content, by its name
     cleaned: cleaning.CleanedImages  # with what was left out
-    notes: list[str]  # sentences on how the splits were made
+    notes: list[str]  # sentences on how the images were packed and split
 
     def summary(self, name: str) -> DatasetSummary:
         """Return the data set's numbers, with its name, as DatasetSummary has them."""
@@ -41,15 +42,17 @@ class Prepared:
         )
 
 
-def prepare(root: Path, label: str, wanted: Prepare, dev: Path, test: Path) -> Prepared:
+def prepare(root: Path, label: str, wanted: Prepare, largest: int, dev: Path, test: Path) -> Prepared:
     """Pack the images of a source into two folders, train and valid in `dev`, and `test`.
 
-    Each file is decoded once. Raise UserError for images, labels or splits that cannot be used.
+    `largest` is the largest image_size of any strategy, in pixels. Each file is decoded once. Raise UserError for
+    images, labels or splits that cannot be used.
     """
     found = readers.read(root)
     on_problem = cleaning.tolerate if wanted.on_problem == "exclude" else cleaning.refuse
     cleaning.check_folders(root, on_problem)
-    plan = Plan(root, wanted.image_size, wanted.max_pixels, dev.with_name(f".{dev.name}.squares"))
+    size = packed_size(root, list(found["path"]), wanted, largest)
+    plan = Plan(root, size.side, wanted.max_pixels, dev.with_name(f".{dev.name}.squares"))
     with Squares(plan) as squares:
         with Progress("reading", len(found), "image") as bar:
             cleaned = cleaning.clean(
@@ -60,6 +63,7 @@ def prepare(root: Path, label: str, wanted: Prepare, dev: Path, test: Path) -> P
         parts = image_set.three_way(table, wanted.test_fraction, wanted.valid_fraction, wanted.seed)
         grouped = "group" in found and label != "group"
         notes = [
+            *size.notes,
             *_notes_on_split(table, grouped, parts == "test", parts == "valid"),
             *cleaned.notes,
             *cleaning.passed_over(root, table),

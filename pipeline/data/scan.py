@@ -105,7 +105,7 @@ def _advise(job: list[tuple[int, str]]) -> str:
 def _read_some(job: list[tuple[int, str]], reader: _Reader, report: object) -> list[ImageFacts | str]:
     """Return the facts of each image, or why it cannot be used; put down the squares."""
     plan = reader.plan
-    with _calm(plan.max_pixels), _writing(plan) as put:
+    with pillow_limit(plan.max_pixels), _writing(plan) as put:
         return [_read_one(row, path, reader, put) for row, path in job]
 
 
@@ -119,7 +119,7 @@ def _read_one(row: int, path: str, reader: _Reader, put: Put) -> ImageFacts | st
 
 
 @contextmanager
-def _calm(max_pixels: int) -> Iterator[None]:
+def pillow_limit(max_pixels: int) -> Iterator[None]:
     """Silence Pillow's warnings, and make it refuse huge images by our limit instead of its own."""
     usual = Image.MAX_IMAGE_PIXELS
     with warnings.catch_warnings():

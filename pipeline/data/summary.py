@@ -33,11 +33,11 @@ class DatasetSummary(Document):
     channels: int
     excluded: ExcludedImages
     marks: dict[str, int]  # converted images, by what was special about them
-    notes: tuple[str, ...]  # sentences on how the splits were made
+    notes: tuple[str, ...]  # sentences on how the images were packed and split
 
 
 def notes_on(dataset: DatasetSummary) -> list[str]:
-    """Describe in sentences what was left out of a data set, what was converted, and how it was split."""
+    """Describe in sentences what was left out of a data set, what was converted, and how it was packed and split."""
     kinds, marks = dataset.excluded.kinds, dataset.marks
     return [
         *([f"Left out: {left_out(kinds)}; results/data/{EXCLUDED} lists them."] if kinds else []),

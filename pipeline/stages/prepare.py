@@ -27,7 +27,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     from pipeline.data.summary import EXCLUDED, SUMMARY, notes_on
 
     watch, root = Stopwatch(), args.params.resolve().parent / params.data.path
-    prepared = prepare(root, params.data.label, params.prepare, args.dev, args.test)
+    prepared = prepare(root, params.data.label, params.prepare, params.largest_image_size, args.dev, args.test)
     summary = prepared.summary(params.data.name)
     write_json(args.summary / SUMMARY, summary)
     write_csv(args.summary / EXCLUDED, prepared.cleaned.listing())

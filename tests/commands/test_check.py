@@ -10,7 +10,6 @@ from pipeline.commands.app import main
 from pipeline.commands.check import described
 from pipeline.config.params import Params, Prepare
 from pipeline.data.inspection import inspect
-from pipeline.data.scan import Plan
 from tests.support.folders import picture, three_classes
 
 WANTED = Prepare(image_size=32, test_fraction=0.25, valid_fraction=0.2, seed=0)
@@ -18,7 +17,7 @@ WANTED = Prepare(image_size=32, test_fraction=0.25, valid_fraction=0.2, seed=0)
 
 def look(root):
     """Return what is found, and the lines that describe it, without the problems."""
-    found = inspect(Plan(root, WANTED.image_size, WANTED.max_pixels), WANTED, lambda count: lambda step: None)
+    found = inspect(root, WANTED, 32, lambda count: lambda step: None)
     lines = described(found, lenient=False)
     return found, lines[: lines.index("")]
 

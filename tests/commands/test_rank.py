@@ -57,8 +57,19 @@ def test_without_a_pretrained_strategy_it_asks_for_names(small_params, write_par
 
 @pytest.mark.parametrize(("words", "said"), [
     (["vgg"], "vgg: "), (["compact"], "no pretrained weights"), (["efficientnet_lite0", "--image-size", "4096"],
-                                                               "prepare.image_size"),
+                                                               "(prepare.image_size); raise that, or set it to auto"),
 ])  # fmt: skip
 def test_what_cannot_be_ranked_is_refused_in_a_sentence(ranked, capsys, words, said):
     assert ranked(*words) == 2
     assert said in capsys.readouterr().err
+
+
+def test_with_images_packed_at_auto_any_size_can_be_ranked(ranked, small_params, write_params, tmp_path, capsys):
+    small_params["prepare"]["image_size"] = "auto"
+    small_params["strategies"]["frozen"]["recipe"]["image_size"] = 40
+    write_params(tmp_path, small_params)
+    assert ranked("efficientnet_lite0") == ranked("efficientnet_lite0", "--image-size", "40") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[: len(lines) // 2] == lines[len(lines) // 2 :]
+    assert len(list((tmp_path / "work" / "features").glob("*.npy"))) == 1
+    assert ranked("efficientnet_lite0", "--image-size", "48") == 0

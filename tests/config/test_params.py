@@ -26,7 +26,6 @@ space:
   weight_decay: {low: 0.1, high: 30.0, log: true}
   dropout: {low: 0.0, high: 0.6}
 """)
-PACKED = f"prepare.image_size ({RAW['prepare']['image_size']})"
 GONE = "(gone)"
 ROW = "strategies.frozen"
 PROXIED = RAW["strategies"]["frozen"] | {"confirm": 3}
@@ -47,7 +46,7 @@ BAD = [
     ("data.path", 3, ["data.path: Input should be a valid string", "found 3"]),
     ("data.name", "../x", ["data.name", "pattern", "../x"]),
     ("register.model", "a b", ["register.model", "pattern", "a b"]),
-    ("prepare.image_size", "big", ["prepare.image_size", "integer", "big"]),
+    ("prepare.image_size", "big", ["prepare.image_size", "integer", "'auto'", "big"]),
     ("prepare.image_size", 4, ["prepare.image_size", "greater than or equal to 8", "found 4"]),
     ("prepare.seed", 1.5, ["prepare.seed", "integer", "1.5"]),
     ("prepare.max_images", 0, ["prepare.max_images", "greater than or equal to 1"]),
@@ -74,7 +73,6 @@ BAD = [
     (ROW, PROXIED | {"proxy": {"cut": 3}}, [ROW, "proxy.cut: says where learning begins"]),
     (ROW, PROXIED | {"proxy": {"epochs": 0}}, [ROW, "epochs: Input should be greater than or equal to 1", "found 0"]),
     (ROW, PROXIED | {"proxy": {"epochs": 8}}, [ROW, "rungs: must be below the recipe's epochs (8), found [8]"]),
-    (ROW, PROXIED | {"proxy": {"image_size": 256}}, [ROW, "image_size 256", PACKED]),
     ("search.budget", 5e13, ["search.budget: the budget is now in multiples of one training", "not in FLOPs"]),
     (f"{ROW}.budget", 2e6, [f"{ROW}.budget: the budget is now in multiples of one training"]),
     ("search.budget", 0, ["search.budget", "greater than 0"]),
@@ -124,8 +122,6 @@ BAD = [
     (f"{ROW}.recipe.batch_size", 1, [ROW, "batch_size", "greater than or equal to 2"]),
     (f"{ROW}.recipe.colour", 1, [ROW, "colour: unknown key", *Recipe.model_fields]),
     (f"{ROW}.recipe.dropout", 0.1, [ROW, "dropout: both fixed in `recipe` and searched in `space`"]),
-    (f"{ROW}.recipe.image_size", 256, [ROW, "image_size 256", PACKED]),
-    (f"{ROW}.space.image_size", {"choices": [64, 256]}, [ROW, "image_size 256", PACKED]),
     (f"{ROW}.space.colour", {"low": 0, "high": 1}, [ROW, "colour: unknown key", *Recipe.model_fields]),
     (
         "strategies.finetune.space.hidden",
@@ -233,8 +229,19 @@ def test_an_unknown_strategy_is_refused_naming_those_there_are():
         load(SHIPPED).strategy("nope")
 
 
+def sized(packed, **sizes):
+    """Return params.yaml's content with images packed at a size, and these sizes (or 64) in the recipes of the rows."""
+    raw = changed("prepare.image_size", packed)
+    for name, row in raw["strategies"].items():
+        row["recipe"]["image_size"] = sizes.get(name, 64)
+        row["space"].pop("image_size", None)
+        for key in ("proxy", "confirm"):
+            row.pop(key, None)
+    return raw
+
+
 def test_images_too_small_for_a_strategy_matter_once_it_is_run(tmp_path):
-    raw = changed("strategies.random-features.recipe.image_size", 256)
+    raw = sized(128, **{"random-features": 256})
     params, said = load_raw(tmp_path, raw), r"strategies\.random-features: image_size 256 is more than"
     with pytest.raises(UserError, match=said):
         params.strategy("random-features")
@@ -244,6 +251,43 @@ def test_images_too_small_for_a_strategy_matter_once_it_is_run(tmp_path):
     ):
         with pytest.raises(UserError, match=said):
             load_raw(tmp_path, raw | run)
+
+
+def search_size(row):
+    del row["recipe"]["image_size"]
+    row["space"]["image_size"] = {"choices": [64, 256, 128]}
+
+
+LARGER = {
+    "fixed": lambda row: row["recipe"].update(image_size=256), "searched": search_size,
+    "searched by proxy": lambda row: row.update(proxy={"image_size": 256}, confirm=1),
+    "by default": lambda row: row["recipe"].pop("image_size"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("how", LARGER)
+def test_a_size_above_a_number_that_images_are_packed_at_is_refused_naming_what_to_do(tmp_path, how):
+    raw = sized(96)
+    LARGER[how](raw["strategies"]["scratch"])
+    size = 128 if how == "by default" else 256
+    with pytest.raises(UserError, match="raise that, or set it to auto") as caught:
+        load_raw(tmp_path, raw)
+    assert f"strategies.scratch: image_size {size} is more than prepare.image_size (96)" in str(caught.value)
+    raw["prepare"]["image_size"] = "auto"
+    assert load_raw(tmp_path, raw).largest_image_size == size
+
+
+def test_with_auto_a_strategy_may_ask_for_any_size(tmp_path):
+    params = load_raw(tmp_path, sized("auto", **{"random-features": 4096, "frozen": 224}))
+    assert params.prepare.image_size == "auto"
+    assert params.strategy("random-features").recipe["image_size"] == 4096
+
+
+def test_the_largest_image_size_is_that_of_what_is_compared(tmp_path):
+    raw = sized("auto", frozen=96, finetune=160, scratch=64) | {"enabled": ["frozen", "scratch"], "backbones": []}
+    assert load_raw(tmp_path, raw | {"per_backbone": ["finetune"]}).largest_image_size == 96
+    crossed = raw | {"per_backbone": ["finetune"], "backbones": ["efficientnet_lite1"]}
+    assert load_raw(tmp_path, crossed).largest_image_size == 160
 
 
 def crossing(backbones, per_backbone, **changes):

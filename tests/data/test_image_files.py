@@ -2,10 +2,12 @@ import os
 import socket
 import unicodedata
 
+import numpy as np
 import pytest
 
 from pipeline.common.errors import UserError
 from pipeline.data.image_files import ImageFiles
+from tests.support.pictures import saved, smooth
 
 
 @pytest.fixture
@@ -93,6 +95,26 @@ def test_what_cannot_be_read_is_refused_with_a_reason(root, case):
     with pytest.raises(ValueError, match=said) as caught:
         found(root, make(root))
     assert not isinstance(caught.value, UserError)
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_where_nothing_can_be_read_there_is_no_size(root, case):
+    with ImageFiles(root) as files, pytest.raises(ValueError, match=r".") as caught:
+        files.size(REFUSED[case][0](root))
+    assert not isinstance(caught.value, UserError)
+
+
+def test_the_size_of_an_image_is_its_width_and_height(root):
+    (root / "whole.png").write_bytes(saved(np.zeros((30, 20), np.uint8)))
+    (root / "cut.png").write_bytes(saved(smooth())[:100])
+    np.save(root / "rows.npy", np.zeros((3, 5, 7), np.uint8))
+    os.rename(root / "whole.png", root / unicodedata.normalize("NFD", "é.png"))
+    with ImageFiles(root) as files:
+        assert files.size(unicodedata.normalize("NFC", "é.png")) == (20, 30)
+        assert files.size("cut.png") == (24, 24)
+        assert files.size("rows.npy/0000001") == (7, 5)
+        with pytest.raises(ValueError, match="no row 3"):
+            files.size("rows.npy/3")
 
 
 @pytest.mark.parametrize(

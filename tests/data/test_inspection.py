@@ -5,14 +5,13 @@ import pytest
 
 from pipeline.config.params import Prepare
 from pipeline.data.inspection import inspect
-from pipeline.data.scan import Plan
 from tests.support.folders import three_classes
 
 WANTED = Prepare(image_size=32, test_fraction=0.25, valid_fraction=0.2, seed=0)
 
 
 def look(root, wanted=WANTED):
-    return inspect(Plan(root, wanted.image_size, wanted.max_pixels), wanted, lambda count: lambda step: None)
+    return inspect(root, wanted, 32, lambda count: lambda step: None)
 
 
 def problems(root):
@@ -64,7 +63,7 @@ def test_what_is_found_of_a_sound_folder(folders):
 
 def test_progress_is_given_the_number_of_images_and_a_step_for_each(folders):
     steps = []
-    inspect(Plan(folders, 32, 10**6), WANTED, lambda count: steps.append(count) or steps.append)
+    inspect(folders, WANTED, 32, lambda count: steps.append(count) or steps.append)
     assert steps == [60] + [1] * 60
 
 

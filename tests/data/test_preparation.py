@@ -23,7 +23,7 @@ def prepared(lay_out, tmp_path):
 
     def run(**changed):
         wanted = WANTED.model_copy(update=changed)
-        return root, prepare(root, "label", wanted, tmp_path / "dev", tmp_path / "test")
+        return root, prepare(root, "label", wanted, 24, tmp_path / "dev", tmp_path / "test")
 
     return run
 

@@ -126,6 +126,17 @@ def test_what_is_served_is_what_was_scored(kind, tta, image_set, test_set, tmp_p
     assert [test_set.classes[i] for i in expected.argmax(1)] == list(table["label"])
 
 
+@every_kind
+def test_a_network_that_scales_its_images_up_is_served_as_it_was_trained(kind, context, test_set, tmp_path):
+    assert test_set.size == 32
+    larger = recipe(kind, image_size=48)
+    outcome = unit(larger, context, 1, test=test_set)
+    assert outcome.cost.predict_flops > 2 * unit(recipe(kind), context, 1).cost.predict_flops
+    export_model(unit_folder(larger, context, 1), tmp_path / "model")
+    table = Classifier(tmp_path / "model").predict(np.asarray(test_set.images))
+    np.testing.assert_allclose(table[["p_low", "p_top"]], outcome.test["probabilities"], atol=1e-2)
+
+
 def test_validation_images_are_those_of_the_seed_s_split(context, test_set):
     outcome = unit(recipe(), replace(context, scored=("identity",)), 1, test=test_set)
     train, valid = train_valid(context.dev, 0.2, 1)
