@@ -102,6 +102,7 @@ def make_chain(root: Path, prepared: Any, params: dict[str, Any], write_params: 
     params = {**copy.deepcopy(params), "enabled": list(ENABLED)}
     row = params["strategies"]["finetune"]  # on a smaller backbone, to save time
     row["recipe"] |= {"backbone": "compact", "weights": "random"}
+    del row["recipe"]["cut"]
     row["space"]["cut"] = {"choices": [2, 3]}
     write_params(root, params)
     return Chain(root, prepared)

@@ -47,6 +47,7 @@ def little(params: Params) -> Params:
         row |= {"trials": 16}
         row["recipe"] |= {"epochs": 3, "batch_size": 8, "backbone": "compact", "weights": "random"}
         row["space"].pop("backbone", None)
+    del params["strategies"]["finetune"]["recipe"]["cut"]
     params["strategies"]["finetune"]["space"]["cut"] = {"choices": [2, 3]}
     return params
 
