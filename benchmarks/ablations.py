@@ -11,6 +11,7 @@ class Arm:
     name: str  # a row of `strategies` in params.yaml
     baseline: dict[str, Any]
     changes: dict[str, dict[str, Any]]
+    adopted: tuple[str, ...] = ()  # names of changes that the row has taken over
 
 
 SCRATCH = Arm(
@@ -21,6 +22,9 @@ SCRATCH = Arm(
         "batch size 32": {"batch_size": 32},
         "32 epochs": {"epochs": 32},
         "64 px, 32 epochs": {"image_size": 64, "epochs": 32},
+        "64 px, 40 epochs, mixup 0.2": {"image_size": 64, "epochs": 40, "mixup": 0.2},
+        "64 px, 40 epochs, color jitter 0.2, erasing 0.25":
+            {"image_size": 64, "epochs": 40, "color_jitter": 0.2, "erasing": 0.25},
         "128 px": {"image_size": 128},
         "shift 0.1, rotation 10": {"shift": 0.1, "rotation": 10.0},
         "shift 0.1, rotation 10, crop scale 0.5, 32 epochs":
@@ -34,6 +38,7 @@ SCRATCH = Arm(
         "regnetx_002 at 64 px, 24 epochs":
             {"backbone": "timm/regnetx_002", "image_size": 64, "epochs": 24, "learning_rate": 0.002},
     },
+    adopted=("64 px, 32 epochs",),
 )  # fmt: skip
 
 ARMS = {arm.name: arm for arm in (SCRATCH,)}

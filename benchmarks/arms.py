@@ -16,7 +16,6 @@ from benchmarks.ablations import ARMS, Arm
 from pipeline.common.errors import UserError
 from pipeline.common.files import read_json, write_json
 from pipeline.config import params as parameters
-from pipeline.config.params import Params
 from pipeline.config.recipe import Recipe
 from pipeline.data.image_set import ImageSet, train_valid
 from pipeline.execution import jobs
@@ -31,17 +30,18 @@ TASKS = {"elpv": ROOT / "data" / "prepared" / "dev"}  # a task's name: the folde
 
 @dataclass(frozen=True)
 class Measured:
-    """What a recipe reaches on validation images, and takes: means over seeds."""
+    """What a recipe reaches on validation images, and takes: means over so many seeds."""
 
     accuracy: float
     log_loss: float
     cpu_seconds: float
+    seeds: int
 
 
 def measure(recipe: Recipe, context: RunContext, seeds: Sequence[int]) -> Measured:
     """Train a recipe with each seed, or read back what was trained, and score its final predictions, over all views."""
     found = [_train(recipe, context, seed) for seed in seeds]
-    return Measured(*np.mean(found, axis=0).tolist())
+    return Measured(*np.mean(found, axis=0).tolist(), len(seeds))
 
 
 def _train(recipe: Recipe, context: RunContext, seed: int) -> tuple[float, float, float]:
@@ -61,7 +61,7 @@ def _one(images: ImageSet, row: int) -> ImageSet:
                    ids=images.ids[rows], digest=f"{images.digest}-{row}")  # fmt: skip
 
 
-def compare(arm: Arm, task: str, changed: Measured, baseline: Measured, change: str, adopted: bool) -> dict[str, Any]:
+def compare(arm: Arm, task: str, changed: Measured, baseline: Measured, change: str) -> dict[str, Any]:
     """Return a line of arms.json: gains are positive where the change is better."""
     return {
         "change": change,
@@ -70,18 +70,9 @@ def compare(arm: Arm, task: str, changed: Measured, baseline: Measured, change: 
         "gain_points": round(100 * (changed.accuracy - baseline.accuracy), 2),
         "gain_log_loss": round(baseline.log_loss - changed.log_loss, 4),
         "cpu_ratio": round(changed.cpu_seconds / baseline.cpu_seconds, 2),
-        "adopted": adopted,
+        "adopted": change in arm.adopted,
+        "seeds": changed.seeds,
     }
-
-
-def adopted(changes: dict[str, Any], params: Params, arm: str) -> bool:
-    """Return whether a strategy's row in params.yaml has these values, or searches over them."""
-    row = params.strategies[arm]
-    return all(value in _values(row, key) for key, value in changes.items())
-
-
-def _values(row: Any, key: str) -> tuple[Any, ...]:
-    return row.space[key].ends() if key in row.space else (row.recipe.get(key, Recipe.model_fields[key].default),)
 
 
 def record(line: dict[str, Any], path: Path = RESULTS) -> None:
@@ -111,7 +102,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         if args.only and change not in args.only:
             continue
         changed = measure(Recipe(**{**arm.baseline, **values}), context, args.seeds)
-        line = compare(arm, args.task, changed, baseline, change, adopted(values, params, arm.name))
+        line = compare(arm, args.task, changed, baseline, change)
         record(line)
         print(json.dumps(line), changed, flush=True)
 
