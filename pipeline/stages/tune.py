@@ -12,14 +12,9 @@ from pipeline.config import params as parameters
 @handle_user_errors
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the stage."""
-    parser = stage_parser(
-        __doc__,
-        dev="folder of train and valid",
-        weights="folder of what stage weights brought",
-        work="folder for features, units and studies",
-        out="folder for <strategy>.json and .csv",
-        timings="file for timings",
-    )
+    parser = stage_parser(__doc__, dev="folder of train and valid", weights="folder of what stage weights brought",
+                          work="folder for features, units and studies", out="folder for <strategy>.json and .csv",
+                          timings="file for timings")  # fmt: skip
     parser.add_argument("strategy", help="a row of `strategies` in params.yaml, or an arm: <row>-<backbone>")
     args = parser.parse_args(argv)
     params = parameters.load(args.params)
@@ -48,17 +43,16 @@ def main(argv: Sequence[str] | None = None) -> None:
     minimised = objective(resolve_metric(params.compare.metric, image_set.training_counts(args.dev)))
     key = study_key(row, params.search, {**run_context.identity(), "backbones": backbones, "objective": minimised})
     dataset = runs.Dataset(params.data.name, run_context.dev.digest, str(args.dev))
-    tags = {"stage": "tune", "strategy": args.strategy, "seed": str(params.search.seed)}
-    tags["backbone"] = str(row.recipe.get("backbone", "searched"))
+    tags = {"stage": "tune", "strategy": args.strategy, "seed": str(params.search.seed),
+            "backbone": str(row.recipe.get("backbone", "searched"))}  # fmt: skip
+    count, trainings = row.trials + (row.confirm or 0), whole_trainings(row, params.search)
     with one_process(args.work / f"tune-{args.strategy}.lock"):
         tracker = runs.MlflowTracker(args.params.resolve().parent, params.tracking.experiment, dataset)
         study = open_study(args.work / "optuna.db", f"{args.strategy}-{key}")
         with (
             tracker.stage(f"tune-{args.strategy}-{key}", f"tune {args.strategy}", tags) as parent,
             jobs.executor(params.search.workers, make_context, context) as executor,
-            TrialProgress(
-                f"tune {args.strategy}", row.trials + (row.confirm or 0), whole_trainings(row, params.search)
-            ) as bar,
+            TrialProgress(f"tune {args.strategy}", count, trainings) as bar,
         ):
             runner = TrialRunner(executor, bar, params.search.seed)
             tried: list[trials.FinishedTrial] = []

@@ -156,7 +156,7 @@ PARAMS = {
     "a seed twice": (setting("train.seeds", [1, 1]), ["train", "seeds", "once"]),
     "no strategy of that name": (setting("enabled", ["frozn"]), ["enabled", "frozn", "frozen, finetune"]),
     "no backbone of that name": (setting("strategies.frozen.recipe.backbone", "resnet"), ["frozen", "resnet"]),
-    "a cut past the end": (setting("strategies.finetune.space.cut", {"choices": [9]}), ["finetune", "cut", "9"]),
+    "a cut past the end": (setting("strategies.finetune.recipe.cut", 9), ["finetune", "cut", "9"]),
     "weights that do not exist": (
         setting("strategies.frozen.recipe.backbone", "compact"), ["frozen", "compact", "weights: random"]),
     "a range upside down": (

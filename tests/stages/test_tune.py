@@ -29,19 +29,20 @@ def test_the_best_recipe_is_exported_with_what_it_took_to_find_it(result, trials
         "strategy", "recipe", "best_trial", "objective", "value", "trials", "search_flops", "budget_flops", "ended_by"
     }  # fmt: skip
     best = trials.set_index("trial").loc[result["best_trial"]]
-    assert (result["strategy"], best["state"]) == (strategy, "COMPLETE")
-    assert result["value"] == pytest.approx(trials["value"][trials["state"] == "COMPLETE"].min())
+    last = "CONFIRMED" if strategy == "finetune" else "COMPLETE"  # finetune searches by proxy
+    assert (result["strategy"], best["state"]) == (strategy, last)
+    assert result["value"] == pytest.approx(trials["value"][trials["state"] == last].min())
     recipe = Recipe(**result["recipe"])
-    assert recipe.learning_rate == pytest.approx(best["learning_rate"])
+    assert recipe.head == "logistic" or recipe.learning_rate == pytest.approx(best["learning_rate"])
     assert recipe.image_size == 32
     assert result["search_flops"] > 0
     assert result["ended_by"] == "trials"
 
 
 def test_every_trial_is_exported(result, trials):
-    assert list(trials["trial"]) == [0, 1]
+    assert list(trials["trial"]) == ([0, 1, 2] if result["strategy"] == "finetune" else [0, 1])
     assert result["trials"] == trials["state"].value_counts().to_dict()
-    assert set(trials["epochs"][trials["state"] == "COMPLETE"]) == {2}
+    assert set(trials["epochs"][trials["state"] == "COMPLETE"]) <= {1, 2}  # a logistic head is fitted in one go
     assert {"value", "flops", "valid_accuracy", "learning_rate", "failed"} <= set(trials)
 
 
@@ -52,7 +53,7 @@ def test_trials_are_nested_in_a_run_of_the_stage(chain, strategy, result, trials
     files = chain.client.list_artifacts(parent.info.run_id)
     assert [file.path for file in files] == [f"{strategy}.csv"]
     children = chain.children(f"tune {strategy}")
-    assert set(children) == {f"{strategy} trial 0", f"{strategy} trial 1"}
+    assert set(children) == {f"{strategy} trial {number}" for number in trials["trial"]}
     for number, state, epochs in zip(trials["trial"], trials["state"], trials["epochs"]):
         run = children[f"{strategy} trial {number}"]
         assert (run.info.status, run.data.tags["state"]) == ("FINISHED", state)
@@ -87,7 +88,6 @@ def test_an_unknown_strategy_is_refused_naming_those_there_are(chain, capsys):
 def test_a_strategy_whose_trainings_all_diverge_ends_in_a_sentence(new_chain, small_params, capsys):
     row = small_params["strategies"]["scratch"]
     row["recipe"]["backbone"] = "compact"
-    del row["space"]["backbone"]
     row["space"]["learning_rate"] = {"low": 1e30, "high": 2e30}
     chain = new_chain()
     assert chain.run("tune", "scratch") == 2
@@ -150,6 +150,7 @@ def test_any_number_of_workers_gives_the_same_bytes(new_chain, small_params):
 
 def test_a_search_ends_where_another_round_would_exceed_the_budget(new_chain, small_params):
     small_params["search"] |= {"trials_per_round": 1, "budget": 1.0}
+    small_params["strategies"]["finetune"] |= {"proxy": {}, "confirm": None}
     other = new_chain()
     assert other.run("tune", "finetune") == 0
     result = json.loads((other.root / "results/tune/finetune.json").read_text())

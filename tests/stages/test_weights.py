@@ -21,6 +21,7 @@ def run(small_params, write_params, tmp_path):
     def call(backbone, catalog, **wanted):
         row = small_params["strategies"]["frozen"]
         row["recipe"] |= {"backbone": backbone, **wanted}
+        row["space"].pop("head", None)  # some are for one cut alone
         params = write_params(tmp_path, small_params | {"backbone_aliases": catalog, "enabled": ["frozen"]})
         return main(["--params", str(params), "--out", str(tmp_path / "weights")])
 

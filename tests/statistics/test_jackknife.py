@@ -25,7 +25,9 @@ def test_a_table_holds_the_scores_of_each_seed(made):
     labels, probabilities = made
     found = influence_tables_of(labels, np.stack([probabilities, probabilities[:, ::-1]]))
     for seed, each in enumerate((probabilities, probabilities[:, ::-1])):
-        assert {m: table.scores[seed] for m, table in found.items()} == pytest.approx(score(labels, each))
+        scores = score(labels, each)
+        expected = {metric: scores[metric] for metric in METRICS}
+        assert {m: table.scores[seed] for m, table in found.items()} == pytest.approx(expected)
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")

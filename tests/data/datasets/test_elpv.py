@@ -74,7 +74,7 @@ def test_each_task_of_the_demo_is_a_choice_of_column(label, classes, tmp_path, s
     table[::8].to_csv(raw / "labels.csv", index=False)  # fewer to read
     small_params["data"] |= {"path": str(raw), "label": label}
     small_params["prepare"] |= {"stratify": ["cell_type"], "max_images": 200}
-    paths = {name: str(tmp_path / name) for name in ("dev", "test", "report", "timings")}
+    paths = {name: str(tmp_path / name) for name in ("dev", "test", "summary", "timings")}
     paths["params"] = str(write_params(tmp_path, small_params))
     assert prepare([word for name, path in paths.items() for word in (f"--{name}", path)]) == 0
     dev, test = load(tmp_path / "dev"), load(tmp_path / "test")
