@@ -95,7 +95,7 @@ def make(name: str, work: Path, params: Params) -> Folders:
     wanted = settings(name, params.prepare)
     done = folders.root / "prepared.json"
     if not done.exists() or read_json(done) != wanted.model_dump(mode="json"):
-        prepare(folders.raw, params.data.label if name == DEMO else "label", wanted, folders.dev, folders.test)
+        prepare(folders.raw, params.data.label if name == DEMO else "label", wanted, MOST, folders.dev, folders.test)
         write_json(done, wanted)
     return folders
 

@@ -43,7 +43,7 @@ def task(tmp_path_factory):
     """A task in the place of one of the zoo, prepared as that would be."""
     folders = tasks.Folders(tmp_path_factory.mktemp("peers") / "textures")
     lay_out(folders.raw)
-    prepare(folders.raw, "label", tasks.settings("textures", PARAMS.prepare), folders.dev, folders.test)
+    prepare(folders.raw, "label", tasks.settings("textures", PARAMS.prepare), tasks.MOST, folders.dev, folders.test)
     return folders
 
 
@@ -62,9 +62,9 @@ def test_a_training_gets_the_split_of_a_training_of_ours_with_that_seed(task):
 def test_the_digest_of_test_depends_on_its_images_not_on_their_size(task, tmp_path):
     other = tasks.Folders(tmp_path)
     wanted = tasks.settings("textures", PARAMS.prepare).model_copy(update={"image_size": 16})
-    prepare(task.raw, "label", wanted, other.dev, other.test)
+    prepare(task.raw, "label", wanted, tasks.MOST, other.dev, other.test)
     assert other.test_digest() == task.test_digest()
-    prepare(task.raw, "label", wanted.model_copy(update={"seed": 1}), other.dev, other.test)
+    prepare(task.raw, "label", wanted.model_copy(update={"seed": 1}), tasks.MOST, other.dev, other.test)
     assert other.test_digest() != task.test_digest()
 
 
