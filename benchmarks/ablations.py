@@ -41,4 +41,37 @@ SCRATCH = Arm(
     adopted=("64 px, 32 epochs",),
 )  # fmt: skip
 
-ARMS = {arm.name: arm for arm in (SCRATCH,)}
+FROZEN = Arm(
+    "frozen",
+    {"backbone": "efficientnet_lite0", "weights": "pretrained", "cut": "head", "head": "logistic", "image_size": 128},
+    {
+        "all stages": {"features": "stages"},
+        "224 px": {"image_size": 224},
+        "224 px, all stages": {"image_size": 224, "features": "stages"},
+        "224 px, all stages, mlp":
+            {"image_size": 224, "features": "stages", "head": "mlp", "hidden": 128, "epochs": 30, "batch_size": 64,
+             "learning_rate": 0.0005, "weight_decay": 10.0, "dropout": 0.25},
+    },
+    adopted=("224 px, all stages", "224 px, all stages, mlp"),
+)  # fmt: skip
+
+FINETUNE = Arm(
+    "finetune",
+    {"backbone": "efficientnet_lite0", "weights": "pretrained", "cut": 5, "features": "stages", "probe": True,
+     "batchnorm": "keep", "head_rate": 0.1, "image_size": 128, "epochs": 6, "learning_rate": 0.001, "dropout": 0.2},
+    {
+        "head rate 1": {"head_rate": 1.0},
+        "batchnorm adapts": {"batchnorm": "adapt"},
+        "a fresh head, batchnorm adapts": {"probe": False, "batchnorm": "adapt", "head_rate": 1.0},
+        "the last stage alone": {"features": "last"},
+        "mixup 0.2": {"mixup": 0.2},
+        "layer decay 0.7": {"layer_decay": 0.7},
+        "ema 0.99": {"ema": 0.99},
+        "gradient clip 1": {"gradient_clip": 1.0},
+        "cut 4": {"cut": 4},
+        "224 px": {"image_size": 224},
+    },
+    adopted=("224 px",),
+)  # fmt: skip
+
+ARMS = {arm.name: arm for arm in (FROZEN, FINETUNE, SCRATCH)}

@@ -25,7 +25,6 @@ from pipeline.training.unit import timing, unit
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results" / "arms.json"
-TASKS = {"elpv": ROOT / "data" / "prepared" / "dev"}  # a task's name: the folder that `prepare` wrote for it
 
 
 @dataclass(frozen=True)
@@ -87,13 +86,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Measure an arm's changes on a task, those named or all."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--arm", choices=sorted(ARMS), required=True)
-    parser.add_argument("--task", choices=sorted(TASKS), default="elpv")
+    parser.add_argument("--task", default="elpv", help="what the images are called in arms.json")
+    parser.add_argument("--dev", type=Path, default=ROOT / "data" / "prepared" / "dev", help="its train and valid")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--only", nargs="+", help="names of changes")
     args = parser.parse_args(argv)
     params = parameters.load(ROOT / "params.yaml")
     work = ROOT / ".headstart" / "arms"
-    context = jobs.open_context(TASKS[args.task], None, work, params.prepare.valid_fraction, params.features,
+    context = jobs.open_context(args.dev, None, work, params.prepare.valid_fraction, params.features,
                                 params.runtime).run_context  # fmt: skip
     arm = ARMS[args.arm]
     baseline = measure(Recipe(**arm.baseline), context, args.seeds)
