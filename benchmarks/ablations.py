@@ -38,7 +38,7 @@ SCRATCH = Arm(
         "regnetx_002 at 64 px, 24 epochs":
             {"backbone": "timm/regnetx_002", "image_size": 64, "epochs": 24, "learning_rate": 0.002},
     },
-    adopted=("64 px, 32 epochs",),
+    adopted=("64 px, 40 epochs, color jitter 0.2, erasing 0.25",),
 )  # fmt: skip
 
 FROZEN = Arm(
