@@ -26,6 +26,7 @@ from tests.smoke import shrink
 from tests.support.example import changed, comparison
 from tests.support.folders import picture
 from tests.support.imports import ROOT
+from tests.support.networks import count_stages
 
 DOCUMENTS = ("README.md", "CONTRIBUTING.md",
              *(f"docs/{name}.md" for name in ("backbones", "how-it-works", "models", "settings", "statistics",
@@ -417,3 +418,12 @@ def test_searched_sizes_are_capped_too():
 def test_everything_named_in_the_text_of_a_command_is_seen():
     text = "Run `uv run dvc\nrepro` or\n```sh\nA=1 uv run x && pip install y # why\n```\n"
     assert commands(text) == ["A=1 uv run x", "pip install y # why", "uv run dvc repro"]
+
+
+STRONG = re.findall(r"^\| `((?:timm|torchvision)/\S+)` \| (\d+) \|", read("docs/backbones.md"), re.MULTILINE)
+
+
+@pytest.mark.parametrize(("backbone", "stages"), STRONG)
+def test_a_strong_backbone_has_the_stages_that_are_named(backbone, stages):
+    assert len(STRONG) == 4
+    assert count_stages(backbone, 224) == int(stages)
