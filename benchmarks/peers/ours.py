@@ -40,7 +40,7 @@ def _record(results: Path, task: str, arm: str, name: str, comparison: Compariso
         "tool": TOOL,
         **{ours: strategy.test[theirs].mean for ours, theirs in NAMES.items()},
         "cpu_seconds": tune["cpu_seconds"] + one,
-        "run_cpu_seconds": tune["cpu_seconds"] + train["cpu_seconds"],
+        "run_cpu_seconds": tune["cpu_seconds"] + train["train"]["cpu_seconds"],
         "test_split": digest_of(ids.tolist()),
         "trainings": seeds,
         "settings": _settings(name, strategy.recipe.model_dump(mode="json"), tune["cpu_seconds"], one),
