@@ -26,6 +26,8 @@ space:
   weight_decay: {low: 0.1, high: 30.0, log: true}
   dropout: {low: 0.0, high: 0.6}
 """)
+del RAW["strategies"]["scratch"]["recipe"]["backbone"]
+RAW["strategies"]["scratch"]["space"]["backbone"] = {"choices": ["compact", "efficientnet_lite0"]}
 GONE = "(gone)"
 ROW = "strategies.frozen"
 PROXIED = RAW["strategies"]["frozen"] | {"confirm": 3}
