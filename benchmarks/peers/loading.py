@@ -59,8 +59,3 @@ def probabilities(network: nn.Module, split: Split, transform: Transform) -> np.
 def unlabelled(paths: Sequence[Path]) -> Split:
     """Return image files whose labels are not known."""
     return Split(tuple(paths), np.zeros(len(paths), dtype=np.int64))
-
-
-def accuracy(probabilities: np.ndarray, labels: np.ndarray) -> float:
-    """Return the share that is right."""
-    return float((probabilities.argmax(1) == labels).mean())

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from sklearn.metrics import accuracy_score
 
-from benchmarks.peers.loading import Fitted, OnEpoch, accuracy, batches, probabilities, unlabelled
+from benchmarks.peers.loading import Fitted, OnEpoch, batches, probabilities, unlabelled
 from benchmarks.peers.tasks import Data
 from benchmarks.peers.weights import ARCHITECTURE, options
 
@@ -63,7 +64,7 @@ def fit(data: Data, seed: int, on_epoch: OnEpoch) -> Fitted:
             step += 1
             average.update(network, step=step)
             schedule.step_update(step)
-        found = accuracy(probabilities(average.module, data.valid, scored), data.valid.labels)
+        found = accuracy_score(data.valid.labels, probabilities(average.module, data.valid, scored).argmax(1))
         if found > best:
             best, kept, chosen = found, copy.deepcopy(average.module), epoch
         on_epoch(epoch, epochs)

@@ -9,10 +9,11 @@ from typing import Any
 
 import torch
 import torchvision
+from sklearn.metrics import accuracy_score
 from torch import nn
 from torchvision.transforms import v2
 
-from benchmarks.peers.loading import Fitted, OnEpoch, accuracy, batches, probabilities, unlabelled
+from benchmarks.peers.loading import Fitted, OnEpoch, batches, probabilities, unlabelled
 from benchmarks.peers.tasks import Data
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -52,7 +53,10 @@ def fit(data: Data, seed: int, on_epoch: OnEpoch) -> Fitted:
                     average.n_averaged.fill_(0)  # it starts when the warm-up ends
         schedule.step()
         on_epoch(epoch, s["epochs"])
-    right = {one: accuracy(probabilities(one, data.valid, scored), data.valid.labels) for one in (average, network)}
+    right = {
+        one: accuracy_score(data.valid.labels, probabilities(one, data.valid, scored).argmax(1))
+        for one in (average, network)
+    }
     kept = max(right, key=lambda one: right[one])
     return Fitted(lambda paths: probabilities(kept, unlabelled(paths), scored),
                   {"image_size": size, "train_crop": crop, **s},

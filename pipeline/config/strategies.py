@@ -114,7 +114,7 @@ class Strategy(Section):
         for values in product(*(self.space[key].ends() for key in chosen)):
             _check_recipe({**self.recipe, **lowest, **dict(zip(chosen, values))})
         for key, axis in self.space.items():
-            for value in (axis.ends()[-1], axis.first() if axis.default is not None else axis.ends()[-1]):
+            for value in (axis.ends()[-1], *([] if axis.default is None else [axis.default])):
                 _check_recipe({**self.recipe, **lowest, key: value})
         return self
 

@@ -48,6 +48,7 @@ def fit_logistic(head: nn.Sequential, samples: Samples, valid: np.ndarray, score
     if not np.isfinite(x).all():
         raise DivergedError("the features are not finite")
     target, counts = np.tile(labels[rows], views), np.tile(weights.of(rows), views)
+    valid_labels, valid_counts = labels[valid], weights.of(valid)
     regression = LogisticRegression(warm_start=True, max_iter=ITERATIONS, tol=1e-4)
     best, iterations, since = (np.inf, np.inf), 0, 0
     for penalty in PENALTIES if recipe.l2 is None else (recipe.l2,):
@@ -57,7 +58,7 @@ def fit_logistic(head: nn.Sequential, samples: Samples, valid: np.ndarray, score
             regression.fit(x, target, counts)
         iterations += int(regression.n_iter_.max())
         weight, bias = _softmax_form(regression, head[-1].out_features)
-        loss = _loss(looked_at, labels[valid], weights.of(valid), weight, bias)
+        loss = _loss(looked_at, valid_labels, valid_counts, weight, bias)
         since += 1
         if loss < best[0]:
             best, since = (loss, penalty), 0

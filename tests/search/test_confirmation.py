@@ -1,5 +1,3 @@
-from pathlib import Path
-
 import pytest
 
 from pipeline.common.errors import UserError
@@ -7,7 +5,7 @@ from pipeline.common.outcome import Outcome
 from pipeline.config.strategies import Strategy
 from pipeline.search.halving import whole_trainings
 from pipeline.search.trials import best, document, table
-from tests.support.searching import ROW, SEARCH, evaluate, recorded, reopen, tune
+from tests.support.searching import ROW, SEARCH, evaluate, interrupted, recorded, tune
 
 PROXIED = Strategy(
     **{**dict(ROW), "recipe": {**ROW.recipe, "image_size": 64}, "proxy": {"image_size": 32, "epochs": 3},
@@ -41,17 +39,8 @@ def test_the_best_trials_by_proxy_are_trained_with_the_whole_recipe_and_the_best
 @pytest.mark.parametrize("call", [0, 5, 12, 13, 14])  # of 15: 3 + 2, 3 + 2, 2 + 1, 2
 def test_a_search_killed_in_any_training_is_confirmed_alike(call, fresh):
     whole = fresh()
-    expected, calls = tune(PROXIED, SEARCH, whole, otherwise), iter(range(100))
-
-    def die(number, recipe, until):
-        if next(calls) == call:
-            raise KeyboardInterrupt
-        return otherwise(number, recipe, until)
-
-    study = fresh()
-    with pytest.raises(KeyboardInterrupt):
-        tune(PROXIED, SEARCH, study, die)
-    study = reopen(Path(study._storage._backend.engine.url.database))
+    expected = tune(PROXIED, SEARCH, whole, otherwise)
+    study = interrupted(PROXIED, fresh(), otherwise, call)
     assert tune(PROXIED, SEARCH, study, otherwise) == expected
     assert recorded(study) == recorded(whole)
 

@@ -3,10 +3,8 @@ import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from pathlib import Path
 from typing import Any
 
-import optuna
 import pytest
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
@@ -18,11 +16,18 @@ from pipeline.search.study import open_study, study_key
 from pipeline.search.trials import Rung, best, table
 from tests.support import tiny
 from tests.support.imports import counted_modules
-from tests.support.searching import ROW, SEARCH, diverge_if, evaluate, recorded, reopen, spent, tune
-
-
-def file_of(study: optuna.Study) -> Path:
-    return Path(study._storage._backend.engine.url.database)  # type: ignore[attr-defined]
+from tests.support.searching import (
+    ROW,
+    SEARCH,
+    diverge_if,
+    evaluate,
+    file_of,
+    interrupted,
+    recorded,
+    reopen,
+    spent,
+    tune,
+)
 
 
 @contextmanager
@@ -73,17 +78,7 @@ def test_later_rounds_learn_from_earlier_ones(fresh):
 
 @pytest.mark.parametrize("call", [0, 3, 5, 7])  # of 8: 3 + 2, 2 + 1
 def test_a_study_killed_in_any_training_goes_on_to_the_same_trials(call, fresh, uninterrupted):
-    calls = iter(range(100))
-
-    def die(number, recipe, until):
-        if next(calls) == call:
-            raise KeyboardInterrupt
-        return evaluate(number, recipe, until)
-
-    study = fresh()
-    with pytest.raises(KeyboardInterrupt):
-        tune(ROW, SEARCH, study, die)
-    study = reopen(file_of(study))
+    study = interrupted(ROW, fresh(), evaluate, call)
     assert tune(ROW, SEARCH, study, evaluate) == uninterrupted[0]
     assert recorded(study) == uninterrupted[1]
 

@@ -1,11 +1,13 @@
 """Searches whose trainings take no time."""
 
+import itertools
 import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import optuna
+import pytest
 
 from pipeline.common.outcome import Cost, Epoch, Outcome
 from pipeline.config.recipe import Recipe
@@ -63,6 +65,25 @@ def diverge_if(condition: Callable[[Recipe], bool], after: int = 1) -> Evaluate:
         return Outcome(outcome.epochs, outcome.cost, f"the loss of {recipe.head} became nan" * condition(recipe))
 
     return some_fail
+
+
+def interrupted(row: Strategy, study: optuna.Study, evaluate: Evaluate, call: int) -> optuna.Study:
+    """Stop a search in its training number `call`; return the study as a new process finds it."""
+    calls = itertools.count()
+
+    def die(number: int, recipe: Recipe, until: int) -> Outcome:
+        if next(calls) == call:
+            raise KeyboardInterrupt
+        return evaluate(number, recipe, until)
+
+    with pytest.raises(KeyboardInterrupt):
+        tune(row, SEARCH, study, die)
+    return reopen(file_of(study))
+
+
+def file_of(study: optuna.Study) -> Path:
+    """Return the file that a study is kept in."""
+    return Path(study._storage._backend.engine.url.database)  # type: ignore[attr-defined]
 
 
 def reopen(path: Path) -> optuna.Study:
