@@ -94,6 +94,15 @@ def test_threads_that_predict_at_once_do_not_mix_their_features(image_set, batch
                 torch.testing.assert_close(found, wanted)
 
 
+@pytest.mark.parametrize(
+    ("shape", "axis", "positions"), [((2, 3, 4, 4), 1, (2, 3)), ((2, 4, 4, 3), -1, (1, 2)), ((2, 5, 3), -1, 1)]
+)
+def test_maps_and_tokens_are_pooled_by_mean_and_by_maximum_over_their_positions(shape, axis, positions):
+    x = torch.randn(shape)
+    assert torch.equal(pooled(x, axis)[:, 3:], x.amax(positions))
+    torch.testing.assert_close(pooled(x, axis)[:, :3], x.mean(positions))
+
+
 @given(st.integers(1, 40), st.integers(1, 4), st.integers(1, 5), st.sampled_from([1, -1, "tokens"]))
 def test_what_is_packed_comes_out_as_it_was(width, channels, side, kind):
     shape = {1: (channels, side, side), -1: (side, side, channels), "tokens": (side, channels)}[kind]
