@@ -1,4 +1,4 @@
-"""Register the winner, chosen on validation, and the best model of each strategy."""
+"""Register the best model of each strategy; the one that the verdict recommends becomes champion."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -30,34 +30,32 @@ def main(argv: Sequence[str] | None = None) -> None:
     from pipeline.statistics.schema import Comparison
     from pipeline.tracking import runs
 
-    compared, recommended = Comparison.load(args.comparison), Recommendation.load(args.verdict).recommended
-    wanted, dataset, winner = params.register_, compared.dataset, compared.winner
+    compared, chosen = Comparison.load(args.comparison), Recommendation.load(args.verdict).recommended
+    wanted, dataset = params.register_, compared.dataset
     root = args.params.resolve().parent
     named = runs.Dataset(dataset.name, dataset.digest, params.data.path)
     tracker = runs.MlflowTracker(root, params.tracking.experiment, named)
     folders = {name: args.models / name for name in sorted(compared.strategies)}
     keys = {name: digest([file_digest(folder / f"model.{end}") for end in ("json", "safetensors")])
             for name, folder in folders.items()}  # fmt: skip
-    gain = compared.gain_over_majority(winner)
+    gain = None if chosen is None else compared.gain_over_majority(chosen)
     gate = {
         "gain_over_majority": gain,
         "min_gain_over_majority": wanted.min_gain_over_majority,
-        "passed": gain >= wanted.min_gain_over_majority,
+        "passed": gain is not None and gain >= wanted.min_gain_over_majority,
     }
-    key = f"register-{digest([wanted, keys, compared])}"
+    key = f"register-{digest([wanted, keys, compared, chosen])}"
     with tracker.stage(key, "register", {"stage": "register"}) as run:
         registry = Registry(root, wanted.model)
-        promoted = winner if gate["passed"] else None
+        promoted = chosen if gate["passed"] else None
         tags = {name: {KEY: keys[name], "strategy": name, "backbone": found.recipe.backbone,
                        "data": dataset.digest} for name, found in compared.strategies.items()}  # fmt: skip
         versions = _add(registry, run, folders, tags, promoted)
         champion = registry.champion()
-        write_json(args.out, {"model": wanted.model, "winner": winner, "gate": gate, "champion": champion,
+        write_json(args.out, {"model": wanted.model, "recommended": chosen, "gate": gate, "champion": champion,
                               "versions": _described(versions, keys, champion)})  # fmt: skip
-        tracker.finish(run, {"gain_over_majority": gain}, [args.out])
-    if recommended not in (None, winner):
-        print(f"Recommended: models:/{wanted.model}@best-{recommended}.")
-    print(_closing(wanted.model, winner, gate, champion))
+        tracker.finish(run, {} if gain is None else {"gain_over_majority": gain}, [args.out])
+    print(_closing(wanted.model, chosen, gate, champion))
 
 
 def _add(registry: Registry, run: str, folders: dict[str, Path], tags: dict[str, dict[str, str]],
@@ -83,13 +81,13 @@ def _described(versions: dict[str, int], keys: dict[str, str], champion: Version
     }
 
 
-def _closing(model: str, winner: str, gate: dict[str, Any], champion: Version | None) -> str:
+def _closing(model: str, chosen: str | None, gate: dict[str, Any], champion: Version | None) -> str:
     if gate["passed"]:
-        return f"Registered: models:/{model}@champion is {winner}, the best on validation."
-    refused = (
-        f"on validation {winner} is {100 * gate['gain_over_majority']:.1f} points above always predicting the largest "
+        return f"Registered: models:/{model}@champion is {chosen}, which the verdict recommends."
+    refused = "no strategy meets the constraints." if chosen is None else (
+        f"on validation {chosen} is {100 * gate['gain_over_majority']:.1f} points above always predicting the largest "
         f"class; register.min_gain_over_majority requires {100 * gate['min_gain_over_majority']:.1f}."
-    )
+    )  # fmt: skip
     if champion is None:
         return f"No champion: {refused}"
     return (

@@ -3,6 +3,7 @@ import shutil
 
 import pytest
 
+from pipeline.statistics.recommendation import Recommendation
 from pipeline.statistics.schema import Comparison
 
 NAMES = ["best-finetune", "best-frozen"]
@@ -17,14 +18,14 @@ def registry(chain):
     return json.loads((chain.root / "results" / "registry.json").read_text())
 
 
-def test_the_winner_is_champion_and_every_strategy_has_its_best(chain, registry):
+def test_the_recommended_strategy_is_champion_and_every_strategy_has_its_best(chain, registry):
     versions = {name: entry["version"] for name, entry in registry["versions"].items()}
     assert sorted(versions.values()) == [1, 2]
-    champion = {"champion": versions[registry["winner"]]} if registry["gate"]["passed"] else {}
+    champion = {"champion": versions[registry["recommended"]]} if registry["gate"]["passed"] else {}
     assert bool(champion) == (registry["champion"] is not None)
     assert aliases(chain) == {f"best-{name}": number for name, number in versions.items()} | champion
-    compared = Comparison.load(chain.root / "results" / "comparison.json")
-    assert (registry["model"], registry["winner"]) == ("tiny", compared.winner)
+    verdict = Recommendation.load(chain.root / "results" / "verdict.json")
+    assert (registry["model"], registry["recommended"]) == ("tiny", verdict.recommended)
 
 
 def test_versions_say_which_strategy_data_and_run_they_come_from(chain, registry):
@@ -87,7 +88,7 @@ def refused(small_params, write_params, capsys):
     return run
 
 
-def test_a_winner_that_gains_too_little_is_no_champion_and_the_terminal_says_so(gated, capsys):
+def test_a_recommended_strategy_that_gains_too_little_is_no_champion_and_the_terminal_says_so(gated, capsys):
     other = gated(0.99)
     said = capsys.readouterr().out
     assert "No champion: on validation" in said
@@ -107,15 +108,16 @@ def test_an_older_champion_stays_in_service_and_is_named_with_its_data(gated, re
     other = gated(0)
     before, file = aliases(other), other.root / "results" / "comparison.json"
     compared = json.loads(file.read_text())
-    winner, data = compared["winner"], compared["dataset"]["digest"]
+    verdict = json.loads((other.root / "results" / "verdict.json").read_text())
+    chosen, data = verdict["recommended"], compared["dataset"]["digest"]
     file.write_text(json.dumps(compared | {"dataset": compared["dataset"] | {"digest": "other"}}))
     for model in other.root.glob("models/*/model.json"):
         model.write_text(model.read_text() + "\n")  # another model, made with other data
     said, registry = refused(other)
     champion = before["champion"]
-    assert said.splitlines()[-1].startswith(f"No new champion: on validation {winner} is ")
-    assert said.endswith(f"models:/tiny@champion stays version {champion} ({winner}, data {data}).\n")
-    assert registry["champion"] == {"version": champion, "strategy": winner, "data": data}
+    assert said.splitlines()[-1].startswith(f"No new champion: on validation {chosen} is ")
+    assert said.endswith(f"models:/tiny@champion stays version {champion} ({chosen}, data {data}).\n")
+    assert registry["champion"] == {"version": champion, "strategy": chosen, "data": data}
     assert {name: entry["aliases"] for name, entry in registry["versions"].items()} == {
         name: [f"best-{name}"] for name in registry["versions"]
     }
@@ -132,25 +134,28 @@ def test_a_gate_closed_behind_the_champion_leaves_it_in_service_and_says_so(gate
     said, registry = refused(other)
     assert f"models:/tiny@champion stays version {before['champion']} " in said
     assert aliases(other) == before
-    winner = registry["winner"]
-    assert registry["versions"][winner]["aliases"] == [f"best-{winner}", "champion"]
+    chosen = registry["recommended"]
+    assert registry["versions"][chosen]["aliases"] == [f"best-{chosen}", "champion"]
 
 
 def test_what_was_registered_is_reported_in_a_sentence(gated, capsys):
     other = gated(0)
-    lines = capsys.readouterr().out.strip().splitlines()
-    winner = json.loads((other.root / "results" / "registry.json").read_text())["winner"]
-    assert lines[-1] == f"Registered: models:/tiny@champion is {winner}, the best on validation."
-    assert all(line.startswith("Recommended: ") for line in lines[:-1])
+    said = capsys.readouterr().out.strip()
+    chosen = json.loads((other.root / "results" / "registry.json").read_text())["recommended"]
+    assert said == f"Registered: models:/tiny@champion is {chosen}, which the verdict recommends."
     assert "champion" in aliases(other)
 
 
-def test_where_another_than_the_winner_is_recommended_its_alias_is_printed(gated, refused):
+def test_the_champion_follows_the_verdict_and_stays_where_nothing_meets_the_constraints(gated, capsys):
     other = gated(0)
-    winner = json.loads((other.root / "results" / "registry.json").read_text())["winner"]
-    (cheaper,) = {name.removeprefix("best-") for name in NAMES} - {winner}
-    file, told = other.root / "results" / "verdict.json", f"Recommended: models:/tiny@best-{cheaper}.\n"
+    file = other.root / "results" / "verdict.json"
     verdict = json.loads(file.read_text())
-    for recommended in (cheaper, winner, None):
-        file.write_text(json.dumps(verdict | {"recommended": recommended}))
-        assert (told in refused(other)[0]) == (recommended == cheaper)
+    for name in ("finetune", "frozen"):
+        file.write_text(json.dumps(verdict | {"recommended": name}))
+        assert other.run("register") == 0
+        assert aliases(other)["champion"] == aliases(other)[f"best-{name}"]
+    file.write_text(json.dumps(verdict | {"recommended": None}))
+    capsys.readouterr()
+    assert other.run("register") == 0
+    assert "No new champion: no strategy meets the constraints." in capsys.readouterr().out
+    assert aliases(other)["champion"] == aliases(other)["best-frozen"]

@@ -168,5 +168,5 @@ def test_the_whole_pipeline_learns_expressions_from_the_file_that_a_user_brings(
     test = pd.read_csv(site.root / "data/prepared/test/manifest.csv")
     assert (len(test), set(test["split"])) == (28, {"test"})
     registry = json.loads((site.root / "results/registry.json").read_text())
-    assert registry["champion"]["strategy"] == registry["winner"]
+    assert registry["champion"]["strategy"] == registry["recommended"]
     assert registry["model"] == "headstart-FER2013"
