@@ -93,6 +93,8 @@ def _strategy(
         calibration=calibration.summarise(
             (valid.labels, valid.probabilities), (test.labels, test.probabilities)
         ),
+        stopped=trained.stopped,
+        diverged=trained.diverged,
     )  # fmt: skip
 
 

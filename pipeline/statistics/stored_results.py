@@ -12,7 +12,7 @@ from pipeline.common.errors import UserError
 from pipeline.common.files import read_csv, read_json
 from pipeline.config.recipe import Recipe
 from pipeline.statistics.jackknife import Scored, influence_tables
-from pipeline.statistics.schema import StrategyCost, Transferability
+from pipeline.statistics.schema import Diverged, Stopped, StrategyCost, Transferability
 from pipeline.statistics.scores_and_differences import StrategyPredictions
 from pipeline.statistics.timings import StrategyTimings, Timings
 
@@ -40,20 +40,27 @@ class TrainedPoint(Document):
     images: int
     train_flops: int
     test: tuple[dict[str, float], ...]
+    seeds: tuple[int, ...] | None = None  # None: those of all images
 
 
 class TrainResult(Document):
-    """What results/train/<strategy>.json holds."""
+    """What results/train/<strategy>.json and results/race/<strategy>.json hold."""
 
     strategy: str
     recipe: Recipe
-    seeds: tuple[int, ...]
+    seeds: tuple[int, ...]  # of trainings on all images
     best_seed: int
     cost: StrategyCost
     curve: tuple[TrainedPoint, ...]  # ascending; the last is of all images
     transfer: Transferability | None
     valid: tuple[dict[str, float], ...]  # each seed's scores
     test: tuple[dict[str, float], ...]
+    stopped: Stopped | None = None
+    diverged: tuple[Diverged, ...] = ()
+
+    def seeds_at(self, point: TrainedPoint) -> tuple[int, ...]:
+        """Return the seeds of a point of the curve."""
+        return self.seeds if point.seeds is None else point.seeds
 
 
 @dataclass(frozen=True)
@@ -95,10 +102,10 @@ def _predicted(path: Path, result: TrainResult) -> pd.DataFrame:
     """Read a strategy's predictions; raise UserError where some are missing."""
     table = read_csv(path, {"id": str})
     keys = ["split", "fraction", "seed"]
-    wanted = {("test", point.fraction) for point in result.curve} | {("valid", 1.0)}
+    parts = {("test", point.fraction, seed) for point in result.curve for seed in result.seeds_at(point)}
+    parts |= {("valid", 1.0, seed) for seed in result.seeds}
     known = set(keys) <= set(table) and not table.isna().any(axis=None)
     counts: dict[Any, int] = table.groupby(keys).size().to_dict() if known else {}
-    parts = {(*part, seed) for part in wanted for seed in result.seeds}
     tested = {count for part, count in counts.items() if part[0] == "test"}
     if not (parts <= set(counts) and len(tested) == 1):
         raise UserError(f"{path}: some predictions are missing; delete it and run dvc repro")
@@ -109,13 +116,14 @@ def predictions(result: TrainResult, table: pd.DataFrame) -> StrategyPredictions
     """Rebuild a strategy's predictions from their table."""
     by_split = {split: table[table["split"] == split] for split in SPLITS}
     whole = {split: rows[rows["fraction"] == 1] for split, rows in by_split.items()}
-    tested, fractions = by_split["test"], [point.fraction for point in result.curve if point.fraction < 1]
+    tested = by_split["test"]
+    smaller = {point.fraction: result.seeds_at(point) for point in result.curve if point.fraction < 1}
     return StrategyPredictions(
         _scored(whole["valid"], result.seeds, shared=False),
         _scored(whole["test"], result.seeds),
         result.valid,
         result.test,
-        curve={f: influence_tables(_scored(tested[tested["fraction"] == f], result.seeds)) for f in fractions},
+        curve={f: influence_tables(_scored(tested[tested["fraction"] == f], seeds)) for f, seeds in smaller.items()},
     )
 
 
