@@ -13,6 +13,7 @@ import yaml
 
 from benchmarks.demo import Demo, clock
 from benchmarks.plain import Files, Price, price
+from pipeline.common.files import write_json
 from pipeline.common.progress import Progress
 from pipeline.config.recipe import Recipe
 from pipeline.data.image_set import ImageSet, train_valid
@@ -53,7 +54,8 @@ def measure(demo: Demo) -> dict[str, Any]:
 def _tune(demo: Demo, site: Path, name: str) -> dict[str, Any]:
     """Run a strategy's tune stage in a folder of its own; return what it exports."""
     paths = {"dev": demo.dev.resolve(), "work": site / ".headstart", "out": site, "timings": site / "timings.json",
-             "weights": site / "weights", "params": site / "params.yaml"}  # fmt: skip
+             "weights": site / "weights", "views": site / "views.json", "params": site / "params.yaml"}  # fmt: skip
+    write_json(paths["views"], {"views": demo.params.features.views})
     argv = [str(word) for option, path in paths.items() for word in (f"--{option}", path)]
     environment = {**os.environ, "MLFLOW_TRACKING_URI": f"sqlite:///{site / 'mlflow.db'}"}
     subprocess.run([sys.executable, "-m", "pipeline.stages.tune", name, *argv], check=True, cwd=ROOT, env=environment)

@@ -257,8 +257,8 @@ def own_images() -> dict[str, Any]:
     return next(found for found in snippets("docs/your-images.md") if found.get("data", {}).get("path") == "photos")
 
 
-def test_own_images_take_six_settings_that_are_valid():
-    assert len(leaves(own_images())) == 6
+def test_own_images_take_eight_settings_that_are_valid():
+    assert len(leaves(own_images())) == 8
     assert parameters.Params(**merge(RAW, own_images())).data.path == own_images()["data"]["path"]
     assert f"dvc add {own_images()['data']['path']}" in read("README.md")
 

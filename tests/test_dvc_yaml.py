@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
-from pipeline.config.params import Features, Prepare
+from pipeline.config.features import Features
+from pipeline.config.params import Prepare
 from pipeline.config.recipe import Recipe
 from pipeline.config.strategies import Search
 from tests.support.imports import ROOT

@@ -75,12 +75,14 @@ def _set(section: Any, key: str, value: Any) -> None:
 
 def _next(found: "Inspection", file: Path, settings: "Params") -> str:
     """Return what is left to do."""
-    views, path = settings.features.views[1:], Path(path_from(file, found.root))
+    from pipeline.config.features import AUTO
+
+    views, path = settings.features.views, Path(path_from(file, found.root))
     lines = ["Next:"]
-    if views:
+    if views != AUTO and len(views) > 1 and settings.data.path == str(path):
         lines.append(
-            f"- look at features.views in {file}: keep {', '.join(views)} only where such a flip or turn leaves your "
-            "labels true (a 6 turned upside down is a 9)"
+            f"- look at features.views in {file}: keep {', '.join(views[1:])} only where such a flip or turn leaves "
+            "your labels true (a 6 turned upside down is a 9), or set it to auto"
         )
     if not path.is_absolute() and path.parts[0] != "data":
         lines.append(f"- to keep a version of the images, if you like: uv run dvc add {shlex.quote(path.as_posix())}")

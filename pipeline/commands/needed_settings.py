@@ -13,6 +13,7 @@ Settings = dict[str, Any]  # nested as in params.yaml
 
 def needed_settings(found: "Inspection", file: Path, settings: "Params") -> Settings:
     """Return the settings that have to change for `file` to use the images, nested as it is."""
+    from pipeline.config.features import AUTO
     from pipeline.data.inspection import DISTANCE
 
     name = re.sub(r"[^A-Za-z0-9_-]+", "-", found.root.resolve().stem).strip("-_") or "images"
@@ -20,6 +21,10 @@ def needed_settings(found: "Inspection", file: Path, settings: "Params") -> Sett
     wanted |= {"download": [], "prepare.stratify": [], "register.model": f"headstart-{name}"}
     if settings.prepare.near_duplicate_bits is None:
         wanted["prepare.near_duplicate_bits"] = DISTANCE
+    if settings.data.path != wanted["data.path"]:  # what suits other images may not suit these
+        wanted |= {"prepare.image_size": "auto"} | (
+            {} if settings.features.views == AUTO else {"features.views": "auto"}
+        )
     now = settings.model_dump(mode="json", by_alias=True)
     nested: Settings = {}
     for key, value in wanted.items():

@@ -4,7 +4,6 @@ Each costs one pass over the images of train and valid, which the search then fi
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -123,14 +122,21 @@ def measured(
     from pipeline.execution import jobs
     from pipeline.training import transferability
 
+    one_view = params.features.model_copy(update={"views": ("identity",)})
     context = jobs.open_context(
-        dev, None, work, params.prepare.valid_fraction, params.features, params.runtime, (), weight_store
+        dev,
+        None,
+        work,
+        params.prepare.valid_fraction,
+        one_view,
+        params.runtime,
+        (),
+        weight_store,
     )
-    setting = replace(context.run_context, views=context.run_context.views[:1])
     found = {}
     with Progress("ranking", len(recipes), "backbone") as bar:
         for each in recipes:
-            known = transferability.separation(each, setting, params.search.seed)
+            known = transferability.separation(each, context.run_context, params.search.seed)
             assert known is not None
             found[each.backbone] = known
             bar.step()

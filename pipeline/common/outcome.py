@@ -6,7 +6,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Epoch:
-    """Scores after one epoch: mean training loss (nats), validation scores by metric name."""
+    """Scores after one epoch: mean training loss (nats), validation scores by metric name where it was looked at."""
 
     number: int  # from 1
     train_loss: float

@@ -10,13 +10,13 @@ from pydantic import Field, ValidationError, model_validator
 from pipeline.common.errors import UserError
 from pipeline.config import backbone_table
 from pipeline.config.constraints import Constraints
+from pipeline.config.features import Features
 from pipeline.config.metric_names import Metric
 from pipeline.config.recipe import Recipe
 from pipeline.config.renamed import renamed
 from pipeline.config.settings import Fraction, Section, explain
 from pipeline.config.strategies import Search, Strategy, crossings
 
-View = Literal["identity", "hflip", "vflip", "rot180", "rot90", "rot270", "transpose", "antitranspose"]
 Positive = Annotated[float, Field(gt=0)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
 
@@ -53,25 +53,6 @@ class Prepare(Section):
     on_problem: Literal["error", "exclude"] = "error"  # exclude: leave out what cannot be used, and list it
     near_duplicate_bits: int | None = Field(2, ge=0, le=16)  # bits in which hashes of images kept together may differ
     workers: int | None = Field(None, ge=1)  # processes that read images; as many as there are cores where null
-
-
-class Features(Section):
-    """Say which views of each image a stem is run on, and how much of what it makes is kept."""
-
-    views: tuple[View, ...] = Field(min_length=1)
-    cache_gb: float = Field(20.0, gt=0)  # of 10^9 bytes; what was used least recently makes room
-    tta: bool  # final predictions over all views: better, and as many times dearer per image
-
-    @property
-    def cache_bytes(self) -> int:
-        """Return the limit of the cache in bytes."""
-        return int(self.cache_gb * 10**9)
-
-    @model_validator(mode="after")
-    def _starts_with_identity(self) -> "Features":
-        if self.views[0] != "identity" or len(set(self.views)) != len(self.views):
-            raise ValueError("views must start with `identity`, which scoring uses, and name each view once")
-        return self
 
 
 class Train(Section):

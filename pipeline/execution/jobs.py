@@ -12,7 +12,8 @@ from pipeline.common.errors import UserError
 from pipeline.common.outcome import Epoch, Outcome
 from pipeline.common.process_pool import Executor, Report, cores
 from pipeline.common.progress import quiet
-from pipeline.config.params import Features, Runtime
+from pipeline.config.features import Features
+from pipeline.config.params import Runtime
 from pipeline.config.recipe import Recipe
 from pipeline.data import image_set
 from pipeline.data.image_set import ImageSet

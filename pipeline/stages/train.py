@@ -14,9 +14,10 @@ from pipeline.config.recipe import Recipe
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the stage."""
     parser = stage_parser(__doc__, dev="folder of train and valid", test="folder of test", tuned="the strategy's "
-                          "result of tune", weights="folder of what stage weights brought", work="folder for features "
-                          "and units", out="folder for <strategy>.json and .csv", model="folder for the best seed's "
-                          "model", timings="file for timings")  # fmt: skip
+                          "result of tune", weights="folder of what stage weights brought",
+                          views="what stage views chose", work="folder for features and units",
+                          out="folder for <strategy>.json and .csv", model="folder for the best seed's model",
+                          timings="file for timings")  # fmt: skip
     parser.add_argument("strategy", help="a row of `strategies` in params.yaml, or an arm: <row>-<backbone>")
     args = parser.parse_args(argv)
     params = parameters.load(args.params)
@@ -32,11 +33,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     from pipeline.tracking import runs
     from pipeline.tracking.retraining_records import retraining_records
     from pipeline.training import results, transferability
+    from pipeline.training.choose_views import seen
     from pipeline.training.run_context import unit_folder
 
     watch = Stopwatch()
+    features = seen(args.views, params.features.tta, params.features.cache_gb)
     make_context = partial(jobs.open_context, args.dev, args.test, args.work, params.prepare.valid_fraction,
-                           params.features, params.runtime, weights=args.weights)  # fmt: skip
+                           features, params.runtime, weights=args.weights)  # fmt: skip
     context = make_context()
     run_context, images, test = context.run_context, context.run_context.dev, context.tested()
     tuned = read_json(args.tuned)

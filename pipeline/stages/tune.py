@@ -13,8 +13,8 @@ from pipeline.config import params as parameters
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the stage."""
     parser = stage_parser(__doc__, dev="folder of train and valid", weights="folder of what stage weights brought",
-                          work="folder for features, units and studies", out="folder for <strategy>.json and .csv",
-                          timings="file for timings")  # fmt: skip
+                          views="what stage views chose", work="folder for features, units and studies",
+                          out="folder for <strategy>.json and .csv", timings="file for timings")  # fmt: skip
     parser.add_argument("strategy", help="a row of `strategies` in params.yaml, or an arm: <row>-<backbone>")
     args = parser.parse_args(argv)
     params = parameters.load(args.params)
@@ -33,10 +33,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     from pipeline.search.trial_runner import TrialRunner
     from pipeline.tracking import runs
     from pipeline.tracking.trial_records import trial_record
+    from pipeline.training.choose_views import seen
 
     watch = Stopwatch()
+    features = seen(args.views, params.features.tta, params.features.cache_gb)
     make_context = partial(jobs.open_context, args.dev, None, args.work, params.prepare.valid_fraction,
-                           params.features, params.runtime, row.cuts(), args.weights)  # fmt: skip
+                           features, params.runtime, row.cuts(), args.weights)  # fmt: skip
     context = make_context()
     run_context = context.run_context
     backbones = run_context.weight_store.identities(row.values("backbone"), row.values("weights"))

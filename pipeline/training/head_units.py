@@ -83,7 +83,7 @@ def _trunk(asked: _Asked) -> _Trunk:
     costed = CostedNetwork(network, recipe, context, asked.on_images)
     inputs = costed.inputs("head")
     example = first_view(inputs, train[:1]).to(context.device)
-    flops = epochs_flops(network.head, example, 1, images_an_epoch(len(train), recipe), len(valid))
+    flops = epochs_flops(network.head, example, images_an_epoch(len(train), recipe), len(valid))
     return _Trunk(inputs, network.groups, train, valid, costed.price(network.head, 0), flops)
 
 

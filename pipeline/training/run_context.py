@@ -17,7 +17,8 @@ from pipeline.common.files import atomic
 from pipeline.common.hashes import digest
 from pipeline.common.outcome import Cost, Epoch
 from pipeline.config.backbone_table import folder_of
-from pipeline.config.params import Features, Runtime
+from pipeline.config.features import AUTO, Features
+from pipeline.config.params import Runtime
 from pipeline.config.recipe import Recipe
 from pipeline.data.image_set import ImageSet
 from pipeline.inference.network import Network
@@ -85,6 +86,7 @@ def make_run_context(
         raise UserError("runtime.device: cuda was asked for and there is none; use cpu or auto")
     gpu = runtime.device != "cpu" and torch.cuda.is_available()
     device = torch.device("cuda" if gpu else "cpu")
+    assert features.views != AUTO  # stage `views` comes first
     scored = features.views if features.tta else features.views[:1]
     automatic: Precision = "bf16" if device.type == "cuda" else "float32"
     return RunContext(

@@ -49,7 +49,7 @@ def unit(
 
     A unit stopped at an earlier epoch is continued from there. With `test`, its images are scored too, and the
     trained network is kept in `unit_folder`. A `fraction` below 1 trains on that share of the training images, for a
-    point of a learning curve: then the test images alone are scored and no network is kept.
+    point of a learning curve: then validation is looked at after the last epoch alone, and no network is kept.
     """
     until = until or recipe.epochs
     backbone = context.weight_store.find(recipe.backbone)
@@ -100,16 +100,19 @@ class _Unit:
             fitted = None if epochs else self._start_head(costed, train, valid)
             while len(epochs) < until:
                 loss = fitted.loss if self._is_fitted and fitted else fit.epoch(samples, transform)
-                scores = score(context.dev.labels[valid], self._predict(body, inputs, valid))
-                epochs.append(Epoch(len(epochs) + 1, loss, scores))
+                number = len(epochs) + 1
+                # Of few images, looking at validation every epoch would take as long as training.
+                looked = self.fraction == 1 or number == until
+                scores = score(context.dev.labels[valid], self._predict(body, inputs, valid)) if looked else {}
+                epochs.append(Epoch(number, loss, scores))
                 on_epoch(epochs[-1])
         except DivergedError as error:
             failed = str(error)
         self._save(fit, costed, epochs)
         example = first_view(inputs, train[:1]).to(context.device)
-        trained = 0 if self._is_fitted else len(epochs)
-        fit_flops = epochs_flops(body, example, trained, images_an_epoch(len(train), recipe), len(valid))
-        price = costed.price(body, self.probe_flops + fit_flops)
+        trained, looks = len(epochs), sum(bool(epoch.valid) for epoch in epochs)
+        fitted_flops = epochs_flops(body, example, trained * images_an_epoch(len(train), recipe), looks * len(valid))
+        price = costed.price(body, self.probe_flops + (0 if self._is_fitted else fitted_flops))
         outcome = Outcome(epochs, price, failed, images=len(train))
         if test is None or failed:
             return outcome
@@ -174,9 +177,9 @@ class _Unit:
         return _predictions(rows, probabilities)
 
 
-def epochs_flops(body: nn.Module, example: torch.Tensor, epochs: int, train: int, valid: int) -> int:
-    """Count the operations of so many epochs: training on `train` images, looking at `valid` ones."""
-    return epochs * (flops.training_flops(body, example) * train + flops.forward_flops(body, example) * valid)
+def epochs_flops(body: nn.Module, example: torch.Tensor, trained: int, validated: int) -> int:
+    """Count the operations of training on so many images, and of looking at so many, over all epochs."""
+    return flops.training_flops(body, example) * trained + flops.forward_flops(body, example) * validated
 
 
 def _predictions(rows: np.ndarray, probabilities: np.ndarray) -> dict[str, Any]:

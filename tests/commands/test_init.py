@@ -40,8 +40,11 @@ def test_the_lines_are_written_and_all_else_stays_as_it_is(project, capsys):
         "  name: photos",
         "  path: photos # a folder with labels.csv (columns path, label, ...), or with one folder per class",
         "download: []",
+        "  image_size: auto # that images are packed at; auto: their own, or the largest of a strategy where that is "
+        "smaller",
         "  stratify: [] # columns beside the label; [] if you have none",
         "  near_duplicate_bits: 2",
+        "  views: auto # symmetries under which a label stays true; auto: those that do not hurt on validation",
         "  model: headstart-photos",
     ]
     assert load(project / "params.yaml").data.path == "photos"
@@ -54,9 +57,18 @@ def test_what_is_shown_is_what_is_written_and_what_comes_next_is_said(project, c
     written = yaml.safe_load((project / "params.yaml").read_text(encoding="utf-8"))
     for key, value in yaml.safe_load(shown).items():
         assert written[key] == value or written[key] == written[key] | value
-    assert "keep hflip, vflip, rot180 only where" in after
+    assert "features.views" not in after  # it is auto now
     assert "uv run dvc add photos" in after
     assert after.endswith("uv run dvc repro\n")
+
+
+def test_views_of_the_user_stay_and_are_asked_about(project, capsys):
+    init(capsys, "photos")
+    file = project / "params.yaml"
+    file.write_text(file.read_text(encoding="utf-8").replace("views: auto", "views: [identity, vflip]", 1))
+    out = init(capsys, "photos")[1]
+    assert "nothing was written" in out
+    assert "keep vflip only where" in out
 
 
 def test_a_dry_run_shows_the_same_and_writes_nothing(project, capsys):

@@ -18,13 +18,21 @@ def test_only_what_has_to_change_is_named_nested_as_in_the_file_and_in_its_order
     assert found == {
         "data": {"name": "my-photos", "path": "my photos", "label": "kind"},
         "download": [],
-        "prepare": {"stratify": [], "near_duplicate_bits": DISTANCE},
+        "prepare": {"stratify": [], "near_duplicate_bits": DISTANCE, "image_size": "auto"},
+        "features": {"views": "auto"},
         "register": {"model": "headstart-my-photos"},
     }
     assert list(found) == [key for key in RAW if key in found]
     assert yaml.safe_load(as_yaml(found)) == found
     again = {key: {**RAW[key], **value} if isinstance(value, dict) else value for key, value in found.items()}
     assert needed(tmp_path / "my photos", RAW | again, label="kind") == {}
+
+
+def test_a_size_and_views_that_were_chosen_for_these_images_stay(tmp_path):
+    raw = RAW | {"data": RAW["data"] | {"path": "photos"}}
+    found = needed(tmp_path / "photos", raw)
+    assert "features" not in found
+    assert "image_size" not in found["prepare"]
 
 
 def test_a_distance_for_copies_that_was_chosen_stays(tmp_path):

@@ -57,6 +57,8 @@ BAD = [
     ("prepare.valid_fraction", 0, ["prepare.valid_fraction", "greater than 0"]),
     ("features.views", ["identity", "rot45"], ["features.views.1", "'hflip', 'vflip', 'rot180'", "rot45"]),
     ("features.views", ["identity", "hflip", "hflip"], ["features", "each view once"]),
+    ("features.views", ["identity", "auto"], ["features", "must be `auto`, or start with"]),
+    ("features.views", "all", ["features.views", "a list, such as"]),
     ("features.views", ["hflip"], ["features", "start with `identity`"]),
     ("features.views", [], ["features.views", "at least 1"]),
     ("features.cache_gb", 0, ["features.cache_gb", "greater than 0", "found 0"]),

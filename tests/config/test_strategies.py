@@ -15,7 +15,8 @@ from safetensors.torch import load_file
 from torch import nn
 
 from pipeline.config.backbone_table import BACKBONES
-from pipeline.config.params import Features, Runtime
+from pipeline.config.features import Features
+from pipeline.config.params import Runtime
 from pipeline.config.recipe import Recipe
 from pipeline.config.search_space import Dimension
 from pipeline.config.strategies import Strategy

@@ -40,10 +40,12 @@ class Chain:
         root, results = self.root, self.root / "results"
         timings = results / "timings" / stage / f"{strategy or stage}.json"
         paths = {
+            "views": {"dev": self.prepared.dev, "work": root / "work", "weights": root / "weights",
+                      "out": root / "views.json"},
             "tune": {"dev": self.prepared.dev, "work": root / "work", "weights": root / "weights",
-                     "out": results / "tune", "timings": timings},
+                     "views": root / "views.json", "out": results / "tune", "timings": timings},
             "train": {"dev": self.prepared.dev, "test": self.prepared.test, "work": root / "work",
-                      "weights": root / "weights",
+                      "weights": root / "weights", "views": root / "views.json",
                       "tuned": results / "tune" / f"{strategy}.json", "out": results / "train",
                       "model": root / "models" / strategy, "timings": timings},
             "compare": {"tuned": results / "tune", "trained": results / "train", "times": results / "timings",
@@ -105,7 +107,9 @@ def make_chain(root: Path, prepared: Any, params: dict[str, Any], write_params: 
     del row["recipe"]["cut"]
     row["space"]["cut"] = {"choices": [2, 3]}
     write_params(root, params)
-    return Chain(root, prepared)
+    made = Chain(root, prepared)
+    assert made.run("views") == 0
+    return made
 
 
 @pytest.fixture(scope="session")

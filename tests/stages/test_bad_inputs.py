@@ -21,6 +21,7 @@ class Site:
         for part in ("dev", "test", "summary"):
             shutil.copytree(getattr(chain.prepared, part), root / part)
         shutil.copytree(chain.root / "models", root / "models")
+        shutil.copy(chain.root / "views.json", root)
         shutil.copy(chain.root / "results/verdict.json", root)
         shutil.copy(chain.root / "results/comparison.json", root)
 
@@ -33,8 +34,10 @@ class Site:
         strategy, options = {
             "download": (["nothing-of-the-kind"], {"out": out, "downloads": out}),
             "prepare": ([], {"dev": out / "dev", "test": out / "test", "summary": out / "data"}),
-            "tune": (["frozen"], {"dev": root / "dev", "weights": root / "weights", "work": out / "work", "out": out}),
+            "tune": (["frozen"], {"dev": root / "dev", "weights": root / "weights", "views": root / "views.json",
+                                  "work": out / "work", "out": out}),
             "train": (["frozen"], {"dev": root / "dev", "test": root / "test", "weights": root / "weights",
+                                   "views": root / "views.json",
                                    "work": out / "work", "out": out,
                                    "tuned": root / "results/tune/frozen.json", "model": out / "model"}),
             "compare": ([], {"tuned": root / "results/tune", "trained": root / "results/train", "test": root / "test",

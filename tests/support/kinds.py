@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from pipeline.config.params import Features, Runtime
+from pipeline.config.features import Features
+from pipeline.config.params import Runtime
 from pipeline.config.recipe import Recipe
 from pipeline.data.image_set import ImageSet
 from pipeline.training.run_context import RunContext, make_run_context

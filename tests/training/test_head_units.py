@@ -8,7 +8,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipeline.config.params import Features, Runtime
+from pipeline.config.features import Features
+from pipeline.config.params import Runtime
 from pipeline.config.recipe import Recipe
 from pipeline.data.image_set import ImageSet
 from pipeline.training import head_units

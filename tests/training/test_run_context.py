@@ -10,7 +10,8 @@ import torch
 from pipeline.common.code_digest import LEFT_OUT
 from pipeline.common.errors import UserError
 from pipeline.config.backbone_table import BACKBONES, Backbone
-from pipeline.config.params import Features, Runtime
+from pipeline.config.features import Features
+from pipeline.config.params import Runtime
 from pipeline.config.recipe import Recipe
 from pipeline.training.run_context import RunContext, make_run_context, unit_folder
 from pipeline.training.unit import unit
