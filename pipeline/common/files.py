@@ -90,7 +90,7 @@ def read_csv(path: Path, types: dict[str, type] | None = None) -> "pd.DataFrame"
     try:
         return pd.read_csv(path, dtype=types)
     except FileNotFoundError:
-        raise UserError(f"{path}: not there; run the stage that makes it: dvc repro") from None
+        raise UserError(f"{path}: no such file; run the stage that makes it: dvc repro") from None
     except ValueError as error:  # pandas' errors of parsing among them
         raise UserError(f"{path}: not a valid table ({error}); delete it and run dvc repro") from None
 
@@ -116,7 +116,7 @@ def read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise UserError(f"{path}: not there; run the stage that makes it: dvc repro") from None
+        raise UserError(f"{path}: no such file; run the stage that makes it: dvc repro") from None
     except ValueError as error:
         raise UserError(f"{path}: not valid JSON ({error}); delete it and run dvc repro") from None
 

@@ -20,7 +20,7 @@ def file_digest(path: Path) -> str:
     try:
         return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
     except FileNotFoundError:
-        raise UserError(f"{path}: not there; run the stage that makes it: dvc repro") from None
+        raise UserError(f"{path}: no such file; run the stage that makes it: dvc repro") from None
 
 
 def jsonable(value: Any) -> Any:

@@ -175,7 +175,7 @@ def test_tables_are_written_the_same_to_the_byte_and_read_back(tmp_path):
 def test_a_table_that_is_missing_or_damaged_is_named(tmp_path):
     (tmp_path / "empty.csv").write_text("")
     (tmp_path / "ragged.csv").write_text("a,b\n1,2\n1,2,3,4\n")
-    with pytest.raises(UserError, match=r"none\.csv: not there; run the stage that makes it"):
+    with pytest.raises(UserError, match=r"none\.csv: no such file; run the stage that makes it"):
         read_csv(tmp_path / "none.csv")
     for name in ("empty", "ragged"):
         with pytest.raises(UserError, match=rf"{name}\.csv: not a valid table"):

@@ -29,5 +29,5 @@ def test_a_file_s_digest_is_that_of_its_content_and_one_that_is_missing_is_named
         (tmp_path / name).write_text(text)
     a, b, c = (file_digest(tmp_path / name) for name in "abc")
     assert a == b != c
-    with pytest.raises(UserError, match=r"none: not there; run the stage that makes it"):
+    with pytest.raises(UserError, match=r"none: no such file; run the stage that makes it"):
         file_digest(tmp_path / "none")

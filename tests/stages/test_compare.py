@@ -235,4 +235,4 @@ def test_a_short_summary_is_printed_and_ends_with_the_verdict(chain, small_param
 
 def test_a_strategy_that_was_not_trained_is_asked_for(new_chain, capsys):
     assert new_chain().run("compare") == 2
-    assert "frozen.json: not there; run the stage that makes it" in capsys.readouterr().err
+    assert "frozen.json: no such file; run the stage that makes it" in capsys.readouterr().err

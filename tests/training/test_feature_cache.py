@@ -371,7 +371,7 @@ def in_little_space(network: Sequence[nn.Module], images: ImageSet, cache: Path,
     run(network, 2, images, cache)
 
 
-def test_a_disk_that_fills_up_is_told_and_leaves_no_file(network, image_set, tmp_path):
+def test_a_disk_that_fills_up_is_reported_and_leaves_no_file(network, image_set, tmp_path):
     answer = Child(lambda: in_little_space(network, image_set, tmp_path, 10_000)).result()
     assert re.match(r"UserError: .*\.npy\.[\w-]+: .* are needed: File too large; free space", answer)
     assert not [path for path in tmp_path.rglob("*.npy*") if path.parent == tmp_path]
@@ -401,7 +401,7 @@ def test_of_processes_that_race_for_a_pass_one_computes_it(network, image_set, t
 
 @pytest.fixture
 def stuck(network, image_set, tmp_path):
-    """A process in the middle of the pass of `network`, until it is told to go on or killed."""
+    """A process in the middle of the pass of `network`, until it may go on or is killed."""
     reached, go_on = FORK.Event(), FORK.Event()
 
     def wait(done: int) -> None:

@@ -84,7 +84,7 @@ def test_what_is_past_half_precision_is_found_wherever_it_is(channels_last, larg
         assert sum(counted) == 0, "images that are passed again were counted twice"
 
 
-def test_maps_are_stored_in_half_precision_unless_told_otherwise_and_vectors_in_single():
+def test_maps_are_stored_in_half_precision_unless_asked_otherwise_and_vectors_in_single():
     assert storage((9, 4, 2, 2)) == np.float16
     assert storage((9, 4, 2, 2), single=True) == storage((9, 4)) == np.float32
 

@@ -75,10 +75,15 @@ def test_means_are_over_seeds_by_split_and_metric(scores):
 
 
 def test_a_document_tells_recipe_seeds_scores_curve_and_mean_cost(trained, points, scores):
-    told = results.document(scores, trained, points, TUNED, 1234, {"log_me": -0.4})
-    assert (told["curve"], told["transfer"]) == (points, {"log_me": -0.4})
-    assert (told["strategy"], told["recipe"], told["seeds"], told["best_seed"]) == ("mine", TUNED["recipe"], [1, 2], 2)
-    assert told["cost"] == {
+    found = results.document(scores, trained, points, TUNED, 1234, {"log_me": -0.4})
+    assert (found["curve"], found["transfer"]) == (points, {"log_me": -0.4})
+    assert (found["strategy"], found["recipe"], found["seeds"], found["best_seed"]) == (
+        "mine",
+        TUNED["recipe"],
+        [1, 2],
+        2,
+    )
+    assert found["cost"] == {
         "train_flops": 115,
         "fit_flops": 100,
         "predict_flops": 5,
@@ -87,7 +92,7 @@ def test_a_document_tells_recipe_seeds_scores_curve_and_mean_cost(trained, point
         "search_flops": 77,
         "model_bytes": 1234,
     }
-    assert told["test"] == [scores["test"][1], scores["test"][2]]
+    assert found["test"] == [scores["test"][1], scores["test"][2]]
 
 
 def test_predictions_have_a_row_per_split_share_seed_and_image(trained, image_set, test_set):

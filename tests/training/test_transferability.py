@@ -111,7 +111,7 @@ def test_labels_at_random_are_guessed_as_chance_would(width, classes):
     assert abs(accuracy - 1 / classes) < 0.04  # over 4,000 guesses
 
 
-def test_features_and_pixels_are_told_apart():
+def test_features_and_pixels_are_measured_apart():
     (good, labels), (bad, _) = apart(4), apart(0, seed=1)
     found = measure(good, labels, bad)
     assert set(found) == {*SCORES, *(f"pixels_{name}" for name in SCORES), "majority"}
@@ -158,7 +158,7 @@ def test_h_score_is_its_definition_with_ledoit_and_wolfs_covariance(width):
 
 
 @pytest.mark.parametrize("width", [3, 150])
-def test_the_h_score_of_labels_at_random_is_foretold(width):
+def test_the_h_score_of_labels_at_random_is_predicted(width):
     features, labels = apart(3, count=100, width=width)
     rng = np.random.default_rng(0)
     seen = np.mean([scores(features, rng.permutation(labels))["h_score"] for _ in range(200)])

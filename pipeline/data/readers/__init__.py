@@ -32,10 +32,8 @@ def read(root: Path) -> pd.DataFrame:
 def reader(root: Path) -> Any:
     """Return the module of READERS that reads a folder or file; raise UserError where there is none."""
     if not root.is_dir() and not (root.is_file() and arrays.matches(root)):
-        what = "no .npz file" if root.exists() else "not there"
-        raise UserError(
-            f"data.path: {root} is not a folder, and {what}; put your images there, or set data.path to where they are"
-        )
+        what = "is neither a folder nor an .npz file" if root.exists() else "does not exist"
+        raise UserError(f"data.path: {root} {what}; put your images there, or set data.path to where they are")
     if root.is_dir():
         class_folders.check_listable(root, depth=0)
     for each in READERS if root.is_dir() else (arrays,):

@@ -90,5 +90,5 @@ def test_other_files_with_these_names_are_refused(tmp_path):
 
 def test_a_file_that_is_no_npz_is_refused(tmp_path):
     file, _ = written(tmp_path, "npy")
-    with pytest.raises(UserError, match=r"data\.path: .*images\.npy is not a folder, and no \.npz file"):
+    with pytest.raises(UserError, match=r"data\.path: .*images\.npy is neither a folder nor an \.npz file"):
         readers.read(file)
