@@ -1,5 +1,6 @@
 """Tasks of any shape through the whole pipeline, to a model that is registered and answers."""
 
+import io
 import json
 import shlex
 import shutil
@@ -203,6 +204,12 @@ def run(shape: str, root: Path, template: Path) -> Task:
     return Task(root, [str(each.message) for each in caught])
 
 
+def png(image):
+    file = io.BytesIO()
+    Image.fromarray(image).save(file, "PNG")
+    return file.getvalue()
+
+
 @pytest.mark.parametrize("shape", SHAPES)
 def test_a_task_of_any_shape_ends_with_a_registered_model_that_answers(tasks, shape):
     task = tasks(shape)
@@ -211,7 +218,7 @@ def test_a_task_of_any_shape_ends_with_a_registered_model_that_answers(tasks, sh
     mlflow.set_tracking_uri(f"sqlite:///{task.root / 'mlflow.db'}")
     model = mlflow.pyfunc.load_model("models:/shapes@best-heads")
     if shape == "arrays":
-        images = np.load(task.root / "raw/photos.npz")["images"][test["path"].astype(int)]
+        images = [png(image) for image in np.load(task.root / "raw/photos.npz")["images"][test["path"].astype(int)]]
     else:
         images = pd.DataFrame({"image": [(task.root / "raw" / path).read_bytes() for path in test["path"]]})
     answers = model.predict(images)

@@ -41,7 +41,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     from pipeline.report.publish import Places, publish
     from pipeline.statistics import stored_results
     from pipeline.statistics.build_comparison import build_comparison
-    from pipeline.tracking import runs
+    from pipeline.tracking.arm_runs import ArmTracker
+    from pipeline.tracking.experiments import Dataset
     from pipeline.verdict.advice import advise
 
     watch, root = Stopwatch(), args.params.resolve().parent
@@ -54,8 +55,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     places = Places(args.page, args.report, args.figures, args.metrics, args.plots)
     files = publish(compared, verdict, measured, image_set.load(args.test), about, places)
 
-    dataset = runs.Dataset(compared.dataset.name, compared.dataset.digest, params.data.path)
-    tracker = runs.MlflowTracker(root, params.tracking.experiment, dataset)
+    dataset = Dataset(compared.dataset.name, compared.dataset.digest, params.data.path)
+    tracker = ArmTracker(root, params.tracking.experiment, dataset)
     scores = {f"{name}.{key}": value for name, row in metrics(compared).items() for key, value in row.items()}
     tags = {"stage": "compare", "winner": compared.winner, "recommended": verdict.recommended or "none",
             "excluded": str(sum(compared.dataset.excluded.kinds.values()))}  # fmt: skip

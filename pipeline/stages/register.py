@@ -1,7 +1,6 @@
 """Register the best model of each strategy; the one that the verdict recommends becomes champion."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from pipeline.common.entry_point import exit_now, handle_user_errors, stage_parser
@@ -25,19 +24,20 @@ def main(argv: Sequence[str] | None = None) -> None:
     params = parameters.load(args.params)
     quiet()
     from pipeline.common.files import write_json
-    from pipeline.common.hashes import digest, file_digest
+    from pipeline.common.hashes import digest
     from pipeline.statistics.recommendation import Recommendation
     from pipeline.statistics.schema import Comparison
-    from pipeline.tracking import runs
+    from pipeline.tracking.arm_runs import ArmTracker
+    from pipeline.tracking.experiments import Dataset
+    from pipeline.tracking.logged_models import model_key
 
     compared, chosen = Comparison.load(args.comparison), Recommendation.load(args.verdict).recommended
     wanted, dataset = params.register_, compared.dataset
     root = args.params.resolve().parent
-    named = runs.Dataset(dataset.name, dataset.digest, params.data.path)
-    tracker = runs.MlflowTracker(root, params.tracking.experiment, named)
+    named = Dataset(dataset.name, dataset.digest, params.data.path)
+    tracker = ArmTracker(root, params.tracking.experiment, named)
     folders = {name: args.models / name for name in sorted(compared.strategies)}
-    keys = {name: digest([file_digest(folder / f"model.{end}") for end in ("json", "safetensors")])
-            for name, folder in folders.items()}  # fmt: skip
+    keys = {name: model_key(folder) for name, folder in folders.items()}
     gain = None if chosen is None else compared.gain_over_majority(chosen)
     gate = {
         "gain_over_majority": gain,
@@ -50,7 +50,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         promoted = chosen if gate["passed"] else None
         tags = {name: {KEY: keys[name], "strategy": name, "backbone": found.recipe.backbone,
                        "data": dataset.digest} for name, found in compared.strategies.items()}  # fmt: skip
-        versions = _add(registry, run, folders, tags, promoted)
+        models = {name: tracker.model(name, folder, compared.strategies[name].recipe.model_dump())
+                  for name, folder in folders.items()}  # fmt: skip
+        versions = _add(registry, models, tags, promoted)
         champion = registry.champion()
         write_json(args.out, {"model": wanted.model, "recommended": chosen, "gate": gate, "champion": champion,
                               "versions": _described(versions, keys, champion)})  # fmt: skip
@@ -58,13 +60,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     print(_closing(wanted.model, chosen, gate, champion))
 
 
-def _add(registry: Registry, run: str, folders: dict[str, Path], tags: dict[str, dict[str, str]],
-         promoted: str | None) -> dict[str, int]:  # fmt: skip
+def _add(
+    registry: Registry, models: dict[str, str], tags: dict[str, dict[str, str]], promoted: str | None
+) -> dict[str, int]:
     """Register every strategy's model, and point `champion` at the promoted one's; return the versions."""
     versions = {}
-    for name, folder in folders.items():
+    for name, model in models.items():
         aliases = [f"best-{name}", *([CHAMPION] if name == promoted else [])]
-        versions[name] = registry.add(run, folder, aliases, tags[name])
+        versions[name] = registry.add(model, aliases, tags[name])
     return versions
 
 

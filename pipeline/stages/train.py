@@ -30,9 +30,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     from pipeline.execution.retraining import retrain, retraining_jobs
     from pipeline.network import latency
     from pipeline.network.build import export_model
-    from pipeline.tracking import runs
+    from pipeline.tracking.arm_runs import ArmTracker
+    from pipeline.tracking.experiments import held_out, train_and_valid
     from pipeline.tracking.retraining_records import retraining_records
-    from pipeline.training import results, transferability
+    from pipeline.training import results, transferability, unit
     from pipeline.training.choose_views import seen
     from pipeline.training.run_context import unit_folder
 
@@ -42,18 +43,17 @@ def main(argv: Sequence[str] | None = None) -> None:
                            features, params.runtime, weights=args.weights)  # fmt: skip
     context = make_context()
     run_context, images, test = context.run_context, context.run_context.dev, context.tested()
-    tuned = read_json(args.tuned)
-    recipe = Recipe(**tuned["recipe"])
-    backbone = run_context.weight_store.find(recipe.backbone)
-    identity = run_context.identity() | {"backbone": backbone.identity(recipe.weights)}
-    key = digest({"recipe": recipe, "train": params.train, "test": test.digest, **identity})
-    dataset = runs.Dataset(params.data.name, images.digest, str(args.dev))
-    tags = {"stage": "train", "strategy": args.strategy, "backbone": recipe.backbone}
+    recipe = Recipe(**(tuned := read_json(args.tuned))["recipe"])
+    backbone = run_context.weight_store.find(recipe.backbone).identity(recipe.weights)
+    key = digest({"recipe": recipe, "train": params.train, "test": test.digest, "backbone": backbone,
+                  **run_context.identity()})  # fmt: skip
+    used = [*train_and_valid(params.data.name, args.dev, images), held_out(params.data.name, args.test, test)]
+    tags = {"strategy": args.strategy, "backbone": recipe.backbone}
     retrainings = retraining_jobs(recipe, params.train)
     with one_process(args.work / f"train-{args.strategy}.lock"):
-        tracker = runs.MlflowTracker(args.params.resolve().parent, params.tracking.experiment, dataset)
+        tracker = ArmTracker(args.params.resolve().parent, params.tracking.experiment, *used)
         with (
-            tracker.stage(f"train-{args.strategy}-{key}", f"train {args.strategy}", tags) as parent,
+            tracker.training(args.strategy, f"{args.strategy}-{key}", args.tuned, {**tags, "stage": "arm"}) as parent,
             jobs.executor(params.search.workers, make_context, context) as executor,
             TrialProgress(f"train {args.strategy}", len(retrainings), len(retrainings), "training") as bar,
         ):
@@ -61,13 +61,17 @@ def main(argv: Sequence[str] | None = None) -> None:
             results.check(trained)
             scores = results.summarise(trained[1.0], images, test)
             curve = results.curve(trained, images, test)
-            tracker.children(parent, retraining_records(retrainings, trained, curve, tags))
+            took, marks = partial(unit.timing, context=run_context), {**tags, "stage": "train"}
+            tracker.children(parent, retraining_records(retrainings, trained, curve, took, marks))
             export_model(unit_folder(recipe, run_context, results.best_seed(scores)), args.model)
             separation = transferability.separation(recipe, run_context, params.train.seeds[0])
             result = results.document(scores, trained, curve, tuned, latency.model_bytes(args.model), separation)
             write_csv(args.out / f"{args.strategy}.csv", results.predictions(trained, images, test))
             write_json(args.out / f"{args.strategy}.json", result)
-            tracker.finish(parent, results.means(scores), [])
+            shown = recipe.model_dump() | {"strategy": args.strategy}
+            model = tracker.log_model(parent, args.strategy, args.model, shown, images.images[0])
+            means = results.means(scores) | results.of_seed(scores, results.best_seed(scores))
+            tracker.trained(parent, args.out / f"{args.strategy}.json", shown, model, means)
     taken = results.wall_clock(trained, recipe, params.train, run_context)
     speed = latency.measure(args.model, images.images, params.runtime.threads)
     write_json(args.timings, {**watch.read(), "train": taken, **speed})

@@ -31,7 +31,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     from pipeline.search.halving import whole_trainings
     from pipeline.search.study import open_study, study_key, tune
     from pipeline.search.trial_runner import TrialRunner
-    from pipeline.tracking import runs
+    from pipeline.tracking.arm_runs import ArmTracker
+    from pipeline.tracking.experiments import train_and_valid
     from pipeline.tracking.trial_records import trial_record
     from pipeline.training.choose_views import seen
 
@@ -44,15 +45,15 @@ def main(argv: Sequence[str] | None = None) -> None:
     backbones = run_context.weight_store.identities(row.values("backbone"), row.values("weights"))
     minimised = objective(resolve_metric(params.compare.metric, image_set.training_counts(args.dev)))
     key = study_key(row, params.search, {**run_context.identity(), "backbones": backbones, "objective": minimised})
-    dataset = runs.Dataset(params.data.name, run_context.dev.digest, str(args.dev))
-    tags = {"stage": "tune", "strategy": args.strategy, "seed": str(params.search.seed),
-            "backbone": str(row.recipe.get("backbone", "searched"))}  # fmt: skip
+    used = train_and_valid(params.data.name, args.dev, run_context.dev)
+    about = {"strategy": args.strategy, "backbone": str(row.recipe.get("backbone", "searched"))}
+    tags = {**about, "stage": "tune", "seed": str(params.search.seed)}
     count, trainings = row.trials + (row.confirm or 0), whole_trainings(row, params.search)
     with one_process(args.work / f"tune-{args.strategy}.lock"):
-        tracker = runs.MlflowTracker(args.params.resolve().parent, params.tracking.experiment, dataset)
+        tracker = ArmTracker(args.params.resolve().parent, params.tracking.experiment, *used)
         study = open_study(args.work / "optuna.db", f"{args.strategy}-{key}")
         with (
-            tracker.stage(f"tune-{args.strategy}-{key}", f"tune {args.strategy}", tags) as parent,
+            tracker.searching(args.strategy, f"{args.strategy}-{key}", {**about, "stage": "arm"}) as parent,
             jobs.executor(params.search.workers, make_context, context) as executor,
             TrialProgress(f"tune {args.strategy}", count, trainings) as bar,
         ):
@@ -66,8 +67,8 @@ def main(argv: Sequence[str] | None = None) -> None:
             result = trials.document(tried, args.strategy, row.trials, budget)
             csv = args.out / f"{args.strategy}.csv"
             write_csv(csv, trials.table(tried))
-            write_json(args.out / f"{args.strategy}.json", result)
-            tracker.finish(parent, {f"best_valid_{minimised}": result["value"]}, [csv])
+            write_json(found := args.out / f"{args.strategy}.json", result)
+            tracker.searched(parent, found, {f"search_valid_{minimised}": result["value"]}, [csv])
     write_json(args.timings, watch.read())
 
 

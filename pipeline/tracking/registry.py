@@ -3,21 +3,16 @@
 import logging
 import os
 import re
-import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from pipeline.common.errors import UserError
-from pipeline.common.hashes import digest
 from pipeline.tracking.client import KEY, as_user_error, connect, shown
 
 CHAMPION = "champion"
-CODE = Path(__file__).parents[1] / "inference"  # the package that models carry
-SERVED = ("mlflow", "numpy", "pandas", "pillow", "safetensors", "timm", "torch", "torchvision")
 
 
 @dataclass(frozen=True)
@@ -46,14 +41,14 @@ class Registry:
                 raise
 
     @as_user_error
-    def add(self, run: str, folder: Path, aliases: Sequence[str], tags: dict[str, str]) -> int:
-        """Register a model folder as a version, unless a version has its key (in `tags`) already; point aliases at it.
+    def add(self, model: str, aliases: Sequence[str], tags: dict[str, str]) -> int:
+        """Register a logged model, by its id, unless a version has its key (in `tags`) already; point aliases at it.
 
-        Return the version. The model is the package `inference` beside safetensors: nothing in it is pickled.
+        Return the version.
         """
         versions = self._client.search_model_versions(f"name = '{self._model}'")
         known = [int(v.version) for v in versions if v.tags.get(KEY) == tags[KEY]]
-        number = min(known) if known else self._log_version(run, folder, tags)
+        number = min(known) if known else self._create_version(model, tags)
         for alias in aliases:
             self._client.set_registered_model_alias(self._model, alias, str(number))
         return number
@@ -67,28 +62,10 @@ class Registry:
         found = self._client.get_model_version(self._model, str(aliases[CHAMPION]))
         return Version(int(found.version), *(found.tags.get(tag, "unknown") for tag in ("strategy", "data")))
 
-    def _log_version(self, run: str, folder: Path, tags: dict[str, str]) -> int:
-        import mlflow
-        from mlflow.models import Model
-
-        logging.getLogger("mlflow").setLevel(logging.ERROR)
-        mlflow.set_tracking_uri(os.environ["MLFLOW_TRACKING_URI"])
-        mlflow.set_experiment(experiment_id=self._client.get_run(run).info.experiment_id)
-        with TemporaryDirectory() as temporary:
-            code = _shipped_code(Path(temporary))
-            # Not `pyfunc.log_model` inside `start_run`: that would close the stage's run, which is not done yet.
-            info = Model.log(
-                None,
-                mlflow.pyfunc,
-                name=self._model,
-                run_id=run,
-                loader_module=f"{code.name}.classifier",
-                data_path=str(folder),
-                code_paths=[str(code)],
-                pip_requirements=[f"{package}=={version(package).split('+')[0]}" for package in SERVED],
-            )
+    def _create_version(self, model: str, tags: dict[str, str]) -> int:
+        logged = self._client.get_logged_model(model)
         made = self._client.create_model_version(
-            self._model, info.model_uri, run_id=run, tags=tags, model_id=info.model_id
+            self._model, logged.model_uri, run_id=logged.source_run_id, tags=tags, model_id=model
         )
         return int(made.version)
 
@@ -132,17 +109,3 @@ def _downloaded(root: Path, reference: str, folder: Path) -> tuple[str, Path]:
         artifact_uri=client.get_model_version_download_uri(name, version.version), dst_path=str(folder)
     )
     return f"models:/{name}/{version.version}", Path(found)
-
-
-def _shipped_code(folder: Path) -> Path:
-    """Copy the package that a model carries into a folder; return the copy.
-
-    It is named by its content. MLflow puts the code of each model that a process loads on `sys.path`, so models with
-    different code under one name would all get the code of the first.
-    """
-    files = sorted(CODE.glob("*.py"))
-    code = folder / f"headstart_inference_{digest({file.name: file.read_text(encoding='utf-8') for file in files})}"
-    code.mkdir()
-    for file in files:
-        shutil.copy(file, code)
-    return code

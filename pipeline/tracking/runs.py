@@ -1,15 +1,14 @@
-"""Mirror what is on disk into MLflow: a run for each stage, and one below it for each trial or retraining.
+"""Mirror what is on disk into MLflow: a run for each arm, below it one for each trial and retraining; stages elsewhere.
 
-Every run carries a `headstart.key` made of all that determines it. A run whose key is there is not logged again,
-so a rerun adds nothing, and what a killed process left RUNNING is completed or closed by the next one.
+An arm is a strategy, on a backbone. Every run carries tags made of all that determines it. What is there is not logged
+again, so a rerun adds nothing, and what a killed process left RUNNING is completed or closed by the next one.
 """
 
-import json
 import math
 import os
 import socket
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,54 +16,55 @@ from typing import Any
 
 from pipeline.common.hashes import digest
 from pipeline.common.outcome import Epoch
-from pipeline.common.provenance import commit
 from pipeline.tracking.client import KEY, as_user_error, connect
+from pipeline.tracking.experiments import STAGES, Dataset, dataset_inputs, open_experiment, provenance
 
 OWNER, PARENT = "headstart.owner", "mlflow.parentRunId"
 PAGE = 1000  # runs in an answer
 
 
 @dataclass(frozen=True)
-class Dataset:
-    """A data set, identified by the digest of its content."""
-
-    name: str
-    digest: str
-    source: str
-
-
-@dataclass(frozen=True)
 class RunRecord:
-    """What MLflow shows of a finished trial or retraining: a run nested in that of its stage."""
+    """What MLflow shows of a finished trial or retraining: a run nested in that of its arm."""
 
-    key: str  # no other record of the stage has it
+    key: str  # no other record of the arm has it
     name: str
     params: dict[str, Any]
     epochs: Sequence[Epoch]
     metrics: dict[str, float]
     tags: dict[str, str]
+    seconds: float = 0.0  # that it took
 
 
 class MlflowTracker:
     """Show runs in MLflow: SQLite at the repository root, or wherever MLFLOW_TRACKING_URI points."""
 
-    def __init__(self, root: Path, experiment: str, dataset: Dataset) -> None:
+    def __init__(self, root: Path, experiment: str, *datasets: Dataset) -> None:
         """Connect; raise UserError where the server does not answer."""
         self._client = connect(root)
-        self._dataset = dataset
-        self._experiment = _experiment(self._client, root, experiment)
-        self._common = {**_provenance(root), "data": dataset.digest, OWNER: _owner()}
+        self._datasets = datasets
+        self._arms = open_experiment(self._client, root, experiment)
+        self._stages = open_experiment(self._client, root, STAGES.format(experiment))
+        self._common = {**provenance(root), "data": datasets[0].digest, OWNER: _owner()}
         self._logged: dict[str, set[str]] = {}  # keys of the runs that exist, by parent
         self._close_orphans()
 
     @contextmanager
     def stage(self, key: str, name: str, tags: dict[str, str]) -> Iterator[str]:
-        """Open or resume the run of a stage; yield its id.
+        """Open or resume the run of a stage, in an experiment of its own; yield its id.
 
         If the block raises, the run becomes KILLED (after Ctrl-C) or FAILED, unless it had been finished before.
         The next process to open it resumes it.
         """
-        run = self.parent(key, name, tags)
+        with self._held(self.open_stage(key, name, tags)) as run:
+            yield run
+
+    def open_stage(self, key: str, name: str, tags: dict[str, str]) -> str:
+        """Open or resume the run of a stage; return its id."""
+        return self._open(self._stages, {KEY: key}, name, tags)
+
+    @contextmanager
+    def _held(self, run: str) -> Iterator[str]:
         try:
             yield run
         except BaseException as error:
@@ -72,21 +72,24 @@ class MlflowTracker:
             raise
 
     @as_user_error
-    def parent(self, key: str, name: str, tags: dict[str, str]) -> str:
-        """Open or resume the run of a stage; return its id."""
-        found = self._search(f"tags.`{KEY}` = '{key}'")
+    def _open(self, experiment: str, known_by: dict[str, str], name: str, tags: dict[str, str], done: str = KEY) -> str:
+        """Open or resume the run that has a tag; return its id. It is done once it is FINISHED and has tag `done`."""
+        ((tag, value),) = known_by.items()
+        found = self._search([experiment], f"tags.`{tag}` = '{value}'")
         if not found:
-            return self._create(key, name, tags)
-        info = found[0].info
-        if info.status != "FINISHED":
-            self._client.update_run(info.run_id, status="RUNNING")
-            self._client.set_tag(info.run_id, OWNER, _owner())
-            self._log_data(info.run_id)  # its process may have been killed before; logging it twice does no harm
-        return str(info.run_id)
+            return self._create(experiment, name, {**tags, **known_by})
+        if not _is_done(found[0], done):
+            self._reopen(found[0].info.run_id)
+        return str(found[0].info.run_id)
+
+    def _reopen(self, run: str) -> None:
+        self._client.update_run(run, status="RUNNING")
+        self._client.set_tag(run, OWNER, _owner())
+        self._log_data(run)  # its process may have been killed before; logging it twice does no harm
 
     @as_user_error
     def children(self, parent: str, records: Iterable[RunRecord]) -> None:
-        """Log records as runs nested in that of their stage, except those that exist."""
+        """Log records as runs nested in another, except those that exist."""
         logged = self._logged.pop(parent, None)  # if this is interrupted, the next call looks again
         if logged is None:
             logged = self._whole(parent)
@@ -98,20 +101,23 @@ class MlflowTracker:
         self._logged[parent] = logged
 
     @as_user_error
-    def finish(self, run: str, metrics: dict[str, float], files: Iterable[Path]) -> None:
-        """Close a stage's run with its summary and artifacts."""
-        info = self._client.get_run(run).info
-        if info.status == "FINISHED":
+    def finish(self, run: str, metrics: Mapping[str, float], files: Iterable[Path], done: Mapping[str, str] = {},
+               folder: str | None = None) -> None:  # fmt: skip
+        """Close a run with its summary, its artifacts (in a folder of their own, if named), and tags that say so."""
+        found = self._client.get_run(run)
+        if _is_done(found, *done):
             return
         # At the time the run began, so that a second attempt writes the same points and not more.
-        self._client.log_batch(run, _points(metrics, info.start_time))
+        self._client.log_batch(run, points(metrics, found.info.start_time))
         for file in files:
-            self._client.log_artifact(run, str(file))
+            self._client.log_artifact(run, str(file), folder)
+        for tag, value in done.items():
+            self._client.set_tag(run, tag, value)
         self._client.set_terminated(run, "FINISHED")
 
     def _whole(self, parent: str) -> set[str]:
         """Return the keys of the runs nested in one; delete those that a killed process left half logged."""
-        found = [run for run in self._search(f"tags.`{PARENT}` = '{parent}'") if KEY in run.data.tags]
+        found = [run for run in self._search([self._arms], f"tags.`{PARENT}` = '{parent}'") if KEY in run.data.tags]
         for run in found:
             if run.info.status != "FINISHED":
                 self._client.delete_run(run.info.run_id)
@@ -121,33 +127,29 @@ class MlflowTracker:
         """Log a record; its run becomes FINISHED last, so that any other is known to be half logged."""
         from mlflow.entities import Param
 
-        run = self._create(key, record.name, {**record.tags, PARENT: parent})
-        now = int(time.time() * 1000)
-        points = _points(record.metrics, now)
+        end = now()
+        tags = {**record.tags, PARENT: parent, KEY: key}
+        run = self._create(self._arms, record.name, tags, end - round(1000 * record.seconds))
+        measured = points(record.metrics, end)
         for epoch in record.epochs:
             valid = {f"valid_{name}": value for name, value in epoch.valid.items()}
-            points += _points({"train_log_loss": epoch.train_loss, **valid}, now, epoch.number)
-        self._client.log_batch(run, points, [Param(name, str(value)) for name, value in record.params.items()])
-        self._client.set_terminated(run, "FINISHED")
+            measured += points({"train_log_loss": epoch.train_loss, **valid}, end, epoch.number)
+        self._client.log_batch(run, measured, [Param(name, str(value)) for name, value in record.params.items()])
+        self._client.set_terminated(run, "FINISHED", end)
 
-    def _create(self, key: str, name: str, tags: dict[str, str]) -> str:
-        run = self._client.create_run(self._experiment, run_name=name, tags={**self._common, **tags, KEY: key})
+    def _create(self, experiment: str, name: str, tags: dict[str, str], start: int | None = None) -> str:
+        run = self._client.create_run(experiment, start, {**self._common, **tags}, name)
         self._log_data(run.info.run_id)
         return str(run.info.run_id)
 
     def _log_data(self, run: str) -> None:
-        from mlflow.entities import Dataset as MlflowDataset
-        from mlflow.entities import DatasetInput
+        self._client.log_inputs(run, dataset_inputs(self._datasets))
 
-        source = json.dumps({"uri": self._dataset.source})
-        data = MlflowDataset(self._dataset.name, self._dataset.digest, "local", source)
-        self._client.log_inputs(run, [DatasetInput(data)])
-
-    def _search(self, wanted: str) -> list[Any]:
-        """Return the runs that match a filter, from all pages."""
+    def _search(self, experiments: list[str], wanted: str) -> list[Any]:
+        """Return the runs that match a filter, from all pages, the latest first."""
         found, token = [], None
         while True:
-            page = self._client.search_runs([self._experiment], wanted, max_results=PAGE, page_token=token)
+            page = self._client.search_runs(experiments, wanted, max_results=PAGE, page_token=token)
             found += page
             token = page.token
             if not token:
@@ -163,37 +165,26 @@ class MlflowTracker:
     def _close_orphans(self) -> None:
         """Mark as KILLED the runs that dead processes of this machine left RUNNING."""
         host = f"{socket.gethostname()}:"
-        for run in self._search("attributes.status = 'RUNNING'"):
+        for run in self._search([self._arms, self._stages], "attributes.status = 'RUNNING'"):
             owner = run.data.tags.get(OWNER, "")
             if owner.startswith(host) and not _alive(int(owner.removeprefix(host))):
                 self._client.set_terminated(run.info.run_id, "KILLED")
 
 
-def _points(values: dict[str, float], time_ms: int, step: int = 0) -> list[Any]:
-    """Return metrics for MLflow, without those that are not finite."""
+def points(values: Mapping[str, float], time_ms: int, step: int = 0, linked: Mapping[str, str] = {}) -> list[Any]:
+    """Return metrics for MLflow, without those that are not finite; `linked` names a model, and data, they are of."""
     from mlflow.entities import Metric
 
-    return [Metric(name, value, time_ms, step) for name, value in values.items() if math.isfinite(value)]
+    return [Metric(name, value, time_ms, step, **linked) for name, value in values.items() if math.isfinite(value)]
 
 
-def _experiment(client: Any, root: Path, name: str) -> str:
-    found = client.get_experiment_by_name(name)
-    if found:
-        return str(found.experiment_id)
-    local = os.environ["MLFLOW_TRACKING_URI"].startswith("sqlite")
-    location = (root.resolve() / "mlartifacts").as_uri() if local else None
-    # Without the tag, the UI opens in its mode for language-model applications.
-    tags = {"mlflow.experimentKind": "custom_model_development"}
-    return str(client.create_experiment(name, artifact_location=location, tags=tags))
+def _is_done(run: Any, *tags: str) -> bool:
+    return run.info.status == "FINISHED" and all(tag in run.data.tags for tag in tags)
 
 
-def _provenance(root: Path) -> dict[str, str]:
-    """Return tags that lead from a run back to the code and the data."""
-    lock = root / "dvc.lock"
-    return {
-        "git_commit": commit(root) or "none",
-        "dvc_lock": digest(lock.read_text(encoding="utf-8")) if lock.exists() else "none",
-    }
+def now() -> int:
+    """Return the time as MLflow has it, in milliseconds."""
+    return int(time.time() * 1000)
 
 
 def _owner() -> str:

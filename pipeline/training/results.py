@@ -78,6 +78,11 @@ def means(scores: Scores) -> dict[str, float]:
     }
 
 
+def of_seed(scores: Scores, seed: int) -> dict[str, float]:
+    """Return one network's scores on test, named as in MLflow where it is the one that is registered."""
+    return {f"model_test_{metric}": scores["test"][seed][metric] for metric in METRICS}
+
+
 def curve(trained: Trained, dev: ImageSet, test: ImageSet) -> list[dict[str, Any]]:
     """Return the points of the learning curve, ascending: fraction, images, mean cost of a training, scores by seed."""
     return [

@@ -87,11 +87,11 @@ class Chain:
         assert len({run.info.run_name for run in found}) == len(found), "a run is there twice"
         return {run.info.run_name: run for run in found}
 
-    def children(self, parent: str) -> dict[str, Run]:
-        """Return the runs nested in one."""
+    def children(self, arm: str, stage: str) -> dict[str, Run]:
+        """Return the runs of a stage that are nested in an arm's."""
         runs = self.runs()
-        wanted = runs[parent].info.run_id
-        return {name: run for name, run in runs.items() if run.data.tags.get("mlflow.parentRunId") == wanted}
+        wanted = {"mlflow.parentRunId": runs[arm].info.run_id, "stage": stage}
+        return {name: run for name, run in runs.items() if wanted.items() <= run.data.tags.items()}
 
     def results(self) -> dict[str, bytes]:
         """Return what all files of results hold, but for timings and the page, which shows them."""

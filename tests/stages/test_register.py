@@ -34,7 +34,7 @@ def test_versions_say_which_strategy_data_and_run_they_come_from(chain, registry
         version = chain.client.get_model_version("tiny", str(entry["version"]))
         assert (version.tags["strategy"], version.tags["data"]) == (name, compared.dataset.digest)
         assert version.tags["backbone"] == compared.strategies[name].recipe.backbone
-        assert version.run_id == chain.runs()["register"].info.run_id
+        assert version.run_id == chain.runs()[name].info.run_id
 
 
 def test_running_every_stage_again_changes_no_result_and_adds_no_run(chain):

@@ -76,11 +76,11 @@ def test_the_exported_model_labels_the_test_images_as_they_were_scored(chain, st
     np.testing.assert_allclose(table["p_top"], rows["p_top"], atol=2e-3)
 
 
-def test_seeds_are_nested_in_a_run_of_the_stage(chain, strategy, result):
-    parent = chain.runs()[f"train {strategy}"]
-    assert (parent.info.status, parent.data.tags["stage"]) == ("FINISHED", "train")
+def test_seeds_are_nested_in_the_run_of_the_arm(chain, strategy, result):
+    parent = chain.runs()[strategy]
+    assert (parent.info.status, parent.data.tags["stage"]) == ("FINISHED", "arm")
     assert {f"{split}_{metric}" for split in ("valid", "test") for metric in METRICS} <= set(parent.data.metrics)
-    children = chain.children(f"train {strategy}")
+    children = chain.children(strategy, "train")
     names = {f"{strategy} seed {seed}{share}" for seed in (1, 2) for share in ("", ", 50 % of the images")}
     assert set(children) == names
     half = children[f"{strategy} seed 1, 50 % of the images"]
@@ -93,7 +93,7 @@ def test_seeds_are_nested_in_a_run_of_the_stage(chain, strategy, result):
 
 
 def test_strategies_can_be_compared_in_mlflow(chain):
-    one, other = (chain.children(f"train {name}") for name in ("frozen", "finetune"))
+    one, other = (chain.children(name, "train") for name in ("frozen", "finetune"))
     runs = [*one.values(), *other.values()]
     assert len({frozenset(run.data.params) for run in runs}) == 1
     assert len({frozenset(run.data.metrics) for run in runs}) == 1
@@ -103,8 +103,8 @@ def test_every_run_leads_back_to_code_data_strategy_and_seed(chain):
     runs = chain.runs()
     digest = load(chain.prepared.dev).digest
     for name, run in runs.items():
-        assert {"git_commit", "dvc_lock", "data", "stage"} <= set(run.data.tags), name
-        assert run.inputs.dataset_inputs[0].dataset.name == "tiny"
+        assert {"mlflow.source.name", "mlflow.user", "dvc_lock", "data", "stage"} <= set(run.data.tags), name
+        assert run.inputs.dataset_inputs[0].dataset.name.startswith("tiny")
         if "seed" in name or "trial" in name:
             assert {"strategy", "backbone", "seed"} <= set(run.data.tags), name
             assert run.data.tags["data"] == digest

@@ -46,13 +46,13 @@ def test_every_trial_is_exported(result, trials):
     assert {"value", "flops", "valid_accuracy", "learning_rate", "failed"} <= set(trials)
 
 
-def test_trials_are_nested_in_a_run_of_the_stage(chain, strategy, result, trials):
-    parent = chain.runs()[f"tune {strategy}"]
-    assert (parent.info.status, parent.data.tags["stage"]) == ("FINISHED", "tune")
-    assert parent.data.metrics["best_valid_log_loss"] == pytest.approx(result["value"])
-    files = chain.client.list_artifacts(parent.info.run_id)
-    assert [file.path for file in files] == [f"{strategy}.csv"]
-    children = chain.children(f"tune {strategy}")
+def test_trials_are_nested_in_the_run_of_the_arm(chain, strategy, result, trials):
+    parent = chain.runs()[strategy]
+    assert parent.info.status == "FINISHED"
+    assert parent.data.metrics["search_valid_log_loss"] == pytest.approx(result["value"])
+    files = chain.client.list_artifacts(parent.info.run_id, "search")
+    assert [file.path for file in files] == [f"search/{strategy}.csv"]
+    children = chain.children(strategy, "tune")
     assert set(children) == {f"{strategy} trial {number}" for number in trials["trial"]}
     for number, state, epochs in zip(trials["trial"], trials["state"], trials["epochs"]):
         run = children[f"{strategy} trial {number}"]
@@ -62,7 +62,7 @@ def test_trials_are_nested_in_a_run_of_the_stage(chain, strategy, result, trials
 
 
 def test_trials_of_different_strategies_can_be_compared(chain):
-    one, other = chain.children("tune frozen"), chain.children("tune finetune")
+    one, other = chain.children("frozen", "tune"), chain.children("finetune", "tune")
     runs = [*one.values(), *other.values()]
     assert len({frozenset(run.data.params) for run in runs}) == 1
     assert len({frozenset(run.data.metrics) for run in runs}) == 1
@@ -113,12 +113,12 @@ def test_a_stage_that_was_killed_is_gone_on_with_to_the_same_bytes(chain, new_ch
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    assert killed.runs()["tune frozen"].info.status == "RUNNING"
+    assert killed.runs()["frozen"].info.status == "RUNNING"
     assert not killed.results()
 
     assert killed.run("tune", "frozen") == 0
     assert killed.results() == {name: data for name, data in chain.results().items() if "tune/frozen" in name}
-    runs, expected = killed.runs(), {"tune frozen": None, **chain.children("tune frozen")}
+    runs, expected = killed.runs(), {"frozen": None, **chain.children("frozen", "tune")}
     assert set(runs) == set(expected)
     assert {run.info.status for run in runs.values()} == {"FINISHED"}
     storage = f"sqlite:///{killed.root / 'work' / 'optuna.db'}"
@@ -156,4 +156,4 @@ def test_a_search_ends_where_another_round_would_exceed_the_budget(new_chain, sm
     result = json.loads((other.root / "results/tune/finetune.json").read_text())
     assert (sum(result["trials"].values()), result["ended_by"]) == (1, "budget")
     assert result["budget_flops"] == result["search_flops"]  # one training of the default recipe
-    assert len(other.children("tune finetune")) == 1
+    assert len(other.children("finetune", "tune")) == 1

@@ -24,7 +24,7 @@ LOOKS, SHOWING = {"report", "verdict", "commands"}, {"describe", "compare"}
 # Files that read files of a room, which no import shows: templates, and the package that registered models carry.
 READERS = {
     "report/templating": "report",
-    "tracking/registry": "inference",
+    "tracking/logged_models": "inference",
 }
 
 HELP = """

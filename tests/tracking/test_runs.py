@@ -19,7 +19,8 @@ from werkzeug.serving import make_server
 
 from pipeline.common.errors import UserError
 from pipeline.common.outcome import Epoch
-from pipeline.tracking.runs import KEY, OWNER, Dataset, MlflowTracker, RunRecord
+from pipeline.tracking.experiments import Dataset
+from pipeline.tracking.runs import KEY, OWNER, MlflowTracker, RunRecord
 
 DATA = Dataset("tiny", "0123abcd", 'a "quoted" \\ folder')
 EPOCHS = [Epoch(n, 1 / n, {"accuracy": n / 10, "log_loss": 2 / n}) for n in (1, 2)]
@@ -53,7 +54,7 @@ def served(tracking_uri, tmp_path, monkeypatch):
 
 def runs(client):
     """Return all runs that are not deleted, by name."""
-    found = client.search_runs([client.get_experiment_by_name("tiny").experiment_id])
+    found = client.search_runs([client.get_experiment_by_name(name).experiment_id for name in ("tiny", "tiny-stages")])
     assert len({run.info.run_name for run in found}) == len(found), "a run is there twice"
     return {run.info.run_name: run for run in found}
 
@@ -96,7 +97,7 @@ def test_a_stage_and_its_records_are_logged_with_all_that_leads_back_to_them(tra
     assert [(m.step, m.value) for m in history] == [(1, 0.1), (2, 0.2)]
     tags = record.data.tags
     assert (tags["mlflow.parentRunId"], tags["seed"], tags["data"]) == (parent, "3", "0123abcd")
-    assert {"git_commit", "dvc_lock", KEY, OWNER} <= set(tags)
+    assert {"mlflow.source.name", "mlflow.source.type", "mlflow.user", "dvc_lock", KEY, OWNER} <= set(tags)
     for run in found.values():
         (data,) = run.inputs.dataset_inputs
         assert (data.dataset.name, data.dataset.digest) == ("tiny", "0123abcd")
@@ -123,7 +124,7 @@ def test_the_same_stage_logged_again_adds_nothing(track, client, tmp_path):
 
 
 def test_a_stage_that_died_is_gone_on_with(track, client, tmp_path):
-    parent = track().parent("stage-1", "tune frozen", {"stage": "tune"})
+    parent = track().open_stage("stage-1", "tune frozen", {"stage": "tune"})
     assert log_stage(track(), tmp_path) == parent
     assert {run.info.status for run in runs(client).values()} == {"FINISHED"}
 
@@ -136,7 +137,7 @@ class Kill:
 @pytest.mark.parametrize("process", ["same", "next"])
 def test_a_half_logged_record_is_replaced(track, client, process):
     tracker = track()
-    parent = tracker.parent("stage-1", "tune frozen", {})
+    parent = tracker.open_stage("stage-1", "tune frozen", {})
     tracker.children(parent, [record("b")])
     with pytest.raises(KeyboardInterrupt):
         tracker.children(parent, [record(params={"epochs": Kill()})])
@@ -203,13 +204,13 @@ def test_a_process_killed_between_any_two_calls_leaves_nothing_out_and_nothing_t
         assert whole(client, parent) == expected, calls
         if not killed:
             break
-    stages = client.search_runs([client.get_experiment_by_name("tiny").experiment_id], "tags.stage = 'tune'")
+    stages = client.search_runs([client.get_experiment_by_name("tiny-stages").experiment_id], "tags.stage = 'tune'")
     assert len(stages) == calls + 2 > 14
 
 
 def test_records_take_one_search_for_all_and_four_calls_each(track):
     tracker = track()
-    parent = tracker.parent("stage-1", "tune frozen", {})
+    parent = tracker.open_stage("stage-1", "tune frozen", {})
     tracker._client = Mortal(tracker._client)
     tracker.children(parent, [record("a"), record("b")])
     tracker.children(parent, [record("a"), record("b"), record("c")])
@@ -219,7 +220,7 @@ def test_records_take_one_search_for_all_and_four_calls_each(track):
 
 def test_records_beyond_the_first_page_are_found(track, client, monkeypatch):
     monkeypatch.setattr("pipeline.tracking.runs.PAGE", 2)
-    parent = track().parent("stage-1", "tune frozen", {})
+    parent = track().open_stage("stage-1", "tune frozen", {})
     records = [record(str(number)) for number in range(5)]
     track().children(parent, records)
     before = everything(client)
@@ -229,7 +230,7 @@ def test_records_beyond_the_first_page_are_found(track, client, monkeypatch):
 
 def test_runs_that_others_nest_below_a_stage_are_left_alone(track, client):
     tracker = track()
-    parent = tracker.parent("stage-1", "tune frozen", {})
+    parent = tracker.open_stage("stage-1", "tune frozen", {})
     experiment = client.get_experiment_by_name("tiny").experiment_id
     client.create_run(experiment, run_name="by hand", tags={"mlflow.parentRunId": parent})
     tracker.children(parent, [record()])
@@ -275,7 +276,7 @@ def test_runs_of_dead_processes_are_closed_and_those_of_others_are_not(track, cl
     here = socket.gethostname()
     owners = {"dead": f"{here}:{gone.pid}", "alive": f"{here}:{os.getpid()}", "elsewhere": f"another-{here}:{gone.pid}"}
     for name, owner in owners.items():
-        client.set_tag(tracker.parent(name, name, {}), OWNER, owner)
+        client.set_tag(tracker.open_stage(name, name, {}), OWNER, owner)
     track()
     assert {name: run.info.status for name, run in runs(client).items()} == {
         "dead": "KILLED", "alive": "RUNNING", "elsewhere": "RUNNING"
@@ -285,14 +286,16 @@ def test_runs_of_dead_processes_are_closed_and_those_of_others_are_not(track, cl
 def test_scores_that_are_no_numbers_are_left_out(track, client):
     tracker = track()
     epochs = [Epoch(1, math.inf, {"log_loss": math.nan, "accuracy": 0.5})]
-    tracker.children(tracker.parent("p", "stage", {}), [replace(record(epochs=epochs), metrics={"flops": -math.inf})])
+    tracker.children(
+        tracker.open_stage("p", "stage", {}), [replace(record(epochs=epochs), metrics={"flops": -math.inf})]
+    )
     assert runs(client)["record a"].data.metrics == {"valid_accuracy": 0.5}
 
 
 def test_long_trainings_are_logged_whole(track, client):
     tracker = track()
     epochs = [Epoch(n, 0.5, {"accuracy": 0.5, "log_loss": 1.0}) for n in range(1, 701)]
-    tracker.children(tracker.parent("p", "stage", {}), [record(epochs=epochs, params={"epochs": 700})])
+    tracker.children(tracker.open_stage("p", "stage", {}), [record(epochs=epochs, params={"epochs": 700})])
     run = runs(client)["record a"]
     assert run.data.params == {"epochs": "700"}
     assert len(client.get_metric_history(run.info.run_id, "valid_accuracy")) == 700
@@ -305,27 +308,22 @@ def test_runs_lead_back_to_the_commit_and_to_what_dvc_made(track, client, tmp_pa
 
     def tags(name):
         tracker = track()
-        tracker.finish(tracker.parent(name, name, {}), {}, [])
+        tracker.finish(tracker.open_stage(name, name, {}), {}, [])
         return runs(client)[name].data.tags
 
-    assert (tags("bare")["git_commit"], tags("bare")["dvc_lock"]) == ("none", "none")
+    bare = tags("bare")
+    assert ("mlflow.source.git.commit" in bare, bare["dvc_lock"]) == (False, "none")
     git("init", "-q")
     (tmp_path / "dvc.lock").write_text("one")
     git("add", "dvc.lock")
     git("commit", "-qm", "one")
     git("tag", "-a", "v1", "-m", "a release")
     commit, clean = git("rev-parse", "HEAD").strip(), tags("clean")
-    assert clean["git_commit"] == commit
+    assert (clean["mlflow.source.git.commit"], clean["mlflow.source.git.dirty"]) == (commit, "false")
     (tmp_path / "dvc.lock").write_text("two")
     dirty = tags("dirty")
-    assert dirty["git_commit"] == f"{commit}-dirty"
+    assert (dirty["mlflow.source.git.commit"], dirty["mlflow.source.git.dirty"]) == (commit, "true")
     assert dirty["dvc_lock"] != clean["dvc_lock"]
-
-
-def test_the_experiment_opens_as_one_of_model_training(track, client):
-    track()
-    experiment = client.get_experiment_by_name("tiny")
-    assert experiment.tags["mlflow.experimentKind"] == "custom_model_development"
 
 
 def test_without_a_server_the_database_is_at_the_root_and_artifacts_beside_it(mlflow_template, tmp_path, monkeypatch):
@@ -340,6 +338,6 @@ def test_without_a_server_the_database_is_at_the_root_and_artifacts_beside_it(ml
 def test_other_data_is_another_data_set(track, client):
     for digest in ("one", "two"):
         tracker = track(replace(DATA, digest=digest))
-        tracker.finish(tracker.parent(digest, digest, {}), {}, [])
+        tracker.finish(tracker.open_stage(digest, digest, {}), {}, [])
     found = {name: run.inputs.dataset_inputs[0].dataset.digest for name, run in runs(client).items()}
     assert found == {"one": "one", "two": "two"}
