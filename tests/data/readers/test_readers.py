@@ -17,7 +17,7 @@ def test_a_folder_of_no_known_kind_is_refused_naming_the_kinds(tmp_path):
 
 
 def test_a_missing_folder_is_refused_naming_the_setting(tmp_path):
-    with pytest.raises(UserError, match=r"data\.path: .*nowhere is not a folder"):
+    with pytest.raises(UserError, match=r"data\.path: .*nowhere does not exist"):
         read(tmp_path / "nowhere")
 
 
