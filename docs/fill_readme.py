@@ -25,7 +25,6 @@ PLACES = (".venv", ".headstart", "data", "mlartifacts", "models")  # what a run 
 
 def block(comparison: "Comparison") -> str:
     """Return the table of the strategies, what it was measured on, and the verdict, as Markdown."""
-    from pipeline.verdict.advice import conclude
     from pipeline.verdict.formatting import level
 
     dataset = comparison.dataset
@@ -39,7 +38,7 @@ def block(comparison: "Comparison") -> str:
         "intervals for new seeds and new images."
     )
     head = [f"| strategy | {' | '.join(columns)} |", "|---|" + "---:|" * len(columns)]
-    return "\n".join([*head, *rows, "", measured, "", f"**Verdict:** {conclude(comparison).sentence}"])
+    return "\n".join([*head, *rows, "", measured, "", "**Verdict:** {verdict}"])
 
 
 def _row(name: str, result: "StrategyResult") -> str:

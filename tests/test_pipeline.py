@@ -83,7 +83,7 @@ def test_a_fresh_clone_runs_every_stage_and_prints_a_short_summary(clone):
     }  # fmt: skip
     summary, registered = clone.said.split("Running stage 'compare'")[1].split("Running stage 'register'")
     verdict = Verdict.load(clone.root / "results" / "verdict.json")
-    assert verdict.unconstrained.sentence in summary
+    assert verdict.unconstrained.answers.use in summary
     assert "champion" in registered
     assert (clone.root / "results" / "report.md").exists()
     assert set(clone.runs().values()) == {"FINISHED"}
@@ -118,7 +118,7 @@ def test_the_page_opens_without_a_network(clone):
     page = (clone.root / "results" / "report.html").read_text()
     assert len(page) < 3_000_000
     verdict = Verdict.load(clone.root / "results" / "verdict.json")
-    assert verdict.reason.split(":")[0] in html.unescape(page)
+    assert verdict.answers.use.split(":")[0] in html.unescape(page)
 
 
 def test_editing_one_key_of_a_strategy_reruns_that_strategy_and_what_depends_on_it(clone):

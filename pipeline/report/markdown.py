@@ -19,7 +19,9 @@ def markdown(comparison: Comparison, verdict: Verdict, figures: dict[str, str], 
     return environment.get_template("report.md.j2").render(
         c=comparison,
         v=verdict,
-        headline=tables.headline(comparison, verdict),
+        headline=tables.headline(verdict),
+        answers=tables.said(verdict.answers),
+        standing_rows=tables.standing_rows(comparison, verdict),
         confidence=formatting.level(comparison.confidence),
         others=[m for m in METRICS if m != comparison.metric],
         figures=figures,
@@ -34,7 +36,7 @@ def markdown(comparison: Comparison, verdict: Verdict, figures: dict[str, str], 
 
 
 def summary(comparison: Comparison, verdict: Verdict) -> str:
-    """Return at most 15 lines: a table of the strategies, and the verdict, under constraints where there are any."""
+    """Return at most 18 lines: a table of the strategies, and the verdict, under constraints where there are any."""
     metric, level = comparison.metric, formatting.level(comparison.confidence)
     rows = [("", f"test {formatting.called(metric)}", f"{level} interval", "AUC", "log loss", "search", "train FLOPs")]
     for name in comparison.ranked(comparison.strategies, "test")[:8]:
@@ -50,5 +52,6 @@ def summary(comparison: Comparison, verdict: Verdict) -> str:
                 quantity(cost.train_flops),
             )
         )
-    asked = f"\nUnder your constraints: {verdict.reason}" if verdict.constrained else ""
-    return f"{text_table(rows)}\n\n{verdict.unconstrained.sentence}{asked}"
+    without = f"\n\nWithout constraints: {verdict.unconstrained.answers.use}" if verdict.constrained else ""
+    begin = "Under your constraints:\n" if verdict.constrained else ""
+    return "\n\n".join([text_table(rows), begin + "\n".join(tables.said(verdict.answers))]) + without

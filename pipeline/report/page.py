@@ -30,7 +30,8 @@ MOST_BYTES = 3_000_000  # of the page
 PICTURES = 1_600_000  # of its gallery, at most
 SHOWN = 18  # images of each part of the gallery
 GLYPHS = dict(zip(drawing.MARKERS, "●■◆▲▼✚✖★"))
-CLAIM_MARKS = {"supported": ("✓", "yes"), "contradicted": ("✗", "no"), "inconclusive": ("?", "unsure")}
+CLAIM_MARKS = {"supported": ("✓", "yes"), "leaning": ("↗", "yes"), "undecided": ("?", "unsure"),
+               "leaning against": ("↘", "no"), "contradicted": ("✗", "no")}  # fmt: skip
 
 
 def render(
@@ -57,7 +58,7 @@ def render(
         "about": about,
         "fig": {name: (p, Markup(drawing.svg(p))) for name, p in pictures(comparison, trials).items()},
         "glance": glance(comparison, verdict),
-        "headline": tables.headline(comparison, verdict),
+        "headline": tables.headline(verdict),
         "data_notes": notes_on(comparison.dataset),
         "chips": tables.constraint_chips(verdict.constraints),
         "wall_clock": tables.wall_clock_rows(comparison, timings),
@@ -129,6 +130,7 @@ class GlanceRow:
     name: str
     strategy: StrategyResult
     badges: list[str]
+    standing: str  # against the recommended one, with its probability
     excluded: tuple[str, ...]  # the limits that it misses
     left: float  # end of its interval
     width: float  # of its interval
@@ -149,8 +151,19 @@ def glance(comparison: Comparison, verdict: Verdict) -> list[GlanceRow]:
         score = scores[name]
         left, mean, right = (100 * (x - low) / wide for x in (score.ci[0], score.mean, score.ci[1]))
         excluded = verdict.excluded.get(name, ())
-        rows.append(GlanceRow(name, strategies[name], badges, excluded, left, right - left, mean))
+        rows.append(GlanceRow(name, strategies[name], badges, _standing(verdict, name), excluded, left, right - left,
+                              mean))  # fmt: skip
     return rows
+
+
+def _standing(verdict: Verdict, name: str) -> str:
+    found = verdict.standings.get(name)
+    if found is None:
+        return ""
+    word = tables.STANDINGS[found.standing]
+    if found.standing != "undecided":
+        return f"{word} with {formatting.likely(found.probability)} probability"
+    return f"{word}: better with {formatting.likely(found.p_better)} probability"
 
 
 def settings(trials: Mapping[str, pd.DataFrame], importances: dict[str, dict[str, float]]) -> Tree:

@@ -13,14 +13,16 @@ from pipeline.verdict.formatting import (
     duration,
     file_size,
     flops,
-    level,
+    gap,
+    likely,
     listed,
     quantity,
+    rough,
     score,
+    signed,
     span,
 )
-from pipeline.verdict.pairwise import standing
-from pipeline.verdict.schema import Verdict
+from pipeline.verdict.schema import Answers, Verdict, Word
 from pipeline.verdict.sentences.measured import crossover_sentence
 from pipeline.verdict.sentences.metric import metric_sentence
 
@@ -135,24 +137,37 @@ def constraint_chips(constraints: Constraints) -> list[str]:
     return chips + [f"recall of {name} at least {100 * v:g} %" for name, v in constraints.min_recall.items()]
 
 
-def headline(comparison: Comparison, verdict: Verdict) -> tuple[str, str]:
-    """Return the recommendation in a few words, and how the recommended strategy compares with the others."""
-    name = verdict.recommended
-    if name is None:
-        return "No strategy meets your constraints.", "Each misses at least one of them."
-    rivals = sorted(n for n in verdict.admissible if n != name)
-    if len(comparison.strategies) == 1:
-        return f"Use {name}.", "It is the only strategy compared."
-    if not rivals:
-        return f"Use {name}.", "No other strategy meets the constraints."
-    found, said = standing(comparison, name, rivals), []
-    if found.better_than:
-        said.append(f"significantly better than {listed(found.better_than)}")
-    if found.tied_with:
-        said.append(f"statistically tied with {listed(found.tied_with)}")
-    if found.worse_than:
-        said.append(f"significantly worse than {listed(found.worse_than)}")
-    return f"Use {name}.", f"At {level(comparison.confidence)} confidence, it is {', and '.join(said)}."
+def headline(verdict: Verdict) -> str:
+    """Return the recommendation in a few words."""
+    return f"Use {verdict.recommended}." if verdict.recommended else "No strategy meets your constraints."
+
+
+def said(answers: Answers) -> list[str]:
+    """Return the first sentences of the verdict, in order, without those that there is nothing to say of."""
+    return [text for text in (answers.use, answers.loses, answers.costs, answers.changes) if text]
+
+
+STANDINGS: dict[Word, str] = {
+    "better": "better", "equivalent": "practically equivalent", "worse": "worse", "undecided": "undecided",
+}  # fmt: skip
+
+
+def standing_rows(comparison: Comparison, verdict: Verdict) -> list[tuple[str, str, str, str, str, str]]:
+    """Return how each other admissible strategy compares with the recommended one.
+
+    A row holds its name, the standing, the probability of that, the expected gain, the expected loss against the best,
+    and what would decide it.
+    """
+    metric, tested = comparison.metric, sum(comparison.dataset.counts["test"].values())
+    rows = []
+    for name, found in sorted(verdict.standings.items(), key=lambda item: (item[1].loss, item[0])):
+        more = found.decided_by.test_images if found.decided_by else None
+        needed = f"about {rough(tested * (more - 1))} more test images" if more is not None else ""
+        if found.decided_by and more is None:
+            needed = "no realistic number of test images"
+        rows.append((name, STANDINGS[found.standing], likely(found.probability), signed(found.gain, metric),
+                     gap(found.loss, metric), needed))  # fmt: skip
+    return rows
 
 
 MANY_CROSSINGS = 6  # of more pairs of curves, those of the recommended strategy come first

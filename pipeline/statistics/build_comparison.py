@@ -1,5 +1,6 @@
 """Build the comparison, which comparison.json holds, of all that was measured of the strategies."""
 
+from collections.abc import Mapping
 from itertools import combinations
 
 import numpy as np
@@ -9,7 +10,8 @@ from pipeline.config.params import Compare
 from pipeline.data.summary import DatasetSummary
 from pipeline.statistics import calibration, crossover
 from pipeline.statistics.backbone_ranking import ranking
-from pipeline.statistics.schema import Comparison, CurvePoint, FittedCurve, SearchSummary, StrategyResult
+from pipeline.statistics.joint_scores import joint_scores
+from pipeline.statistics.schema import Comparison, Crossover, CurvePoint, FittedCurve, SearchSummary, StrategyResult
 from pipeline.statistics.scores_and_differences import (
     StrategyPredictions,
     choose,
@@ -30,15 +32,11 @@ def build_comparison(measured: Measured, dataset: DatasetSummary, wanted: Compar
     """Return the comparison of the strategies measured on a data set."""
     metric = resolve_metric(wanted.metric, dataset.counts["train"])
     predictions = measured.predictions
-    draws = {
-        name: np.stack(list(by_fraction.values()), 1)
-        for name, by_fraction in curve_draws(predictions, metric, wanted.resamples, wanted.seed).items()
-    }
-    # The same for all strategies: they share the splits.
-    sizes = np.array([point.images for point in next(iter(measured.trained.values())).curve], dtype=float)
+    draws = curve_draws(predictions, metric, wanted.resamples, wanted.seed)
+    sizes = {name: {p.fraction: p.images for p in trained.curve} for name, trained in measured.trained.items()}
     strategies = {
         name: _strategy(measured.trained[name], measured.tuned[name], predictions[name], dataset.classes,
-                        _law(sizes, draws[name], metric, wanted.confidence), wanted.confidence)
+                        _law(sizes[name], draws[name], metric, wanted.confidence), wanted.confidence)
         for name in sorted(predictions)
     }  # fmt: skip
     winner = choose({name: strategy.valid[metric].mean for name, strategy in strategies.items()}, metric)
@@ -47,11 +45,13 @@ def build_comparison(measured: Measured, dataset: DatasetSummary, wanted: Compar
         metric=metric,
         metric_is_auto=wanted.metric == "auto",
         confidence=wanted.confidence,
+        worth=wanted.worth,
         seeds=len(predictions[winner].test.labels),
         strategies=strategies,
         pairs=compare_pairs(predictions, metric, wanted.resamples, wanted.confidence, wanted.seed),
+        joint=joint_scores(predictions, sizes, metric),
         crossovers=tuple(
-            crossover.crossover(a, b, sizes, draws[a], draws[b], metric, wanted.confidence)
+            _crossover(a, b, sizes[a], draws, metric, wanted.confidence)
             for a, b in combinations(sorted(predictions), 2)
         ),
         ranking=None,
@@ -98,11 +98,31 @@ def _strategy(
     )  # fmt: skip
 
 
-def _law(sizes: np.ndarray, draws: np.ndarray, metric: str, confidence: float) -> FittedCurve | None:
+def _stacked(
+    sizes: Mapping[float, int], *draws: Mapping[float, np.ndarray]
+) -> tuple[np.ndarray, list[np.ndarray]]:  # fmt: skip
+    """Return the numbers of images (F,) at which all have draws, and each one's draws (resamples, F)."""
+    fractions = [fraction for fraction in sizes if all(fraction in each for each in draws)]
+    stacked = [np.stack([each[fraction] for fraction in fractions], 1) for each in draws]
+    return np.array([sizes[fraction] for fraction in fractions], dtype=float), stacked
+
+
+def _crossover(
+    a: str, b: str, sizes: Mapping[float, int], draws: Mapping[str, Mapping[float, np.ndarray]], metric: str,
+    confidence: float,
+) -> Crossover:  # fmt: skip
+    shared, (first, second) = _stacked(sizes, draws[a], draws[b])
+    return crossover.crossover(a, b, shared, first, second, metric, confidence)
+
+
+def _law(
+    images: Mapping[float, int], by_fraction: Mapping[float, np.ndarray], metric: str, confidence: float
+) -> FittedCurve | None:
     """Return a learning curve's law with its band, up to REACH times the images; None of a single point."""
+    sizes, (draws,) = _stacked(images, by_fraction)
     grid = np.geomspace(sizes[0], sizes[-1] * crossover.REACH, FINEST)
     found = crossover.band(sizes, draws, grid, metric, confidence)
     if found is None:
         return None
-    images, low, middle, high = (tuple(values.tolist()) for values in (grid, *found))
-    return FittedCurve(images=images, low=low, middle=middle, high=high)
+    at, low, middle, high = (tuple(values.tolist()) for values in (grid, *found))
+    return FittedCurve(images=at, low=low, middle=middle, high=high)

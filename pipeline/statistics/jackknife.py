@@ -1,6 +1,7 @@
 """A score of several seeds as an influence table: each seed's value, and the influence of each image on it."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.stats import rankdata
@@ -16,6 +17,7 @@ class Scored:
     labels: list[np.ndarray]  # per seed: int (N,)
     probabilities: list[np.ndarray]  # per seed: float (N, C)
     ids: list[np.ndarray] | None = None  # per seed: which images, (N,); an image has the same id for each seed
+    seeds: tuple[int, ...] = ()  # empty: numbered from 0
 
 
 @dataclass(frozen=True)
@@ -28,19 +30,33 @@ class InfluenceTable:
     scores: np.ndarray  # (..., S)
     influence: np.ndarray  # (..., S, M): a column for each different image; 0 where a seed did not score it
     images: int  # on which the score rests: of the rarest class where classes count equally
+    seeds: tuple[int, ...] = ()  # of the rows; numbered from 0 where none are given
+
+    def __post_init__(self) -> None:
+        """Number the seeds where none are given."""
+        if not self.seeds:
+            object.__setattr__(self, "seeds", tuple(range(self.scores.shape[-1])))
 
     def __sub__(self, other: "InfluenceTable") -> "InfluenceTable":
-        """Return the difference, paired over seeds and images."""
+        """Return the difference, paired over images and the seeds that both have."""
+        if self.seeds != other.seeds:
+            shared = tuple(seed for seed in self.seeds if seed in other.seeds)
+            return self.of(shared) - other.of(shared)
         return InfluenceTable(
-            self.scores - other.scores, self.influence - other.influence, min(self.images, other.images)
+            self.scores - other.scores, self.influence - other.influence, min(self.images, other.images), self.seeds
         )
+
+    def of(self, seeds: Sequence[int]) -> "InfluenceTable":
+        """Return the table of some of its seeds."""
+        rows = [self.seeds.index(seed) for seed in seeds]
+        return InfluenceTable(self.scores[..., rows], self.influence[..., rows, :], self.images, tuple(seeds))
 
 
 def influence_tables(scored: Scored, shared: bool = True) -> dict[str, InfluenceTable]:
     """Return every metric's table. Without `shared` and ids, each seed has its own images."""
     by_seed = [influence_tables_of(y, p[None]) for y, p in zip(scored.labels, scored.probabilities, strict=True)]
     columns, width = _columns(scored, shared)
-    return {m: _joined([each[m] for each in by_seed], columns, width) for m in by_seed[0]}
+    return {m: replace(_joined([each[m] for each in by_seed], columns, width), seeds=scored.seeds) for m in by_seed[0]}
 
 
 def recall_influence_tables(scored: Scored) -> list[InfluenceTable | None]:

@@ -10,5 +10,5 @@ class Recommendation(VersionedDocument):
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
-    schema_version: int = 1  # of verdict.json
+    schema_version: int = 2  # of verdict.json
     recommended: str | None  # None: no strategy meets the constraints

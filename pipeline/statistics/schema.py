@@ -189,6 +189,19 @@ class Pair(Document):
     better: str | None  # the one that is significantly better by the metric that decides
 
 
+class JointScores(Document):
+    """Test scores by the metric that decides, with the covariance of their errors by its source.
+
+    A score for each strategy at each number of training images it was measured with.
+    """
+
+    strategies: tuple[str, ...]
+    images: tuple[int, ...]
+    means: tuple[float, ...]
+    from_images: tuple[tuple[float, ...], ...]  # row by column; what other test images would change
+    from_seeds: tuple[tuple[float, ...], ...]  # what other seeds would change
+
+
 class Crossover(Document):
     """Where the learning curves of two strategies cross."""
 
@@ -233,14 +246,16 @@ class BackboneRanking(Document):
 class Comparison(VersionedDocument):
     """The strategies measured on a data set, without any constraint."""
 
-    schema_version: int = 1
+    schema_version: int = 2
     dataset: DatasetSummary
     metric: str  # that decides
     metric_is_auto: bool  # chosen by the images of each class, not named in params.yaml
     confidence: float  # of every interval; a difference is significant from 1 - confidence down
+    worth: float  # a smaller difference in the metric that decides does not matter
     seeds: int
     strategies: dict[str, StrategyResult]
     pairs: tuple[Pair, ...]
+    joint: JointScores
     crossovers: tuple[Crossover, ...]  # of every pair
     ranking: BackboneRanking | None  # None: fewer than two pretrained backbones
     winner: str  # the best on validation

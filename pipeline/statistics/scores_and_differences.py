@@ -115,11 +115,12 @@ def compare_pairs(
         estimates = [intervals.estimate(predictions[a].tested[m] - predictions[b].tested[m]) for a, b in names]
         adjusted = intervals.holm([float(each.p_value()) for each in estimates])
         for (a, b), estimated, p in zip(names, estimates, adjusted, strict=True):
-            first, second = (drawn[name, m] for name in _worse_last(a, b, m))
+            rows = _shared_rows(*(predictions[name].tested[m] for name in (a, b)))
+            first, second = (drawn[name, m][:, rows[name == b]] for name in _worse_last(a, b, m))
             low, high = intervals.difference_interval(estimated, confidence)
             above = float(estimated.chance_above())
             found[a, b][m] = Difference(
-                difference=_mean(predictions[a], m) - _mean(predictions[b], m),
+                difference=_mean(predictions[a], m, rows[0]) - _mean(predictions[b], m, rows[1]),
                 ci=(float(low), float(high)),
                 p_a_beats_b=1 - above if m in LOWER_IS_BETTER else above,
                 p_value=float(estimated.p_value()),
@@ -132,8 +133,14 @@ def compare_pairs(
     )
 
 
-def _mean(predictions: StrategyPredictions, metric: str) -> float:
-    return float(np.mean([scores[metric] for scores in predictions.test_scores]))
+def _shared_rows(a: InfluenceTable, b: InfluenceTable) -> tuple[list[int], list[int]]:
+    """Return the rows in two tables of the seeds that both have."""
+    both = [seed for seed in a.seeds if seed in b.seeds]
+    return [a.seeds.index(seed) for seed in both], [b.seeds.index(seed) for seed in both]
+
+
+def _mean(predictions: StrategyPredictions, metric: str, rows: Sequence[int]) -> float:
+    return float(np.mean([predictions.test_scores[row][metric] for row in rows]))
 
 
 def _worse_last(a: str, b: str, metric: str) -> tuple[str, str]:

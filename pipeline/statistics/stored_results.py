@@ -129,6 +129,7 @@ def predictions(result: TrainResult, table: pd.DataFrame) -> StrategyPredictions
 
 def _scored(table: pd.DataFrame, seeds: Sequence[int], shared: bool = True) -> Scored:
     columns = [name for name in map(str, table) if name.startswith("p_")]
-    parts = [table[table["seed"] == seed] for seed in seeds]
-    ids = None if shared else [p["id"].to_numpy() for p in parts]
-    return Scored([p["label"].to_numpy() for p in parts], [p[columns].to_numpy() for p in parts], ids)
+    parts = {seed: rows for seed in seeds if len(rows := table[table["seed"] == seed])}
+    ids = None if shared else [p["id"].to_numpy() for p in parts.values()]
+    labels, probabilities = zip(*((p["label"].to_numpy(), p[columns].to_numpy()) for p in parts.values()))
+    return Scored(list(labels), list(probabilities), ids, tuple(parts))

@@ -6,24 +6,22 @@ from pipeline.statistics.timings import Timings
 from pipeline.verdict.changes import changes
 from pipeline.verdict.claim_cases import Case
 from pipeline.verdict.claims import claims
-from pipeline.verdict.decision import NONE, decide
-from pipeline.verdict.pairwise import pareto_front, recommend, significantly_better
-from pipeline.verdict.schema import Conclusion, Verdict
+from pipeline.verdict.decision import NONE, Decision, decide
+from pipeline.verdict.pairwise import pareto_front
+from pipeline.verdict.schema import ArmStanding, Conclusion, Verdict
+from pipeline.verdict.sentences.answers import answers, doubts
 from pipeline.verdict.sentences.changes import change_sentence
 from pipeline.verdict.sentences.claims import claims_note
-from pipeline.verdict.sentences.conclusion import conclusion_sentence
 from pipeline.verdict.sentences.limits import unmet_sentence
-from pipeline.verdict.sentences.reason import reason
 
 
 def conclude(comparison: Comparison) -> Conclusion:
     """Return the conclusion about all strategies, without constraints."""
-    recommended = str(recommend(comparison))
+    decision = decide(comparison)
+    assert decision.recommended is not None
     return Conclusion(
-        recommended=recommended,
-        significant=significantly_better(comparison, recommended, comparison.strategies),
-        sentence=conclusion_sentence(comparison, recommended),
-    )
+        recommended=decision.recommended, significant=decision.significant, answers=answers(decision)
+    )  # fmt: skip
 
 
 def advise(comparison: Comparison, constraints: Constraints = NONE, timings: Timings | None = None) -> Verdict:
@@ -40,10 +38,18 @@ def advise(comparison: Comparison, constraints: Constraints = NONE, timings: Tim
         excluded={name: tuple(map(unmet_sentence, decision.unmet(name))) for name in decision.excluded},
         recommended=decision.recommended,
         significant=decision.significant,
-        reason=reason(decision),
+        answers=answers(decision),
+        standings=standings(decision),
+        doubts=tuple(doubts(decision)),
         changes=tuple(change_sentence(change, decision) for change in changes(decision)),
         front=tuple(pareto_front(decision.comparison, "train_flops")),
         front_predict=tuple(pareto_front(decision.comparison, "predict_flops")),
         claims=tuple(claims(comparison)),
         claims_note=claims_note(Case(comparison, {})),
     )
+
+
+def standings(decision: Decision) -> dict[str, ArmStanding]:
+    """Return how each other admissible strategy compares with the recommended one."""
+    own = decision.recommended
+    return {} if own is None else {name: decision.belief.standing(name, own) for name in sorted(decision.rivals)}

@@ -1,12 +1,15 @@
-"""The comparison at another number of training images, read off the learning curves."""
+"""The comparison at another number of training images: interpolated, or forecast by the fitted learning curves."""
 
 from itertools import combinations, pairwise
-from math import log, sqrt
+from math import hypot, log, sqrt
 from statistics import NormalDist
+
+import numpy as np
 
 from pipeline.config.metric_names import LOWER_IS_BETTER
 from pipeline.statistics.intervals import holm
-from pipeline.statistics.schema import Comparison, Difference, Pair, Score, StrategyResult
+from pipeline.statistics.joint_scores import at_size, estimates
+from pipeline.statistics.schema import Comparison, Difference, JointScores, Pair, Score, StrategyResult
 from pipeline.statistics.scores_and_differences import better
 from pipeline.statistics.timings import Timings
 
@@ -21,19 +24,75 @@ def sizes(comparison: Comparison) -> list[int]:
 
 
 def at_images(comparison: Comparison, images: int) -> Comparison:
-    """Return the comparison interpolated to a number of training images within the measured range.
+    """Return the comparison at another number of training images.
 
-    Scores, intervals and training FLOPs are interpolated between measured points, scores over the logarithm of the
-    count. Differences treat the two intervals as independent, which is conservative, since seeds and test images are
-    shared; p-values are corrected over all pairs (Holm 1979). Learning curves have no scores of classes and none on
-    validation: the former are left out, the latter replaced by those on test. Outside the range, the nearest end is
-    returned.
+    Within the measured range, scores, intervals and training FLOPs are interpolated between measured points, scores
+    over the logarithm of the count; differences are those of the paired predictions at both points. Beyond it, it is a
+    forecast by each strategy's fitted curve, up to the end of that; below it, the fewest measured count. P-values are
+    corrected over all pairs (Holm 1979). Learning curves have no scores of classes and none on validation: the former
+    are left out, the latter replaced by those on test.
     """
     measured = sizes(comparison)
-    if images >= measured[-1]:
+    if images == measured[-1]:
         return comparison
-    strategies = {name: _strategy(s, max(images, measured[0])) for name, s in comparison.strategies.items()}
-    return comparison.model_copy(update={"strategies": strategies, "pairs": _pairs(strategies, comparison)})
+    if images > measured[-1]:
+        return forecast(comparison, images)
+    images = max(images, measured[0])
+    strategies = {name: _strategy(s, images) for name, s in comparison.strategies.items()}
+    return with_scores(comparison, strategies, at_size(comparison.joint, images))
+
+
+def with_scores(
+    comparison: Comparison, strategies: dict[str, StrategyResult], joint: JointScores
+) -> Comparison:  # fmt: skip
+    """Return a comparison with other results, and the pairs that follow from their joint scores."""
+    changed = comparison.model_copy(update={"strategies": strategies, "joint": joint})
+    return changed.model_copy(update={"pairs": _pairs(changed)})
+
+
+def forecast(comparison: Comparison, images: int) -> Comparison:
+    """Return the comparison beyond the measured sizes: each score moves as its fitted curve does.
+
+    What a curve's band is wider by adds to the score's own variance. A strategy without a fitted curve stays.
+    """
+    joint, strategies = at_size(comparison.joint), {}
+    means, noise = list(joint.means), [list(row) for row in joint.from_seeds]
+    for i, name in enumerate(joint.strategies):
+        strategy, metric = comparison.strategies[name], comparison.metric
+        last = strategy.curve[-1].images
+        moved, wider = _along(strategy, last, images, comparison.confidence)
+        means[i] += moved
+        noise[i][i] += wider
+        scores = strategy.test | {metric: _moved(strategy.test[metric], moved, wider, comparison.confidence)}
+        flops = round(strategy.cost.train_flops * images / last)
+        cost = strategy.cost.model_copy(update={"train_flops": flops})
+        strategies[name] = strategy.model_copy(update={"test": scores, "valid": scores, "cost": cost, "classes": {}})
+    rows = tuple(map(tuple, noise))
+    return with_scores(
+        comparison, strategies, joint.model_copy(update={"means": tuple(means), "from_seeds": rows})
+    )  # fmt: skip
+
+
+def _along(strategy: StrategyResult, last: int, images: int, confidence: float) -> tuple[float, float]:
+    """Return by how much a fitted curve moves from one number of images to another, and its variance grows."""
+    law = strategy.law
+    if law is None:
+        return 0.0, 0.0
+    sizes, reach = np.log(law.images), 2 * NORMAL.inv_cdf((1 + confidence) / 2)
+
+    def read(values: tuple[float, ...], at: float) -> float:
+        return float(np.interp(log(at), sizes, values))
+
+    here, there = ([read(values, at) for values in (law.low, law.middle, law.high)] for at in (last, images))
+    wider = ((there[2] - there[0]) ** 2 - (here[2] - here[0]) ** 2) / reach**2
+    return there[1] - here[1], max(wider, 0.0)
+
+
+def _moved(score: Score, moved: float, wider: float, confidence: float) -> Score:
+    more = NORMAL.inv_cdf((1 + confidence) / 2) * sqrt(wider)
+    mean, (low, high) = score.mean + moved, score.ci
+    ci = (mean - hypot(score.mean - low, more), mean + hypot(high - score.mean, more))
+    return Score(mean=mean, ci=ci, per_seed=tuple(each + moved for each in score.per_seed))
 
 
 def timings_at(timings: Timings, before: Comparison, after: Comparison) -> Timings:
@@ -69,33 +128,21 @@ def _between(a: float, b: float, share: float) -> float:
     return a if not share else a + share * (b - a)
 
 
-def _pairs(strategies: dict[str, StrategyResult], comparison: Comparison) -> tuple[Pair, ...]:
-    names = list(combinations(sorted(strategies), 2))
-    found: dict[tuple[str, str], dict[str, Difference]] = {pair: {} for pair in names}
-    for m in next(iter(strategies.values())).test:
-        plain = [_difference(strategies[a].test[m], strategies[b].test[m], m, comparison.confidence) for a, b in names]
-        adjusted = holm([each.p_value for each in plain])
-        for pair, difference, p in zip(names, plain, adjusted, strict=True):
-            found[pair][m] = difference.model_copy(update={"p_adjusted": p})
+def _pairs(comparison: Comparison) -> tuple[Pair, ...]:
+    """Return the differences of all pairs in the metric that decides, of normal joint scores."""
+    metric, found = comparison.metric, estimates(comparison, sorted(comparison.strategies))
+    plain, sign = {}, -1.0 if metric in LOWER_IS_BETTER else 1.0
+    for (i, a), (j, b) in combinations(enumerate(found.names), 2):
+        gain, error = float(found.gain[i, j]), sqrt(float(found.variance[i, j]))
+        reach = NORMAL.inv_cdf((1 + comparison.confidence) / 2) * error
+        # Without any spread, a difference is certain, and equal scores are a tie.
+        z = gain / error if error else (gain > 0) * CERTAIN - (gain < 0) * CERTAIN
+        p = 2 * NORMAL.cdf(-abs(z))
+        plain[a, b] = Difference(difference=sign * gain, ci=(sign * gain - reach, sign * gain + reach),
+                                 p_a_beats_b=NORMAL.cdf(z), p_value=p, p_adjusted=p, p_run_beats=None)  # fmt: skip
+    adjusted = holm([each.p_value for each in plain.values()])
     return tuple(
-        Pair(a=a, b=b, differences=each, better=better(a, b, each[comparison.metric], comparison.confidence))
-        for (a, b), each in found.items()
-    )
-
-
-def _difference(a: Score, b: Score, metric: str, confidence: float) -> Difference:
-    """Return the difference of two scores, its p-value not yet corrected."""
-    difference = a.mean - b.mean
-    reach = sqrt(sum((s.ci[1] - s.ci[0]) ** 2 for s in (a, b))) / 2
-    # Without any spread, a difference is certain, and equal scores are a tie.
-    quantile = NORMAL.inv_cdf((1 + confidence) / 2)
-    z = difference / (reach / quantile) if reach else (difference > 0) * CERTAIN - (difference < 0) * CERTAIN
-    p = 2 * NORMAL.cdf(-abs(z))
-    return Difference(
-        difference=difference,
-        ci=(difference - reach, difference + reach),
-        p_a_beats_b=NORMAL.cdf(-z if metric in LOWER_IS_BETTER else z),
-        p_value=p,
-        p_adjusted=p,
-        p_run_beats=None,
+        Pair(a=a, b=b, differences={metric: corrected}, better=better(a, b, corrected, comparison.confidence))
+        for ((a, b), each), p in zip(plain.items(), adjusted, strict=True)
+        for corrected in [each.model_copy(update={"p_adjusted": p})]
     )

@@ -6,7 +6,8 @@ from typing import Literal
 from pipeline.statistics.schema import Crossover
 from pipeline.verdict.decision import Decision
 from pipeline.verdict.limits import LimitCheck, loosen
-from pipeline.verdict.pairwise import cheapest, paired_difference, train_flops
+from pipeline.verdict.pairwise import paired_difference, train_flops
+from pipeline.verdict.schema import MoreData
 
 
 @dataclass(frozen=True)
@@ -41,21 +42,33 @@ class LooserLimits:
 
 
 @dataclass(frozen=True)
-class OtherAim:
-    """Another strategy would be recommended if only the score mattered, or only the cost of training."""
+class OtherWorth:
+    """Another strategy would be recommended if more, or less, could be lost against the best."""
 
     strategy: str
-    aim: Literal["score", "training_cost"]
+    worth: float  # less than this, or at least this
+    side: Literal["less", "more"]
 
 
-Change = CurvesCross | FewerImages | LooserLimits | OtherAim
+@dataclass(frozen=True)
+class MoreTesting:
+    """More test images, or seeds, would decide how another admissible strategy compares."""
+
+    strategy: str
+    needed: MoreData
+
+
+Change = CurvesCross | FewerImages | LooserLimits | OtherWorth | MoreTesting
 
 
 def changes(decision: Decision) -> list[Change]:
     """Return what would change the advice."""
     if decision.recommended is None:
         return [*_looser_limits(decision)]
-    return [*_curves(decision), *_fewer_images(decision), *_looser_limits(decision), *_other_aims(decision)]
+    return [
+        *other_worths(decision), *_more_testing(decision), *_curves(decision), *_fewer_images(decision),
+        *_looser_limits(decision),
+    ]  # fmt: skip
 
 
 def _curves(decision: Decision) -> list[CurvesCross]:
@@ -107,12 +120,28 @@ def _is_ahead(decision: Decision, name: str, own: str) -> bool:
     return found.gain > 0 and not found.significant
 
 
-def _other_aims(decision: Decision) -> list[OtherAim]:
-    comparison, own, found = decision.comparison, str(decision.recommended), []
-    best = comparison.ranked(decision.admissible, "valid")[0]
-    if best != own:
-        found.append(OtherAim(best, "score"))
-    cheap = cheapest(comparison, decision.admissible)
-    if train_flops(comparison, cheap) < train_flops(comparison, own):
-        found.append(OtherAim(cheap, "training_cost"))
+def other_worths(decision: Decision) -> list[OtherWorth]:
+    """Return which strategy would be recommended if less mattered, and which if more could be lost."""
+    believed, own, found = decision.belief, str(decision.recommended), []
+    losses, worth = believed.losses, decision.comparison.worth
+    if losses[own] <= worth:
+        dearer = believed.cheapest_within(losses[own] * (1 - 1e-6) - 1e-9)
+        if dearer != own and losses[dearer] < losses[own]:
+            found.append(OtherWorth(dearer, losses[own], "less"))
+    spent = train_flops(decision.comparison, own)
+    cheaper = [name for name in believed.names if train_flops(decision.comparison, name) < spent]
+    if cheaper:
+        least = min(losses[name] for name in cheaper)
+        found.append(OtherWorth(believed.cheapest_within(least), least, "more"))
     return found
+
+
+def _more_testing(decision: Decision) -> list[MoreTesting]:
+    """Return what would decide how the best of the undecided strategies compares."""
+    if not decision.in_range:
+        return []
+    for name in decision.rivals:
+        found = decision.belief.standing(name, str(decision.recommended))
+        if found.decided_by is not None:
+            return [MoreTesting(name, found.decided_by)]
+    return []

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 from pipeline.config.recipe import HEADS, TUNED, Kind
 from pipeline.statistics.schema import Comparison, Crossover, StrategyCost, StrategyResult
@@ -22,6 +22,36 @@ class Missing(Exception):  # noqa: N818
     def __init__(self, kinds: Sequence[Kind] = ()) -> None:
         super().__init__(", ".join(kinds) or "learning curves")
         self.kinds = kinds
+
+
+@dataclass(frozen=True)
+class Chance:
+    """The probability that a strategy is better than another: with all images, or with the fewest measured."""
+
+    name: str
+    other: str
+    probability: float
+    few: bool = False
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """How many times as much a strategy takes as another, of which cost."""
+
+    name: str
+    other: str
+    ratio: float
+    of: Literal["training", "predictions of one image", "a prediction", "bytes"] = "training"
+
+
+@dataclass(frozen=True)
+class NotConcerned:
+    """The claim is about another case than this data's."""
+
+    here: Literal["related", "not related", "on the same backbone"]
+
+
+Finding = Chance | Ratio | NotConcerned
 
 
 def alike(comparison: Comparison, kinds: Sequence[Kind], fields: Sequence[str]) -> dict[Kind, str]:
@@ -116,6 +146,14 @@ class Case:
     def difference(self, kind: Kind, other: Kind) -> PairedDifference:
         """Return the difference of two kinds on test."""
         return paired_difference(self.comparison, self.names[kind], self.names[other])
+
+    def chance(self, kind: Kind, other: Kind, few: bool = False) -> Chance:
+        """Return the probability that a kind is better than another; `few`: this is the case of the fewest images."""
+        return Chance(self.name(kind), self.name(other), self.difference(kind, other).p_better, few)
+
+    def price(self, kind: Kind, other: Kind) -> Ratio:
+        """Return how a kind's training costs compare with another's."""
+        return Ratio(self.name(kind), self.name(other), self.train(kind) / max(self.train(other), 1))
 
     def better(self, kind: Kind, other: Kind) -> bool:
         """Return whether a kind is significantly better than another, after correction."""

@@ -9,14 +9,14 @@ from pipeline.statistics.schema import Comparison
 from pipeline.statistics.timings import Timings
 from pipeline.verdict.at_size import at_images, sizes, timings_at
 from pipeline.verdict.limits import LimitCheck, check_classes, check_limits
-from pipeline.verdict.pairwise import recommend, significantly_better, standing, unbeaten
+from pipeline.verdict.pairwise import significantly_better
+from pipeline.verdict.rule import Belief, belief
 
 NONE = Constraints()
 
-# Why a strategy is recommended. alone: no other is admissible. better_than_all: it is significantly better than every
-# other admissible strategy. unbeaten: it is the only one that no other significantly outperforms. cheapest_unbeaten: of
-# several such it is the cheapest to train. best_on_validation: there is no such strategy.
-Basis = Literal["alone", "better_than_all", "unbeaten", "cheapest_unbeaten", "best_on_validation"]
+# Why a strategy is recommended. alone: no other is admissible. within_worth: of those expected to lose no more than
+# matters, it is the cheapest to train. only_within: it is the only such one. loses_least: there is none.
+Basis = Literal["alone", "within_worth", "only_within", "loses_least"]
 
 
 @dataclass(frozen=True)
@@ -67,8 +67,13 @@ class Decision:
 
     @cached_property
     def recommended(self) -> str | None:
-        """Return the cheapest to train of the admissible strategies that none of them significantly outperforms."""
-        return recommend(self.comparison, self.admissible)
+        """Return the strategy to use of the admissible ones; None where there is none."""
+        return self.belief.recommended if self.admissible else None
+
+    @cached_property
+    def belief(self) -> Belief:
+        """Return what is believed of the admissible strategies."""
+        return belief(self.comparison, self.admissible)
 
     @property
     def significant(self) -> bool:
@@ -78,35 +83,21 @@ class Decision:
         )  # fmt: skip
 
     @property
-    def unbeaten(self) -> list[str]:
-        """Return the admissible strategies that none of them significantly outperforms."""
-        return unbeaten(self.comparison, self.admissible)
-
-    @property
     def basis(self) -> Basis:
         """Return why the recommended strategy is recommended."""
-        own = self.recommended
-        assert own is not None
         if len(self.admissible) == 1:
             return "alone"
-        if significantly_better(self.comparison, own, self.admissible):
-            return "better_than_all"
-        if own not in self.unbeaten:
-            return "best_on_validation"
-        return "unbeaten" if len(self.unbeaten) == 1 else "cheapest_unbeaten"
+        losses, worth = self.belief.losses, self.comparison.worth
+        within = [name for name in self.admissible if losses[name] <= worth]
+        if self.recommended not in within:
+            return "loses_least"
+        return "only_within" if len(within) == 1 else "within_worth"
 
     @property
     def rivals(self) -> list[str]:
-        """Return the other admissible strategies, the best on test first.
-
-        Where the recommended one is not significantly better than all of them, only those it is not significantly
-        better than.
-        """
-        own = self.recommended
-        assert own is not None
-        others = [name for name in self.admissible if name != own]
-        found = standing(self.comparison, own, others)
-        return self.comparison.ranked([*found.tied_with, *found.worse_than] or others, "test")
+        """Return the other admissible strategies, the one expected to be the best first."""
+        losses = self.belief.losses
+        return sorted((n for n in self.admissible if n != self.recommended), key=lambda name: (losses[name], name))
 
     @property
     def nearest(self) -> str:

@@ -39,6 +39,14 @@ def flops(value: float, more: int = 0) -> str:
     return f"{value / size:.{3 + more}g} {f'{prefix} FLOPs'.strip()}"
 
 
+def operations(value: float) -> str:
+    """Return floating-point operations in words: 6.1 trillion operations."""
+    for power, name in ((18, "quintillion"), (15, "quadrillion"), (12, "trillion"), (9, "billion"), (6, "million")):
+        if float(f"{value:.3g}") >= 10**power:
+            return f"{value / 10**power:.3g} {name} operations"
+    return f"{value:,.0f} operations"
+
+
 def file_size(count: float) -> str:
     """Return bytes as MB or GB (10^6, 10^9)."""
     return f"{digits(count / 1e9)} GB" if count >= 1e9 else f"{digits(count / 1e6)} MB"
@@ -175,6 +183,13 @@ def chance(probability: float) -> str:
     return "P < 0.01" if probability < 0.01 else f"P = {probability:.2f}"
 
 
+def likely(probability: float) -> str:
+    """Return a probability as a percentage, never as certain: 93 %, or more than 99 %."""
+    if probability > 0.99:
+        return "more than 99 %"
+    return "less than 1 %" if probability < 0.01 else f"{100 * probability:.0f} %"
+
+
 def p_value(value: float) -> str:
     """Return a p-value to three decimals; below that, < 0.001."""
     return "< 0.001" if value < 0.001 else f"{value:.3f}"
@@ -212,5 +227,5 @@ def begun(sentence: str) -> str:
 FILTERS = {
     "quantity": quantity, "percent": percent, "score": score, "span": span, "signed": signed, "unit": unit,
     "called": called, "p": p_value, "listed": listed, "begun": begun, "decimals": decimals, "size": file_size,
-    "flops": flops,
+    "flops": flops, "gap": gap,
 }  # fmt: skip

@@ -1,6 +1,6 @@
 """Pairs of strategies: which is ahead, by how much, and whether significantly."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -59,25 +59,6 @@ def significantly_better(comparison: Comparison, name: str, than: Iterable[str])
     """Return whether a strategy is significantly better than each other one; False where there is none."""
     found = [paired_difference(comparison, name, other).significant for other in than if other != name]
     return bool(found) and all(found)
-
-
-def unbeaten(comparison: Comparison, names: Collection[str]) -> list[str]:
-    """Return, by name, the strategies of `names` that none of them significantly outperforms."""
-    return [n for n in sorted(names) if not any(_pair(comparison, m, n).better == m for m in names if m != n)]
-
-
-def recommend(comparison: Comparison, names: Collection[str] | None = None) -> str | None:
-    """Return the cheapest to train of those that none significantly outperforms; None where `names` is empty.
-
-    Ties are broken by the score on validation, then by name. Where each is significantly worse than some other, it is
-    the best on validation.
-    """
-    names = sorted(comparison.strategies if names is None else names)
-    left = unbeaten(comparison, names)
-    by_score = {name: rank for rank, name in enumerate(comparison.ranked(names, "valid"))}
-    if not left:
-        return next(iter(by_score), None)
-    return min(left, key=lambda name: (train_flops(comparison, name), by_score[name]))
 
 
 def pareto_front(comparison: Comparison, cost: Literal["train_flops", "predict_flops"]) -> list[str]:

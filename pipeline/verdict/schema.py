@@ -8,7 +8,8 @@ from pipeline.common.documents import Document
 from pipeline.config.constraints import Constraints
 from pipeline.statistics.recommendation import Recommendation
 
-Outcome = Literal["supported", "contradicted", "inconclusive"]
+Outcome = Literal["supported", "leaning", "undecided", "leaning against", "contradicted"]
+Word = Literal["better", "equivalent", "worse", "undecided"]
 
 
 class Claim(Document):
@@ -17,7 +18,35 @@ class Claim(Document):
     number: int  # from 1
     claim: str
     outcome: Outcome
+    finding: str  # a sentence with the number on which the outcome rests
     evidence: str
+
+
+class MoreData(Document):
+    """How many times the test images, or the seeds, would alone decide a comparison; None: no realistic number."""
+
+    test_images: float | None
+    seeds: float | None
+
+
+class ArmStanding(Document):
+    """How a strategy compares with the recommended one, by the metric that decides."""
+
+    standing: Word  # better or worse by more than matters, practically equivalent, or undecided
+    probability: float  # of the standing; of the likeliest where it is undecided
+    gain: float  # expected, over the recommended one; more is better
+    p_better: float  # than the recommended one
+    loss: float  # expected, against the best
+    decided_by: MoreData | None  # None: it is decided
+
+
+class Answers(Document):
+    """What the verdict says first, a sentence each."""
+
+    use: str
+    loses: str
+    costs: str
+    changes: str
 
 
 class Conclusion(Document):
@@ -25,7 +54,7 @@ class Conclusion(Document):
 
     recommended: str
     significant: bool  # better than each other strategy
-    sentence: str
+    answers: Answers
 
 
 class Verdict(Recommendation):
@@ -35,10 +64,12 @@ class Verdict(Recommendation):
 
     unconstrained: Conclusion
     constraints: Constraints
+    answers: Answers
+    standings: dict[str, ArmStanding]  # of each other admissible strategy
     admissible: tuple[str, ...]  # by name: strategies whose value, or mean, lies within every limit
     excluded: dict[str, tuple[str, ...]]  # the others, each with its reasons
     significant: bool  # better than each other admissible one; False where there is no other
-    reason: str
+    doubts: tuple[str, ...]  # of limits that the recommended strategy meets, but not for certain
     changes: tuple[str, ...]  # what would change the advice
     front: tuple[str, ...]  # the Pareto front of all strategies: test score against FLOPs of one training
     front_predict: tuple[str, ...]  # the same against FLOPs of one prediction

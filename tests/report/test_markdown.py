@@ -21,7 +21,7 @@ def rendered(given, figures=()):
 
 def test_the_report_tells_verdict_strategies_pairs_and_claims(three):
     text = rendered(three, {"figures/accuracy_cost.png": "Against [cost]"}.items())
-    assert text.startswith("# leaves: Use strategy-0\n\n**It costs least.** At 95 % confidence,")
+    assert text.startswith("# leaves: Use strategy-0\n\n1. Use strategy-0.\n2. It loses little.\n3. It costs least.\n")
     for name, s in three.comparison.strategies.items():
         row = next(line for line in text.splitlines() if line.startswith(f"| {name}") and "%" in line)
         assert f"{100 * s.test['accuracy'].mean:.1f} %" in row
@@ -31,7 +31,7 @@ def test_the_report_tells_verdict_strategies_pairs_and_claims(three):
     assert "strategy-2 does not meet the constraints: too slow." in text
     assert "- strategy-1 overtakes strategy-0 at about 50 images (95 % CI 20 to 90).\n" in text
     assert "- With 4x the images: the other." in text
-    assert "2. Claim 2 **Contradicted.** 2 %" in text
+    assert "5. Claim 5 **Contradicted.** It is 5 %." in text
     assert "The\n40 test images" in text
     assert "![Against (cost)](figures/accuracy_cost.png)" in text
     assert "[report.html](report.html)" in text
@@ -60,13 +60,14 @@ def test_every_table_of_the_report_is_whole(options):
 @pytest.mark.parametrize("count", [1, 3, 20])
 def test_the_summary_fits_on_a_screen(count):
     given = inputs(strategies=count, bare=True)
-    asked = {"constraints": Constraints(latency_ms=5.0), "reason": "No strategy is. Sorry."}
-    text = markdown.summary(given.comparison, given.verdict.model_copy(update=asked))
-    assert text.splitlines()[-1] == "Under your constraints: No strategy is. Sorry."
-    assert len(text.splitlines()) <= 15
+    asked = given.verdict.model_copy(update={"constraints": Constraints(latency_ms=5.0)})
+    text = markdown.summary(given.comparison, asked)
+    assert "Under your constraints:\nUse strategy-0." in text
+    assert text.splitlines()[-1] == "Without constraints: Use strategy-0."
+    assert len(text.splitlines()) <= 18
     lines = markdown.summary(given.comparison, given.verdict).splitlines()
-    assert lines[-1] == given.verdict.unconstrained.sentence
-    accuracies = [float(line.split()[1]) for line in lines[1:-2]]
+    assert lines[-4:] == list(given.verdict.answers.model_dump().values())
+    accuracies = [float(line.split()[1]) for line in lines[1:-5]]
     assert accuracies == sorted(accuracies, reverse=True)
 
 

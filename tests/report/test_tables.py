@@ -1,36 +1,26 @@
 import html
 
-import pytest
-
 from pipeline.config.recipe import Recipe
 from pipeline.report import tables
 from pipeline.verdict.advice import advise
-from tests.support.example import TRANSFER, comparison, with_better
+from tests.support.example import TRANSFER, comparison
 from tests.support.reports import inputs
 
 
-@pytest.mark.parametrize(
-    ("recommended", "admissible", "words"),
-    [
-        (None, (), ("No strategy meets your constraints.", "Each misses at least one of them.")),
-        ("a", ("a",), ("Use a.", "No other strategy meets the constraints.")),
-        ("a", ("a", "b"), ("Use a.", "At 95 % confidence, it is significantly better than b.")),
-        (
-            "c",
-            ("a", "b", "c"),
-            ("Use c.", "At 95 % confidence, it is statistically tied with a, and significantly worse than b."),
-        ),
-    ],
-)
-def test_the_headline_says_how_the_recommended_strategy_stands(recommended, admissible, words):
-    compared = with_better(comparison({"a": {}, "b": {}, "c": {}}), ("a", None, "b"))
-    verdict = advise(compared).model_copy(update={"recommended": recommended, "admissible": admissible})
-    assert tables.headline(compared, verdict) == words
+def test_the_headline_says_what_to_use():
+    verdict = advise(comparison())
+    assert tables.headline(verdict) == f"Use {verdict.recommended}."
+    nobody = verdict.model_copy(update={"recommended": None})
+    assert tables.headline(nobody) == "No strategy meets your constraints."
 
 
-def test_a_strategy_alone_has_nothing_to_be_compared_with():
-    compared = comparison({"a": {}})
-    assert tables.headline(compared, advise(compared))[1] == "It is the only strategy compared."
+def test_every_other_strategy_has_a_standing_the_best_first():
+    compared = comparison()
+    rows = tables.standing_rows(compared, advise(compared))
+    assert [row[0] for row in rows] == ["frozen", "scratch"]
+    assert [row[1] for row in rows] == ["undecided", "worse"]
+    assert rows[0][-1]
+    assert rows[1][-1] == ""
 
 
 def test_settings_that_differ_come_first():

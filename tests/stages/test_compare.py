@@ -66,7 +66,7 @@ def test_it_holds_numbers_and_names_alone_and_sentences_are_the_verdicts(chain, 
     texts = re.findall(r'": "([^"]*)"', (chain.root / "results" / "comparison.json").read_text())
     assert "frozen" in texts
     assert [text for text in texts if " " in text] == []
-    assert compared.winner in advice.unconstrained.sentence
+    assert advice.recommended in advice.unconstrained.answers.use
 
 
 def test_the_winner_is_chosen_on_validation(compared):
@@ -85,7 +85,7 @@ def test_it_names_the_data_it_is_about(chain, compared):
 
 def test_the_report_in_short_shows_the_verdict_and_figures_that_are_there(chain, advice):
     report = (chain.root / "results" / "report.md").read_text()
-    assert advice.reason in report
+    assert advice.answers.use in report
     assert "(report.html)" in report
     figures = sorted((chain.root / "results" / "figures").iterdir())
     assert len(figures) >= 3
@@ -229,7 +229,8 @@ def test_a_short_summary_is_printed_and_ends_with_the_verdict(chain, small_param
     lines = capsys.readouterr().out.strip().splitlines()
     verdict = Verdict.load(tmp_path / "verdict.json")
     assert len(lines) <= 15
-    assert lines[-2:] == [verdict.unconstrained.sentence, f"Under your constraints: {verdict.reason}"]
+    assert verdict.answers.use in lines
+    assert lines[-1] == f"Without constraints: {verdict.unconstrained.answers.use}"
     assert sorted(line.split()[0] for line in lines[1:3]) == STRATEGIES
 
 

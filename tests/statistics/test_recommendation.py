@@ -15,7 +15,7 @@ def test_the_recommendation_is_read_from_a_verdict_and_from_no_other_version_of_
     assert Verdict.load(file) == verdict
     file.write_text(json.dumps(json.loads(file.read_text()) | {"schema_version": 0}))
     for kind in (Recommendation, Verdict):
-        with pytest.raises(UserError, match=r"verdict\.json: has schema version 0; this code reads version 1"):
+        with pytest.raises(UserError, match=r"verdict\.json: has schema version 0; this code reads version 2"):
             kind.load(file)
 
 

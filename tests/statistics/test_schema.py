@@ -11,7 +11,7 @@ from tests.support.worlds import worlds
 def test_a_comparison_is_the_same_after_it_was_written_and_read(compared):
     raw = compared.model_dump(mode="json")
     assert Comparison.model_validate(raw) == compared
-    assert raw["schema_version"] == 1
+    assert raw["schema_version"] == 2
 
 
 @pytest.mark.parametrize("metric", METRICS)

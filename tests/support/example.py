@@ -62,6 +62,7 @@ def comparison(
         "metric": metric,
         "metric_is_auto": False,
         "confidence": 0.95,
+        "worth": 0.005,
         "seeds": seeds,
         "dataset": {
             "name": "leaves", "digest": "d1g35t", "classes": classes, "duplicates": 0, "channels": 3,
@@ -70,6 +71,8 @@ def comparison(
         },
         "strategies": made,
         "pairs": _pairs(made, metric, paired),
+        "joint": joint({name: {p["images"]: p["scores"][metric]["mean"] for p in s["curve"]}
+                        for name, s in made.items()}, paired),
         "crossovers": [
             {"a": a, "b": b, **unclear, **(crossings or {}).get((a, b), {})} for a, b in combinations(sorted(rows), 2)
         ],
@@ -77,6 +80,19 @@ def comparison(
         "winner": min(sorted(valid), key=valid.__getitem__),
     }  # fmt: skip
     return Comparison.model_validate(found | changes)
+
+
+def joint(means: dict[str, dict[int, float]], reach: float) -> dict[str, Any]:
+    """Return joint scores by strategy and images, with half the interval of a difference at any size."""
+    cells = [(name, images) for name in sorted(means) for images in sorted(means[name])]
+    own = (reach / NormalDist().inv_cdf(0.975)) ** 2 / 2
+    names = [name for name, _ in cells]
+    return {
+        "strategies": names, "images": [images for _, images in cells],
+        "means": [means[name][images] for name, images in cells],
+        "from_images": [[own if a == b else 0.0 for b in names] for a in names],
+        "from_seeds": [[0.0] * len(cells) for _ in cells],
+    }  # fmt: skip
 
 
 def changed(compared: Comparison, name: str, **changes: Any) -> Comparison:

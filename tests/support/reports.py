@@ -14,7 +14,7 @@ from pipeline.statistics.schema import Comparison
 from pipeline.statistics.timings import Timings
 from pipeline.training.metrics import score
 from pipeline.verdict.schema import Verdict
-from tests.support.example import TRANSFER, changed, timings
+from tests.support.example import TRANSFER, changed, joint, timings
 
 BINS = [{"low": 0.5, "high": 0.8, "share": 0.4, "confidence": 0.7, "accuracy": 0.6},
         {"low": 0.8, "high": 1.0, "share": 0.6, "confidence": 0.95, "accuracy": 0.9}]  # fmt: skip
@@ -63,9 +63,11 @@ def inputs(
                "notes": []}  # fmt: skip
     bare = bool(options.get("bare"))
     comparison = Comparison.model_validate({
-        "metric": "accuracy", "metric_is_auto": False, "confidence": 0.95, "seeds": seeds, "dataset": dataset,
+        "metric": "accuracy", "metric_is_auto": False, "confidence": 0.95, "worth": 0.005, "seeds": seeds,
+        "dataset": dataset,
         "winner": names[-1], "pairs": _pairs(names, rng), "crossovers": _crossovers(names, bare), "ranking": None,
         "strategies": {name: _strategy(tables[name], known, number, bare) for number, name in enumerate(names)},
+        "joint": joint({name: {100: 0.5 + 0.01 * number} for number, name in enumerate(names)}, 0.03),
     })  # fmt: skip
     verdict = _verdict(names, known, bare)
     if bare:
@@ -81,18 +83,25 @@ def inputs(
 
 def _verdict(names: list[str], classes: list[str], bare: bool) -> Verdict:
     recommended = {"recommended": names[0], "significant": False}
+    answers = {"use": f"Use {names[0]}.", "loses": "It loses little.", "costs": "It costs least.",
+               "changes": "Nothing would change this."}  # fmt: skip
+    word = {"probability": 0.9, "gain": 0.01, "p_better": 0.6, "loss": 0.02}
+    standings = {name: word | {"standing": "undecided", "decided_by": {"test_images": 3.0, "seeds": None}}
+                 for name in names[1:]}  # fmt: skip
     given: dict[str, Any] = {
-        **recommended, "unconstrained": {**recommended, "sentence": f"{names[0]} costs least."}, "constraints": {},
-        "admissible": names, "excluded": {}, "reason": "It costs least.", "changes": [], "front": [],
+        **recommended, "unconstrained": {**recommended, "answers": answers}, "constraints": {}, "answers": answers,
+        "standings": standings, "doubts": [],
+        "admissible": names, "excluded": {}, "changes": [], "front": [],
         "front_predict": [], "claims": [], "claims_note": "",
     }  # fmt: skip
     if not bare:
-        outcomes = ("supported", "contradicted", "inconclusive")
+        outcomes = ("supported", "leaning", "undecided", "leaning against", "contradicted")
         given |= {
             "constraints": {"train_flops": 1e12, "min_recall": {classes[0]: 0.5}}, "front": names[:2],
             "excluded": {names[-1]: ["too slow"]} if len(names) > 2 else {},
             "changes": ["With 4x the images: the other."],
-            "claims": [{"number": n, "claim": f"Claim {n}", "outcome": outcome, "evidence": f"{n} %"}
+            "claims": [{"number": n, "claim": f"Claim {n}", "outcome": outcome, "finding": f"It is {n} %.",
+                        "evidence": f"{n} %"}
                        for n, outcome in enumerate(outcomes, 1)],
         }  # fmt: skip
     return Verdict.model_validate(given)

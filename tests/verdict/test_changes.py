@@ -2,13 +2,14 @@ import pytest
 from hypothesis import given
 
 from pipeline.config.constraints import Constraints
-from pipeline.verdict.changes import CurvesCross, FewerImages, LooserLimits, OtherAim, changes
+from pipeline.verdict.changes import CurvesCross, FewerImages, LooserLimits, MoreTesting, OtherWorth, changes
 from pipeline.verdict.decision import decide
+from pipeline.verdict.rule import recommend
 from tests.support.example import comparison, timings
 from tests.support.worlds import limits, measured, worlds
 
 CHEAP, DEAR = {"train_flops": 1e12}, {"train_flops": 4e12}
-TIED = {"a": CHEAP | {"accuracy": 0.86}, "b": DEAR | {"accuracy": 0.87}}
+TIED = {"a": CHEAP | {"accuracy": 0.869}, "b": DEAR | {"accuracy": 0.87}}
 APART = {"a": CHEAP | {"accuracy": 0.8}, "b": DEAR | {"accuracy": 0.9}}
 AHEAD = {"a": CHEAP | {"accuracy": 0.9}, "b": DEAR | {"accuracy": 0.8}}
 BEYOND = {"outcome": "beyond", "leader": "a", "overtaker": "b", "images": 6400.0, "ci": [4000.0, 12000.0],
@@ -47,7 +48,8 @@ def test_a_strategy_that_is_shut_out_has_no_curve_that_matters():
 
 def test_of_fewer_images_the_largest_measured_size_with_other_advice_counts():
     rows = {"a": CHEAP | {"accuracy": 0.8, "slope": 0.0}, "b": DEAR | {"accuracy": 0.9, "slope": 0.1}}
-    assert found(rows) == [FewerImages(800, "a"), OtherAim("a", "training_cost")]
+    worth, fewer = found(rows)
+    assert (worth.strategy, worth.side, fewer) == ("a", "more", FewerImages(800, "a"))
 
 
 def test_of_one_size_no_other_is_named():
@@ -63,9 +65,16 @@ def test_a_looser_limit_matters_where_it_brings_in_the_recommended_one_or_one_th
     assert found({"a": CHEAP | {"accuracy": 0.9}, "b": DEAR | {"accuracy": 0.8}}, {"latency_ms": 7}) == []
 
 
-def test_another_aim_leads_to_the_best_on_validation_or_to_the_cheapest():
-    assert found(TIED) == [OtherAim("b", "score")]
-    assert found(APART) == [OtherAim("a", "training_cost")]
+def test_where_more_or_less_matters_another_is_recommended():
+    less, testing = found(TIED)
+    assert (less.strategy, less.side) == ("b", "less")
+    assert recommend(comparison(TIED, worth=less.worth * 0.999)) == "b"
+    assert recommend(comparison(TIED, worth=less.worth * 1.001)) == "a"
+    assert (testing.strategy, testing.needed.test_images > 1) == ("b", True)
+    (more,) = found(APART)
+    assert (more.strategy, more.side) == ("a", "more")
+    assert recommend(comparison(APART, worth=more.worth * 0.999)) == "b"
+    assert recommend(comparison(APART, worth=more.worth * 1.001)) == "a"
     assert found({"a": CHEAP}) == []
 
 
@@ -76,3 +85,4 @@ def test_no_change_names_the_recommended_strategy(compared, constraints):
         name = change.other if isinstance(change, CurvesCross) else change.strategy
         assert name in compared.strategies
         assert name != decision.recommended
+        assert isinstance(change, CurvesCross | FewerImages | LooserLimits | MoreTesting | OtherWorth)

@@ -1,4 +1,5 @@
 import copy
+import re
 
 import pytest
 from hypothesis import given
@@ -11,7 +12,8 @@ from tests.support.claimants import COMPACT, FINETUNE, FROZEN, SCRATCH, SEVERAL,
 from tests.support.example import TRANSFER, comparison, timings, with_better
 from tests.support.worlds import measured, worlds
 
-SUPPORTED, CONTRADICTED, INCONCLUSIVE = "supported", "contradicted", "inconclusive"
+SUPPORTED, CONTRADICTED, UNDECIDED = "supported", "contradicted", "undecided"
+LEANING, AGAINST = "leaning", "leaning against"
 FAR = TRANSFER | {"ridge_accuracy": 0.5, "log_me": -0.3}
 MIXED = TRANSFER | {"log_me": -0.3}
 GOOD, FAIR, POOR = {"accuracy": 0.9}, {"accuracy": 0.85}, {"accuracy": 0.8}
@@ -37,48 +39,48 @@ def said(number, a=None, b=None, c=None, timed=None, **kwargs):
         (1, [{}, {}, {}], {"timed": timings("abc")}, SUPPORTED),
         (1, [{}, {"train_flops": 2e12}, {}], {}, CONTRADICTED),
         (1, [{}, None, {"train_flops": 1e12}], {}, CONTRADICTED),
-        (1, [{}, {}, {}], {"timed": SLOW_A}, INCONCLUSIVE),
-        (1, [{}, {}, None], {}, INCONCLUSIVE),
+        (1, [{}, {}, {}], {"timed": SLOW_A}, LEANING),
+        (1, [{}, {}, None], {}, LEANING),
         # 2: frozen suffers when the domains differ
         (2, [{"transfer": FAR} | POOR, GOOD, None], {}, SUPPORTED),
         (2, [{"transfer": FAR} | GOOD, POOR, None], {}, CONTRADICTED),
-        (2, [{"transfer": FAR}, {}, None], {}, INCONCLUSIVE),
-        (2, [POOR, GOOD, None], {}, INCONCLUSIVE),
-        (2, [{"transfer": MIXED} | POOR, GOOD, None], {}, INCONCLUSIVE),
-        (2, [{"transfer": None} | POOR, {"transfer": None} | GOOD, None], {}, INCONCLUSIVE),
+        (2, [{"transfer": FAR}, {}, None], {}, LEANING),
+        (2, [POOR, GOOD, None], {}, UNDECIDED),
+        (2, [{"transfer": MIXED} | POOR, GOOD, None], {}, LEANING),
+        (2, [{"transfer": None} | POOR, {"transfer": None} | GOOD, None], {}, LEANING),
         # 3: scratch needs more computation
         (3, [{}, {}, {}], {}, SUPPORTED),
         (3, [{}, None, {}], {}, SUPPORTED),
         (3, [{}, {}, {"train_flops": 1e12}], {}, CONTRADICTED),
-        (3, [{}, GOOD, {"train_flops": 1e12} | POOR], {}, INCONCLUSIVE),
-        (3, [{}, {}, {"train_flops": 3e12}], {}, INCONCLUSIVE),
+        (3, [{}, GOOD, {"train_flops": 1e12} | POOR], {}, AGAINST),
+        (3, [{}, {}, {"train_flops": 3e12}], {}, LEANING),
         # 4: with enough data, scratch beats frozen
         (4, [POOR, None, GOOD], {}, SUPPORTED),
         (4, [GOOD, None, POOR], {"crossings": NEVER}, CONTRADICTED),
-        (4, [GOOD, None, POOR], {}, INCONCLUSIVE),
-        (4, [{}, None, {}], {"crossings": NEVER}, INCONCLUSIVE),
+        (4, [GOOD, None, POOR], {}, AGAINST),
+        (4, [{}, None, {}], {"crossings": NEVER}, LEANING),
         # 5: fine-tuning costs more than frozen, and as much as scratch
         (5, [{}, {}, {}], {}, SUPPORTED),
         (5, [{}, {}, {"train_flops": 4e12 * ABOUT}], {}, SUPPORTED),
         (5, [{}, {}, {"train_flops": 4.1e12 * ABOUT}], {}, CONTRADICTED),
         (5, [{}, {}, {"train_flops": 3.9e12 / ABOUT}], {}, CONTRADICTED),
         (5, [{}, {"train_flops": 2e12}, COMPACT], {}, CONTRADICTED),
-        (5, [{}, {}, COMPACT], {}, INCONCLUSIVE),
-        (5, [{}, {}, {"image_size": 96}], {}, INCONCLUSIVE),
+        (5, [{}, {}, COMPACT], {}, AGAINST),
+        (5, [{}, {}, {"image_size": 96}], {}, LEANING),
         # 6: fine-tuning is best when related
         (6, [{}, GOOD, {}], {}, SUPPORTED),
         (6, [GOOD, {}, POOR], {}, CONTRADICTED),
         (6, [GOOD, {}, None], {}, CONTRADICTED),
-        (6, [{}, GOOD, None], {}, INCONCLUSIVE),
-        (6, [{}, {}, {}], {}, INCONCLUSIVE),
-        (6, [{"transfer": FAR}, {"transfer": FAR} | GOOD, {}], {}, INCONCLUSIVE),
+        (6, [{}, GOOD, None], {}, LEANING),
+        (6, [{}, {}, {}], {}, LEANING),
+        (6, [{"transfer": FAR}, {"transfer": FAR} | GOOD, {}], {}, UNDECIDED),
         # 7: compact is smaller and faster
         (7, [{}, None, COMPACT], {}, SUPPORTED),
         (7, [{}, None, COMPACT], {"timed": timings("ca")}, SUPPORTED),
         (7, [{}, None, COMPACT | {"model_bytes": 2e7}], {}, CONTRADICTED),
         (7, [{}, None, COMPACT | {"predict_flops": 2e9}], {}, CONTRADICTED),
-        (7, [{}, None, COMPACT], {"timed": timings("ac")}, INCONCLUSIVE),
-        (7, [{}, None, {}], {}, INCONCLUSIVE),
+        (7, [{}, None, COMPACT], {"timed": timings("ac")}, LEANING),
+        (7, [{}, None, {}], {}, UNDECIDED),
         # 8: the rule of thumb
         (8, [{}, GOOD | {"slope": 0.03}, {"slope": 0.2}], {}, SUPPORTED),
         (8, [{}, GOOD | {"slope": 0.0}, {}], {}, CONTRADICTED),
@@ -86,8 +88,8 @@ def said(number, a=None, b=None, c=None, timed=None, **kwargs):
         (8, [GOOD, POOR, POOR], {}, CONTRADICTED),
         (8, [{"transfer": FAR}, GOOD | {"transfer": FAR, "slope": 0.03}, POOR], {}, CONTRADICTED),
         (8, [{"transfer": FAR}, {"transfer": FAR}, GOOD | {"slope": 0.1}], {}, SUPPORTED),
-        (8, [{}, {}, GOOD | {"slope": 0.1}], {}, INCONCLUSIVE),
-        (8, [{}, {}, {}], {}, INCONCLUSIVE),
+        (8, [{}, {}, GOOD | {"slope": 0.1}], {}, LEANING),
+        (8, [{}, {}, {}], {}, LEANING),
     ],
 )
 @pytest.mark.parametrize("metric", METRICS)
@@ -115,7 +117,7 @@ def test_the_eight_claims_come_in_order_with_words_and_evidence():
 )  # fmt: skip
 def test_a_claim_that_lacks_a_strategy_says_what_to_enable(number, missing, what):
     found = said(number, **{name: {} for name in "abc" if name != missing})
-    assert found.outcome == INCONCLUSIVE
+    assert found.outcome == UNDECIDED
     assert found.evidence.startswith(f"Not compared: {what} (weights: ")
     assert "`enabled` in params.yaml" in found.evidence
 
@@ -154,7 +156,7 @@ def test_evidence_has_the_numbers(number, rows, timed, facts):
 
 def test_without_learning_curves_the_rule_of_thumb_says_what_is_missing():
     found = claims(comparison(fractions=(1.0,)))
-    assert found[7].outcome == INCONCLUSIVE
+    assert found[7].outcome == UNDECIDED
     assert "train.fractions" in found[7].evidence
     assert "No learning curve was measured" in found[3].evidence
 
@@ -163,8 +165,9 @@ def test_without_learning_curves_the_rule_of_thumb_says_what_is_missing():
 def test_claims_are_made_of_any_comparison_and_change_nothing_in_it(compared):
     before = copy.deepcopy(compared)
     for claim in claims(compared, measured(compared)):
-        assert claim.outcome in (SUPPORTED, CONTRADICTED, INCONCLUSIVE)
+        assert claim.outcome in (SUPPORTED, LEANING, UNDECIDED, AGAINST, CONTRADICTED)
         assert claim.evidence
+        assert re.search(r"\d", claim.finding) or claim.outcome == UNDECIDED
     assert compared == before
 
 
@@ -179,9 +182,9 @@ def test_the_order_of_strategies_and_pairs_does_not_matter(compared):
 
 @given(worlds())
 def test_supported_and_contradicted_rest_on_significant_differences_or_on_cost(compared):
-    """Where no difference is significant, claims about scores alone are inconclusive."""
+    """Where no difference is significant, claims about scores alone lean at most."""
     outcomes = [claim.outcome for claim in claims(with_better(compared, [None] * len(compared.pairs)))]
-    assert [outcomes[i] for i in (1, 3, 5)] == [INCONCLUSIVE] * 3
+    assert {outcomes[i] for i in (1, 3, 5)} <= {LEANING, UNDECIDED, AGAINST}
 
 
 def test_the_note_names_whom_the_claims_are_about_and_is_empty_where_there_is_one_of_each():
@@ -203,7 +206,7 @@ def test_the_claim_on_costs_for_the_same_model_is_about_one_that_all_three_kinds
 
 def test_the_claim_on_compact_networks_takes_one_from_scratch_on_another_backbone():
     found = claims(without("scratch"))[6]
-    assert found.outcome == INCONCLUSIVE
+    assert found.outcome == UNDECIDED
     assert "same backbone" in found.evidence
     worse = SEVERAL["scratch"] | {"accuracy": 0.7, "backbone": "compact", "model_bytes": 1e6, "predict_flops": 1e8}
     found = claims(without(scratch=worse))[6]

@@ -4,10 +4,8 @@ from hypothesis import strategies as st
 
 from pipeline.config.metric_names import METRICS
 from pipeline.verdict import pairwise
-from tests.support.example import comparison, with_better
+from tests.support.example import comparison
 from tests.support.worlds import worlds
-
-CHEAP, DEAR = {"train_flops": 1e12}, {"train_flops": 9e12}
 
 
 def names(compared):
@@ -29,48 +27,6 @@ def test_a_gain_is_good_whatever_the_metric_and_whichever_way_round_the_pair_is(
 def test_a_pair_that_is_not_there_is_an_error():
     with pytest.raises(KeyError):
         pairwise.paired_difference(comparison(), "frozen", "elsewhere")
-
-
-@pytest.mark.parametrize("metric", METRICS)
-@pytest.mark.parametrize(
-    ("rows", "recommended"),
-    [
-        ({"a": DEAR}, "a"),
-        ({"a": DEAR, "b": CHEAP}, "b"),  # equal: the cheapest
-        ({"a": DEAR | {"accuracy": 0.9}, "b": CHEAP}, "a"),  # significantly better
-        ({"a": DEAR | {"accuracy": 0.86}, "b": CHEAP}, "b"),  # ahead, but not significantly
-        ({"a": CHEAP, "b": CHEAP}, "a"),  # equal in all: the first by name
-        ({"a": CHEAP | {"valid": 0.84}, "b": CHEAP}, "b"),  # as cheap: the better on validation
-        ({"a": CHEAP | {"accuracy": 0.6}, "b": DEAR, "c": {"train_flops": 2e12, "accuracy": 0.845}}, "c"),
-        ({"a": DEAR | {"valid": 0.95, "accuracy": 0.7}, "b": CHEAP | {"valid": 0.7, "accuracy": 0.95}}, "b"),
-    ],
-)
-def test_the_cheapest_than_which_no_other_is_significantly_better_is_recommended(metric, rows, recommended):
-    assert pairwise.recommend(comparison(rows, metric=metric)) == recommended
-
-
-def test_of_nobody_nobody_is_recommended():
-    assert pairwise.recommend(comparison(), []) is None
-
-
-def test_where_each_is_beaten_by_another_the_best_on_validation_is_recommended():
-    compared = comparison({"a": CHEAP, "b": DEAR | {"valid": 0.9}, "c": DEAR})
-    assert pairwise.recommend(with_better(compared, ("a", "c", "b"))) == "b"
-
-
-@given(worlds())
-def test_no_other_is_significantly_better_than_the_recommended_one_and_who_is_cheaper_is_beaten(compared):
-    own = pairwise.recommend(compared)
-    for other in set(names(compared)) - {own}:
-        assert not pairwise.paired_difference(compared, other, own).significant
-        if pairwise.train_flops(compared, other) < pairwise.train_flops(compared, own):
-            assert other not in pairwise.unbeaten(compared, names(compared))
-
-
-@given(worlds(), st.data())
-def test_more_to_choose_from_never_makes_an_unbeaten_one_of_a_beaten_one(compared, data):
-    some = data.draw(st.sets(st.sampled_from(names(compared)), min_size=1))
-    assert set(pairwise.unbeaten(compared, names(compared))) & some <= set(pairwise.unbeaten(compared, some))
 
 
 def test_nobody_is_significantly_better_than_nobody():

@@ -21,7 +21,7 @@ from pipeline.report.figures.drawing import (
 )
 from pipeline.statistics.schema import Comparison, Crossover, FittedCurve
 from pipeline.verdict.formatting import axis_label, called, level, scale, score
-from pipeline.verdict.pairwise import recommend
+from pipeline.verdict.rule import recommend
 from pipeline.verdict.sentences.measured import crossover_sentence
 
 MOST_CROSSINGS = 3  # in the figure: each has a lane of its own

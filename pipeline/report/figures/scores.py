@@ -39,7 +39,8 @@ from pipeline.verdict.formatting import (
     span,
     unit,
 )
-from pipeline.verdict.pairwise import pareto_front, recommend
+from pipeline.verdict.pairwise import pareto_front
+from pipeline.verdict.rule import recommend
 
 MOST_PAIRS = 15
 

@@ -1,8 +1,10 @@
 """What would change the advice, in sentences."""
 
-from pipeline.verdict.changes import Change, CurvesCross, FewerImages, LooserLimits, OtherAim
+from math import ceil
+
+from pipeline.verdict.changes import Change, CurvesCross, FewerImages, LooserLimits, MoreTesting, OtherWorth
 from pipeline.verdict.decision import Decision
-from pipeline.verdict.formatting import called, chance, flops, listed, rough, rough_interval, score, times
+from pipeline.verdict.formatting import called, chance, flops, gap, listed, rough, rough_interval, score, times
 from pipeline.verdict.pairwise import paired_difference, train_flops
 from pipeline.verdict.sentences.difference import score_change
 from pipeline.verdict.sentences.limits import loosened_limit
@@ -17,7 +19,7 @@ def change_sentence(change: Change, decision: Decision) -> str:
         return f"With {change.images:,.0f} training images, {change.strategy} would be recommended."
     if isinstance(change, LooserLimits):
         return _looser_limits(change, decision)
-    return _other_aim(change, decision)
+    return _more_testing(change, decision) if isinstance(change, MoreTesting) else _other_worth(change, decision)
 
 
 def _curves_cross(change: CurvesCross, decision: Decision) -> str:
@@ -52,19 +54,30 @@ def _looser_limits(change: LooserLimits, decision: Decision) -> str:
     return f"{text}, and is {times(ratio)} cheaper to train." if ratio > 1 else f"{text}."
 
 
-def _other_aim(change: OtherAim, decision: Decision) -> str:
+def _other_worth(change: OtherWorth, decision: Decision) -> str:
     comparison, own, name = decision.comparison, str(decision.recommended), change.strategy
     scored = score_change(paired_difference(comparison, name, own), comparison)
-    if change.aim == "training_cost":
-        price, instead = (flops(train_flops(comparison, each)) for each in (name, own))
-        return (
-            f"If only the cost of training mattered, {name} would be recommended: {price} per training instead of "
-            f"{instead}, with {scored}."
-        )
-    return (
-        f"If only {called(comparison.metric)} mattered, {name} would be recommended for its validation score; on test "
-        f"it has {scored}, which is {_not_better(decision, name, own)}."
-    )
+    price, instead = (flops(train_flops(comparison, each)) for each in (name, own))
+    spent = f"{price} per training instead of {instead}"
+    lost = gap(change.worth, comparison.metric)
+    if change.side == "less":
+        return f"If losing {lost} against the best is too much, {name} would be recommended, with {scored}: {spent}."
+    return f"If losing {lost} against the best does not matter, {name} would be recommended, with {scored}: {spent}."
+
+
+def _more_testing(change: MoreTesting, decision: Decision) -> str:
+    comparison, own, name = decision.comparison, str(decision.recommended), change.strategy
+    tested, needed = sum(comparison.dataset.counts["test"].values()), change.needed
+    ways = []
+    if needed.test_images is not None:
+        ways.append(f"about {rough(tested * (needed.test_images - 1))} more test images")
+    if needed.seeds is not None:
+        more = ceil(comparison.seeds * (needed.seeds - 1))
+        spent = more * (train_flops(comparison, name) + train_flops(comparison, own))
+        ways.append(f"{more} more seed{'s' if more != 1 else ''} of both ({flops(spent)})")
+    if not ways:
+        return f"No realistic number of test images or seeds would decide between {own} and {name}."
+    return f"Whether {name} is better than {own} by more than matters is open: {' or '.join(ways)} would decide it."
 
 
 def _not_better(decision: Decision, name: str, own: str) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from pipeline.config.recipe import FRESH, HEADS, TUNED, Kind
-from pipeline.verdict.claim_cases import Case, Missing
+from pipeline.verdict.claim_cases import Case, Chance, Finding, Missing, NotConcerned
 from pipeline.verdict.formatting import (
     BACKBONE_SCORES,
     called,
@@ -11,6 +11,7 @@ from pipeline.verdict.formatting import (
     duration,
     flops,
     gap,
+    likely,
     listed,
     megabytes,
     milliseconds,
@@ -33,6 +34,27 @@ def missing_sentence(missing: Missing) -> str:
         return "No learning curve was measured. Add fractions to train.fractions in params.yaml."
     lacking = listed([KINDS[kind] for kind in missing.kinds])
     return f"Not compared: {lacking}. Add such a strategy to `enabled` in params.yaml."
+
+
+def finding_sentence(finding: Finding) -> str:
+    """Say, with its number, on what an outcome rests."""
+    if isinstance(finding, NotConcerned):
+        return {
+            "related": "Source and target are related here, so nothing that was measured bears on it.",
+            "not related": "Source and target are not related here, so nothing that was measured bears on it.",
+            "on the same backbone": "Both have the same backbone, so nothing that was measured bears on it.",
+        }[finding.here]
+    name, other = finding.name, finding.other
+    if isinstance(finding, Chance):
+        few = " with the fewest images" if finding.few else ""
+        return f"{name} is better than {other}{few} with a probability of {likely(finding.probability)}."
+    return {
+        "training": f"Training {name} takes {times(finding.ratio)} the operations of {other}.",
+        "predictions of one image": f"Counted in predictions, training {name} costs {times(finding.ratio)} as much as "
+                                    f"{other}.",
+        "a prediction": f"A prediction of {name} takes {times(finding.ratio)} the operations of {other}.",
+        "bytes": f"The file of {name} is {times(finding.ratio)} the size of that of {other}.",
+    }[finding.of]  # fmt: skip
 
 
 def claims_note(case: Case) -> str:

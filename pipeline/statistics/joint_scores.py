@@ -1,0 +1,102 @@
+"""The scores of all strategies at all sizes by the metric that decides, with their joint covariance by its source.
+
+The covariance is that of `intervals.estimate`, of two scores instead of one: so the variance of the difference of two
+scores is that of their paired difference. Strategies may have different seeds and sizes: what two scores share follows
+from the seeds that both have.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from scipy.special import stdtrit
+
+from pipeline.config.metric_names import LOWER_IS_BETTER
+from pipeline.statistics.jackknife import InfluenceTable
+from pipeline.statistics.posterior import Estimates
+from pipeline.statistics.schema import Comparison, JointScores
+from pipeline.statistics.scores_and_differences import Predictions
+
+_ONE_DEVIATION = 0.8413447460685429  # probability of less than one standard deviation above the mean
+
+
+def joint_scores(predictions: Predictions, sizes: Mapping[str, Mapping[float, int]], metric: str) -> JointScores:
+    """Return the joint scores; `sizes` are the training images by strategy and fraction."""
+    cells = [(name, fraction) for name in sorted(predictions) for fraction in predictions[name].by_fraction]
+    tables = [predictions[name].by_fraction[fraction][metric] for name, fraction in cells]
+    shared = np.array([[len(set(a.seeds) & set(b.seeds)) for b in tables] for a in tables])
+    counts = np.array([len(table.seeds) for table in tables])
+    return JointScores(
+        strategies=tuple(name for name, _ in cells),
+        images=tuple(sizes[name][fraction] for name, fraction in cells),
+        means=tuple(float(table.scores.mean()) for table in tables),
+        from_images=_rows(_from_images(tables, shared, counts)),
+        from_seeds=_rows(_from_seeds(tables, shared, counts)),
+    )
+
+
+def _from_images(tables: Sequence[InfluenceTable], shared: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """Return the covariance (cells, cells) of the scores of two different seeds, due to the images they share."""
+    sums = np.stack([table.influence.sum(0) for table in tables])
+    whole = sums @ sums.T
+    own = np.zeros_like(whole)
+    for seed in sorted({seed for table in tables for seed in table.seeds}):
+        rows = [i for i, table in enumerate(tables) if seed in table.seeds]
+        each = np.stack([tables[i].influence[tables[i].seeds.index(seed)] for i in rows])
+        own[np.ix_(rows, rows)] += each @ each.T
+    pairs = counts[:, None] * counts - shared
+    return np.where(pairs > 0, (whole - own) / np.maximum(pairs, 1), whole)
+
+
+def _from_seeds(tables: Sequence[InfluenceTable], shared: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """Return the covariance (cells, cells) of two means that comes from the scatter of the seeds they share.
+
+    It is widened so that one standard deviation covers what one of Student's t for so few seeds does.
+    """
+    found = np.zeros(shared.shape)
+    for i, a in enumerate(tables):
+        for j, b in enumerate(tables[: i + 1]):
+            if shared[i, j] < 2:
+                continue
+            both = sorted(set(a.seeds) & set(b.seeds))
+            scores = [[float(t.scores[t.seeds.index(seed)]) for seed in both] for t in (a, b)]
+            scatter = float(np.cov(scores, ddof=1)[0, 1])
+            found[i, j] = found[j, i] = scatter * shared[i, j] / (counts[i] * counts[j])
+    wider = np.array([stdtrit(max(count - 1, 1), _ONE_DEVIATION) for count in counts])
+    return found * wider[:, None] * wider
+
+
+def _rows(matrix: np.ndarray) -> tuple[tuple[float, ...], ...]:
+    return tuple(tuple(map(float, row)) for row in matrix)
+
+
+def at_size(joint: JointScores, images: float | None = None) -> JointScores:
+    """Return one score of each strategy: at a number of training images, or at the most it was measured with.
+
+    Between two measured sizes both count, by their distance in log n. Outside the measured sizes, the nearest counts.
+    """
+    names = list(dict.fromkeys(joint.strategies))
+    weights = np.zeros((len(names), len(joint.means)))
+    for row, name in enumerate(names):
+        cells = sorted((joint.images[i], i) for i, each in enumerate(joint.strategies) if each == name)
+        sizes = np.log([size for size, _ in cells])
+        place = sizes[-1] if images is None else float(np.clip(np.log(images), sizes[0], sizes[-1]))
+        for k, (_, i) in enumerate(cells):
+            weights[row, i] = np.interp(place, sizes, np.eye(len(cells))[k])
+    last = max(joint.images) if images is None else round(images)
+    return JointScores(
+        strategies=tuple(names),
+        images=(last,) * len(names),
+        means=tuple((weights @ joint.means).tolist()),
+        from_images=_rows(weights @ np.array(joint.from_images) @ weights.T),
+        from_seeds=_rows(weights @ np.array(joint.from_seeds) @ weights.T),
+    )
+
+
+def estimates(comparison: Comparison, names: Sequence[str]) -> Estimates:
+    """Return the estimates of some strategies at the most images each was measured with; more is better."""
+    joint = at_size(comparison.joint)
+    sign = -1.0 if comparison.metric in LOWER_IS_BETTER else 1.0
+    found = Estimates(
+        joint.strategies, sign * np.array(joint.means), np.array(joint.from_images), np.array(joint.from_seeds)
+    )
+    return found.among(names)
