@@ -25,6 +25,8 @@ PLACES = (".venv", ".headstart", "data", "mlartifacts", "models")  # what a run 
 
 def block(comparison: "Comparison") -> str:
     """Return the table of the strategies, what it was measured on, and the verdict, as Markdown."""
+    from pipeline.report.tables import said
+    from pipeline.verdict.advice import conclude
     from pipeline.verdict.formatting import level
 
     dataset = comparison.dataset
@@ -38,7 +40,8 @@ def block(comparison: "Comparison") -> str:
         "intervals for new seeds and new images."
     )
     head = [f"| strategy | {' | '.join(columns)} |", "|---|" + "---:|" * len(columns)]
-    return "\n".join([*head, *rows, "", measured, "", "**Verdict:** {verdict}"])
+    verdict = " ".join(said(conclude(comparison).answers))
+    return "\n".join([*head, *rows, "", measured, "", f"**Verdict:** {verdict}"])
 
 
 def _row(name: str, result: "StrategyResult") -> str:

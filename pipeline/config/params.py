@@ -79,9 +79,7 @@ class Compare(Section):
     resamples: int = Field(ge=100)  # bootstrap draws: of learning curves, and of single runs (p_run_beats)
     # Of every interval; a difference is significant where its p-value, corrected by Holm, is at most 1 - confidence.
     confidence: Fraction
-    # A smaller difference in the deciding metric does not matter: 0.005 is half a point of accuracy. The cheapest
-    # strategy is recommended that is expected to lose no more than this against the best.
-    worth: float = Field(default=0.005, gt=0, lt=1)
+    worth: float = Field(default=0.005, gt=0, lt=1)  # less of the metric does not matter: 0.005 is half a point
     seed: int = Field(ge=0)
 
 

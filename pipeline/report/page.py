@@ -160,10 +160,8 @@ def _standing(verdict: Verdict, name: str) -> str:
     found = verdict.standings.get(name)
     if found is None:
         return ""
-    word = tables.STANDINGS[found.standing]
-    if found.standing != "undecided":
-        return f"{word} with {formatting.likely(found.probability)} probability"
-    return f"{word}: better with {formatting.likely(found.p_better)} probability"
+    begin = "undecided, most likely " if found.standing == "undecided" else ""
+    return f"{begin}{tables.STANDINGS[found.likeliest]} ({formatting.likely(found.probability)})"
 
 
 def settings(trials: Mapping[str, pd.DataFrame], importances: dict[str, dict[str, float]]) -> Tree:

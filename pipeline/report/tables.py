@@ -165,7 +165,9 @@ def standing_rows(comparison: Comparison, verdict: Verdict) -> list[tuple[str, s
         needed = f"about {rough(tested * (more - 1))} more test images" if more is not None else ""
         if found.decided_by and more is None:
             needed = "no realistic number of test images"
-        rows.append((name, STANDINGS[found.standing], likely(found.probability), signed(found.gain, metric),
+        undecided = found.standing == "undecided"
+        word = f"{'undecided, most likely ' if undecided else ''}{STANDINGS[found.likeliest]}"
+        rows.append((name, word, likely(found.probability), signed(found.gain, metric),
                      gap(found.loss, metric), needed))  # fmt: skip
     return rows
 

@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 from pipeline.config.metric_names import LOWER_IS_BETTER
 from pipeline.config.recipe import HEADS, TUNED, Kind
-from pipeline.statistics.schema import BackboneRanking, Comparison, RankAgreement, RankedBackbone, Transferability
+from pipeline.statistics.ranking_schema import BackboneRanking, RankAgreement, RankedBackbone
+from pipeline.statistics.schema import Comparison, Transferability
 
 # Of pretrained features, on train and valid; higher is better. The H-score of random labels is subtracted, since an
 # H-score grows with the number of features.

@@ -10,6 +10,7 @@ from pipeline.common.documents import Document, VersionedDocument
 from pipeline.config.metric_names import LOWER_IS_BETTER
 from pipeline.config.recipe import Kind, Recipe
 from pipeline.data.summary import DatasetSummary
+from pipeline.statistics.ranking_schema import BackboneRanking
 
 SEPARATIONS = ("ridge_accuracy", "log_me", "h_score", "h_score_if_random")  # how features are measured
 
@@ -190,10 +191,7 @@ class Pair(Document):
 
 
 class JointScores(Document):
-    """Test scores by the metric that decides, with the covariance of their errors by its source.
-
-    A score for each strategy at each number of training images it was measured with.
-    """
+    """Test scores by the metric that decides, of each strategy at each size, and what their errors share."""
 
     strategies: tuple[str, ...]
     images: tuple[int, ...]
@@ -214,33 +212,6 @@ class Crossover(Document):
     ci: Interval | None
     crossings: int  # how many were found; `images` is the one nearest to all images
     not_before: float | None  # the fewest images at which the one behind may catch up, where that is unclear
-
-
-class RankedBackbone(Document):
-    """A pretrained backbone: the scores of its features, and the strategies that used it."""
-
-    backbone: str
-    scores: dict[str, float]
-    outcomes: dict[Kind, str]  # the strategy with it that is best on validation, by kind
-
-
-class RankAgreement(Document):
-    """How well a score's order of the backbones agrees with the order on test: Kendall's rank correlation."""
-
-    score: str
-    outcome: Kind
-    backbones: int
-    tau: float
-    same: int  # pairs in the same order
-    pairs: int
-    p_permutation: float  # the share of all orders that agree at least as well
-
-
-class BackboneRanking(Document):
-    """Backbones ranked by scores from before training, the highest LogME first."""
-
-    backbones: tuple[RankedBackbone, ...]
-    agreement: tuple[RankAgreement, ...]
 
 
 class Comparison(VersionedDocument):

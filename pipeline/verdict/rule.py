@@ -11,7 +11,7 @@ from pipeline.statistics.joint_scores import estimates
 from pipeline.statistics.posterior import Estimates, Posterior, posterior
 from pipeline.statistics.schema import Comparison
 from pipeline.verdict.pairwise import train_flops
-from pipeline.verdict.schema import ArmStanding, MoreData, Word
+from pipeline.verdict.schema import ArmStanding, Decided, MoreData, Word
 
 DIFFERENT = 0.95  # probability of a difference beyond what matters, from which it is called one
 EQUIVALENT = 0.8  # probability of no such difference, from which two are called practically equivalent
@@ -78,9 +78,10 @@ class Belief:
     def standing(self, name: str, against: str) -> ArmStanding:
         """Return how a strategy compares with another, and what would decide it where that is open."""
         believed = self._posterior(self.estimates, [name, against])
-        word, probability = self._word(believed, name, against)
+        word, likeliest, probability = self._word(believed, name, against)
         return ArmStanding(
             standing=word,
+            likeliest=likeliest,
             probability=probability,
             gain=believed.expected(name, against),
             p_better=believed.p_above(name, against),
@@ -88,18 +89,15 @@ class Belief:
             decided_by=self._deciding(believed, name, against) if word == "undecided" else None,
         )
 
-    def _word(self, believed: Posterior, name: str, against: str) -> tuple[Word, float]:
-        """Return the word for how a strategy compares with another, and its probability."""
+    def _word(self, believed: Posterior, name: str, against: str) -> tuple[Word, Decided, float]:
+        """Return the word for how a strategy compares with another, the likeliest, and the probability of that."""
         worth = self.comparison.worth
         better, worse = believed.p_above(name, against, worth), believed.p_above(against, name, worth)
-        same = 1 - better - worse
-        if better >= DIFFERENT:
-            return "better", better
-        if worse >= DIFFERENT:
-            return "worse", worse
-        if same >= EQUIVALENT:
-            return "equivalent", same
-        return "undecided", max(better, same, worse)
+        chances: dict[Decided, float] = {"better": better, "equivalent": 1 - better - worse, "worse": worse}
+        likeliest = max(chances, key=lambda word: chances[word])
+        enough = EQUIVALENT if likeliest == "equivalent" else DIFFERENT
+        decided = chances[likeliest] >= enough
+        return likeliest if decided else "undecided", likeliest, chances[likeliest]
 
     def _deciding(self, believed: Posterior, name: str, against: str) -> MoreData:
         """Return how many times the test images, or the seeds, would decide it if what is believed now is true."""

@@ -9,6 +9,7 @@ from pipeline.config.constraints import Constraints
 from pipeline.statistics.recommendation import Recommendation
 
 Outcome = Literal["supported", "leaning", "undecided", "leaning against", "contradicted"]
+Decided = Literal["better", "equivalent", "worse"]
 Word = Literal["better", "equivalent", "worse", "undecided"]
 
 
@@ -33,7 +34,8 @@ class ArmStanding(Document):
     """How a strategy compares with the recommended one, by the metric that decides."""
 
     standing: Word  # better or worse by more than matters, practically equivalent, or undecided
-    probability: float  # of the standing; of the likeliest where it is undecided
+    likeliest: Decided
+    probability: float  # of the likeliest
     gain: float  # expected, over the recommended one; more is better
     p_better: float  # than the recommended one
     loss: float  # expected, against the best

@@ -114,7 +114,7 @@ def test_the_page_tells_what_the_verdict_says(usual):
     for words in ("It costs least.", "With 4x the images: the other.", "Excluded: too slow",
                   "one training within 1\N{NO-BREAK SPACE}T\N{NO-BREAK SPACE}FLOPs",
                   "recall of class-000 at least 50\N{NO-BREAK SPACE}%", "✓ supported",
-                  "✗ contradicted", "? inconclusive",
+                  "✗ contradicted", "? undecided", "↗ leaning", "↘ leaning against", "It is 3\N{NO-BREAK SPACE}%.",
                   "c0ffee", "uv run dvc repro", "d1g35t"):  # fmt: skip
         assert words in usual, words
 

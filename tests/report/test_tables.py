@@ -18,7 +18,7 @@ def test_every_other_strategy_has_a_standing_the_best_first():
     compared = comparison()
     rows = tables.standing_rows(compared, advise(compared))
     assert [row[0] for row in rows] == ["frozen", "scratch"]
-    assert [row[1] for row in rows] == ["undecided", "worse"]
+    assert [row[1] for row in rows] == ["undecided, most likely worse", "worse"]
     assert rows[0][-1]
     assert rows[1][-1] == ""
 

@@ -85,7 +85,7 @@ def _verdict(names: list[str], classes: list[str], bare: bool) -> Verdict:
     recommended = {"recommended": names[0], "significant": False}
     answers = {"use": f"Use {names[0]}.", "loses": "It loses little.", "costs": "It costs least.",
                "changes": "Nothing would change this."}  # fmt: skip
-    word = {"probability": 0.9, "gain": 0.01, "p_better": 0.6, "loss": 0.02}
+    word = {"likeliest": "worse", "probability": 0.9, "gain": 0.01, "p_better": 0.6, "loss": 0.02}
     standings = {name: word | {"standing": "undecided", "decided_by": {"test_images": 3.0, "seeds": None}}
                  for name in names[1:]}  # fmt: skip
     given: dict[str, Any] = {

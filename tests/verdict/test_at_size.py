@@ -3,8 +3,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.config.metric_names import METRICS
+from pipeline.statistics.joint_scores import at_size
 from pipeline.verdict.at_size import at_images, sizes, timings_at
 from pipeline.verdict.pairwise import paired_difference
+from pipeline.verdict.rule import belief
 from tests.support.example import changed, comparison, timings
 from tests.support.worlds import worlds
 
@@ -16,10 +18,19 @@ def test_the_sizes_are_those_that_every_strategy_has():
     assert sizes(changed(compared, "frozen", curve=(curve[0], *curve[2:]))) == [160, 800, 1600]
 
 
-@pytest.mark.parametrize("images", [1600, 1601, 10**6])
-def test_with_all_images_or_more_nothing_is_changed(images):
+def test_with_all_images_nothing_is_changed():
     compared = comparison()
-    assert at_images(compared, images) is compared
+    assert at_images(compared, 1600) is compared
+
+
+@pytest.mark.parametrize("images", [1601, 10**6])
+def test_with_more_images_scores_without_a_fitted_curve_stay_and_training_costs_more(images):
+    compared = comparison()
+    found = at_images(compared, images)
+    for name, strategy in found.strategies.items():
+        assert strategy.test == compared.strategies[name].test
+        assert strategy.cost.train_flops == round(compared.strategies[name].cost.train_flops * images / 1600)
+    assert found.joint.means == at_size(compared.joint).means
 
 
 @pytest.mark.parametrize(("images", "point"), [(1, 0), (160, 0), (400, 1), (800, 2)])
@@ -56,15 +67,24 @@ def test_a_difference_between_curves_is_significant_where_it_is_wide(metric, slo
     assert found.p_better == pytest.approx(1.0 if significant else 0.5, abs=1e-3)
 
 
-def test_intervals_taken_for_independent_widen_the_difference():
+def test_the_interval_of_a_difference_is_that_of_the_paired_predictions():
     compared = comparison({"a": {}, "b": {}}, reach=0.03)
-    assert paired_difference(at_images(compared, 400), "a", "b").ci == pytest.approx((-0.03 * 2**0.5, 0.03 * 2**0.5))
+    assert paired_difference(at_images(compared, 400), "a", "b").ci == pytest.approx((-0.018, 0.018))
+
+
+@given(worlds(), st.integers(160, 1598))
+def test_one_training_image_more_or_less_moves_no_probability_by_much(compared, images):
+    own = belief(compared).recommended
+    before, after = (belief(at_images(compared, n)) for n in (images, images + 1))
+    for name in compared.strategies:
+        if name != own:
+            assert abs(after.standing(name, own).p_better - before.standing(name, own).p_better) < 0.02
 
 
 @pytest.mark.parametrize("slope", [0.0, 0.1])
 def test_scores_without_spread_differ_significantly_if_they_differ(slope):
     found = paired_difference(
-        at_images(comparison({"a": {"slope": slope}, "b": {"slope": 0}}, reach=0.0), 400), "b", "a"
+        at_images(comparison({"a": {"slope": slope}, "b": {"slope": 0}}, paired=1e-12), 400), "b", "a"
     )
     assert found.significant == (slope > 0)
 

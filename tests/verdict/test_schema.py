@@ -11,7 +11,7 @@ def test_a_verdict_is_the_same_after_it_was_written_and_read(compared, constrain
     verdict = advise(compared, constraints, measured(compared))
     raw = verdict.model_dump(mode="json")
     assert Verdict.model_validate(raw) == verdict
-    assert raw["schema_version"] == 1
+    assert raw["schema_version"] == 2
 
 
 @pytest.mark.parametrize("asked", [{}, {"latency_ms": 5.0}, {"min_recall": {"ash": 0.5}, "images": 400}])

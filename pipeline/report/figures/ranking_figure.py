@@ -9,7 +9,8 @@ from matplotlib.ticker import MaxNLocator
 
 from pipeline.config.recipe import HEADS, Kind
 from pipeline.report.figures.drawing import SURFACE, Picture, SeriesStyle, blank, key
-from pipeline.statistics.schema import BackboneRanking, Comparison, Score
+from pipeline.statistics.ranking_schema import BackboneRanking
+from pipeline.statistics.schema import Comparison, Score
 from pipeline.verdict.formatting import BACKBONE_SCORES, OUTCOMES, axis_label, called, decimals, scale, score
 from pipeline.verdict.sentences.measured import ranking_sentence
 

@@ -4,7 +4,8 @@ from math import factorial
 
 from pipeline.statistics.backbone_ranking import FEWEST, SIGNIFICANT
 from pipeline.statistics.crossover import REACH
-from pipeline.statistics.schema import BackboneRanking, Comparison, Crossover
+from pipeline.statistics.ranking_schema import BackboneRanking
+from pipeline.statistics.schema import Comparison, Crossover
 from pipeline.verdict.formatting import rough, rough_interval
 
 

@@ -4,7 +4,7 @@ from matplotlib.text import Text
 from pipeline.report import tables
 from pipeline.report.figures import curve_figures, drawing
 from pipeline.statistics.schema import FittedCurve
-from pipeline.verdict.pairwise import recommend
+from pipeline.verdict.rule import recommend
 from tests.support.example import comparison
 
 
