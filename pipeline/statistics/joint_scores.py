@@ -23,15 +23,21 @@ def joint_scores(predictions: Predictions, sizes: Mapping[str, Mapping[float, in
     """Return the joint scores; `sizes` are the training images by strategy and fraction."""
     cells = [(name, fraction) for name in sorted(predictions) for fraction in predictions[name].by_fraction]
     tables = [predictions[name].by_fraction[fraction][metric] for name, fraction in cells]
-    shared = np.array([[len(set(a.seeds) & set(b.seeds)) for b in tables] for a in tables])
-    counts = np.array([len(table.seeds) for table in tables])
+    from_images, from_seeds = covariances(tables)
     return JointScores(
         strategies=tuple(name for name, _ in cells),
         images=tuple(sizes[name][fraction] for name, fraction in cells),
         means=tuple(float(table.scores.mean()) for table in tables),
-        from_images=_rows(_from_images(tables, shared, counts)),
-        from_seeds=_rows(_from_seeds(tables, shared, counts)),
+        from_images=_rows(from_images),
+        from_seeds=_rows(from_seeds),
     )
+
+
+def covariances(tables: Sequence[InfluenceTable]) -> tuple[np.ndarray, np.ndarray]:
+    """Return the covariance of the means of scores (K, K) that comes from their images, and from their seeds."""
+    shared = np.array([[len(set(a.seeds) & set(b.seeds)) for b in tables] for a in tables])
+    counts = np.array([len(table.seeds) for table in tables])
+    return _from_images(tables, shared, counts), _from_seeds(tables, shared, counts)
 
 
 def _from_images(tables: Sequence[InfluenceTable], shared: np.ndarray, counts: np.ndarray) -> np.ndarray:
@@ -87,9 +93,25 @@ def at_size(joint: JointScores, images: float | None = None) -> JointScores:
         strategies=tuple(names),
         images=(last,) * len(names),
         means=tuple((weights @ joint.means).tolist()),
-        from_images=_rows(weights @ np.array(joint.from_images) @ weights.T),
-        from_seeds=_rows(weights @ np.array(joint.from_seeds) @ weights.T),
+        from_images=_rows(_between(np.array(joint.from_images), weights)),
+        from_seeds=_rows(_between(np.array(joint.from_seeds), weights)),
     )
+
+
+def _between(covariance: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Return the covariance of scores between sizes, which is between those at the sizes; each row has its weights.
+
+    It is not that of the interpolated scores, whose noise would be less than at either size, as if the curve between
+    them were known to be straight. A column of weights is a size of one strategy, ascending, so that the shares of
+    sizes are matched from the smallest up where strategies have different ones.
+    """
+    upto = weights.cumsum(1)
+    ends = np.unique(np.append(np.round(upto[weights > 0], 12), 1.0))
+    mixed = np.zeros((len(weights), len(weights)))
+    for start, end in zip(np.append(0.0, ends[:-1]), ends):
+        cells = (upto < (start + end) / 2).sum(1)
+        mixed += (end - start) * covariance[np.ix_(cells, cells)]
+    return mixed
 
 
 def estimates(comparison: Comparison, names: Sequence[str]) -> Estimates:

@@ -21,8 +21,8 @@ _LEAST_ERROR = 1e-3  # an error below this is taken for this
 _OUT, _FULLY_IN = 0.005, 0.025  # chances to be better than a cheaper strategy: of no interest, and of full interest
 _EVEN = 0.1  # weight of an even split of a difference's variance, in strategies
 _NOTHING = 1e-12
-_NODES, _MASSES = np.polynomial.hermite_e.hermegauss(41)
-_STEPS = np.linspace(-8.0, 8.0, 241)  # standard deviations about which the best score is looked for
+_NODES, _MASSES = np.polynomial.hermite_e.hermegauss(25)
+_STEPS = np.linspace(-8.0, 8.0, 161)  # standard deviations about which the best score is looked for
 
 
 @dataclass(frozen=True)

@@ -146,6 +146,12 @@ def gap(value: float, metric: str) -> str:
     return f"{100 * abs(value):.1f}{unit(metric)}" if metric in POINTS else f"{abs(value):.3f}"
 
 
+def little(value: float, metric: str) -> str:
+    """Return the size of a difference, never as nothing: less than 0.1 points."""
+    least = 10.0**-3
+    return f"less than {gap(least, metric)}" if abs(value) < least / 2 else gap(value, metric)
+
+
 def decimals(value: float | None) -> str:
     """Return three decimals, or a dash where there is no number."""
     return "–" if value is None else f"{value:.3f}".replace("-", "\N{MINUS SIGN}")  # noqa: RUF001

@@ -1,8 +1,9 @@
 """The rule: use the cheapest strategy that is expected to lose against the best no more than matters."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -61,9 +62,8 @@ class Belief:
         Ties are broken by the score on validation, then by name.
         """
         place = {name: rank for rank, name in enumerate(self.comparison.ranked(self.names, "valid"))}
-        least = max(min(self.losses[name] for name in self.kept), worth) + _SLACK
-        enough = [name for name in self.kept if self.losses[name] <= least]
-        return min(enough, key=lambda name: (train_flops(self.comparison, name), place[name]))
+        kept = {name: self.losses[name] for name in self.kept}
+        return cheapest_within(kept, {name: (train_flops(self.comparison, name), place[name]) for name in kept}, worth)
 
     @property
     def recommended(self) -> str:
@@ -78,7 +78,7 @@ class Belief:
     def standing(self, name: str, against: str) -> ArmStanding:
         """Return how a strategy compares with another, and what would decide it where that is open."""
         believed = self._posterior(self.estimates, [name, against])
-        word, likeliest, probability = self._word(believed, name, against)
+        word, likeliest, probability = in_a_word(believed, name, against, self.comparison.worth)
         return ArmStanding(
             standing=word,
             likeliest=likeliest,
@@ -89,16 +89,6 @@ class Belief:
             decided_by=self._deciding(believed, name, against) if word == "undecided" else None,
         )
 
-    def _word(self, believed: Posterior, name: str, against: str) -> tuple[Word, Decided, float]:
-        """Return the word for how a strategy compares with another, the likeliest, and the probability of that."""
-        worth = self.comparison.worth
-        better, worse = believed.p_above(name, against, worth), believed.p_above(against, name, worth)
-        chances: dict[Decided, float] = {"better": better, "equivalent": 1 - better - worse, "worse": worse}
-        likeliest = max(chances, key=lambda word: chances[word])
-        enough = EQUIVALENT if likeliest == "equivalent" else DIFFERENT
-        decided = chances[likeliest] >= enough
-        return likeliest if decided else "undecided", likeliest, chances[likeliest]
-
     def _deciding(self, believed: Posterior, name: str, against: str) -> MoreData:
         """Return how many times the test images, or the seeds, would decide it if what is believed now is true."""
         means = np.array([believed.expected(other, against) for other in self.names])
@@ -106,11 +96,26 @@ class Belief:
 
         def first(**more: float) -> bool:
             expected = self._posterior(likely.with_more(**more), [name, against])
-            return self._word(expected, name, against)[0] != "undecided"
+            return in_a_word(expected, name, against, self.comparison.worth)[0] != "undecided"
 
         images = next((float(n) for n in _MORE if first(images=n)), None)
         seeds = next((float(n) for n in _MORE if n <= _MORE_SEEDS and first(seeds=n)), None)
         return MoreData(test_images=images, seeds=seeds)
+
+
+def cheapest_within(losses: Mapping[str, float], costs: Mapping[str, Any], worth: float) -> str:
+    """Return the cheapest that is expected to lose no more than `worth`; else the one that loses least."""
+    most = max(min(losses.values()), worth) + _SLACK
+    return min((name for name in losses if losses[name] <= most), key=lambda name: (costs[name], name))
+
+
+def in_a_word(believed: Posterior, name: str, against: str, worth: float) -> tuple[Word, Decided, float]:
+    """Return the word for how a strategy compares with another, the likeliest, and the probability of that."""
+    better, worse = believed.p_above(name, against, worth), believed.p_above(against, name, worth)
+    chances: dict[Decided, float] = {"better": better, "equivalent": 1 - better - worse, "worse": worse}
+    likeliest = max(chances, key=lambda word: chances[word])
+    decided = chances[likeliest] >= (EQUIVALENT if likeliest == "equivalent" else DIFFERENT)
+    return likeliest if decided else "undecided", likeliest, chances[likeliest]
 
 
 def belief(comparison: Comparison, names: Collection[str] | None = None) -> Belief:

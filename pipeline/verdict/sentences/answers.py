@@ -2,7 +2,7 @@
 
 from pipeline.verdict.changes import OtherWorth, changes, other_worths
 from pipeline.verdict.decision import Decision
-from pipeline.verdict.formatting import POINTS, called, gap, level, listed, operations, score, times
+from pipeline.verdict.formatting import POINTS, called, gap, level, listed, little, operations, score, times
 from pipeline.verdict.pairwise import train_flops
 from pipeline.verdict.schema import Answers
 from pipeline.verdict.sentences.changes import change_sentence
@@ -62,13 +62,16 @@ def _loses(decision: Decision) -> str:
         return ""
     metric, sure = comparison.metric, level(comparison.confidence)
     loss, most = believed.losses[own], believed.posterior.loss_at_most(own, comparison.confidence)
-    per_thousand = f", {1000 * loss:.0f} and at most {1000 * most:.0f} in a thousand images" if metric in POINTS else ""
+    in_images = metric in POINTS
     if not round(1000 * most):
-        return f"With {sure} confidence it loses nothing in {called(metric)} against the best{per_thousand and ZERO}."
+        return (
+            f"With {sure} confidence it loses nothing in {called(metric)} against the best{ZERO if in_images else ''}."
+        )
     rival = f", most likely {decision.rivals[0]}," if believed.best != own else ""
+    per_thousand = f", or {1000 * most:.0f} in a thousand images" if in_images else ""
     return (
-        f"Against the best{rival} it is expected to lose {gap(loss, metric)} of {called(metric)}, and with {sure} "
-        f"confidence at most {gap(most, metric)}{per_thousand}."
+        f"Against the best{rival} it is expected to lose {little(loss, metric)} of {called(metric)} and, with {sure} "
+        f"confidence, at most {gap(most, metric)}{per_thousand}."
     )
 
 

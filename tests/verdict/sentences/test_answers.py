@@ -22,8 +22,8 @@ def test_of_what_is_practically_equal_the_cheap_one_is_used_and_what_it_may_lose
     found = said(TIED)
     assert found.use.startswith("Use a: of the strategies expected to lose no more than 0.5 points against the best,")
     assert re.fullmatch(
-        r"Against the best, most likely b, it is expected to lose 0\.\d points of accuracy, and with 95 % confidence "
-        r"at most (\d\.\d) points, \d and at most \d+ in a thousand images\.", found.loses,
+        r"Against the best, most likely b, it is expected to lose 0\.\d points of accuracy and, with 95 % confidence, "
+        r"at most \d\.\d points, or \d+ in a thousand images\.", found.loses,
     )  # fmt: skip
     assert found.costs == "One training takes 1 trillion operations, 0.25 times as many as b, and one prediction 1 " \
                           "billion operations."  # fmt: skip
