@@ -139,6 +139,7 @@ def summarise(cells: Sequence[Mapping[str, Any]], pairs: Sequence[Mapping[str, A
         "cost_share": rules["this"]["cost_share"],
         "coverage": float(np.mean([one["coverage"] for one in cells])),
         "coverage_of_true_differences": float(np.mean([one["coverage"] for one in cells if one["spread"]])),
+        "least_coverage": min(one["coverage"] for one in cells),
         "reliability_gap": sum(row["count"] * abs(row["said"] - row["true"]) for row in bins) / total,
         **({"aa_difference_rate": max(row["different"] for row in pairs),
             "aa_equivalent_rate_656": at["one recipe twice", IMAGES[0]]["equivalent"],

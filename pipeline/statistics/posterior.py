@@ -18,7 +18,7 @@ from scipy.special import ndtr
 _SPREADS = np.geomspace(0.01, 30.0, 33)  # of the grid, in units of the expected spread
 EXPECTED_SPREAD = 0.2  # of the true scores, as a share of the best strategy's error; that of a half-Cauchy prior
 _LEAST_ERROR = 1e-3  # an error below this is taken for this
-_OUT, _FULLY_IN = 0.005, 0.025  # chances to be better than a cheaper strategy: of no interest, and of full interest
+_OUT, _FULLY_IN = 1e-4, 1e-3  # chances to be better than a cheaper strategy: of no interest, and of full interest
 _EVEN = 0.1  # weight of an even split of a difference's variance, in strategies
 _NOTHING = 1e-12
 _NODES, _MASSES = np.polynomial.hermite_e.hermegauss(25)

@@ -142,6 +142,23 @@ def test_the_winner_is_chosen_on_validation_alone():
     assert (result.winner, result.pairs[0].better) == ("b", "a")
 
 
+def test_a_pair_with_different_seeds_is_compared_on_those_that_both_have():
+    whole, other = predicted(1.0, seed=1, seeds=5), predicted(0.5, seed=2, seeds=5)
+
+    def of(strategy, seeds):
+        parts = [Scored([part.labels[s] for s in seeds], [part.probabilities[s] for s in seeds], None, tuple(seeds))
+                 for part in (strategy.valid, strategy.test)]  # fmt: skip
+        return StrategyPredictions(*parts, *([scores[s] for s in seeds]
+                                             for scores in (strategy.valid_scores, strategy.test_scores)))  # fmt: skip
+
+    shared = [0, 2, 4]
+    (mixed,) = compare_pairs({"a": of(whole, range(5)), "b": of(other, shared)}, "accuracy", 200, 0.95, 0)
+    (same,) = compare_pairs({"a": of(whole, shared), "b": of(other, shared)}, "accuracy", 200, 0.95, 0)
+    for metric in METRICS:
+        there, back = (list(pair.differences[metric]) for pair in (mixed, same))
+        assert [pytest.approx(value) for _, value in there] == [value for _, value in back]
+
+
 def test_one_strategy_alone_has_no_pairs():
     result = compared({"only": trained(1.0)})
     assert (result.winner, result.pairs, result.crossovers, result.ranking) == ("only", (), (), None)
