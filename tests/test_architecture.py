@@ -193,7 +193,8 @@ def test_a_room_that_a_new_import_leads_to_is_missed(copied):
 
 
 def test_a_dep_that_is_left_out_is_missed(copied):
-    house = copied(without="    - pipeline/network\n")
+    house = copied()
+    house.stages["weights"]["deps"].remove("pipeline/network")
     assert added(House.wrong_deps, house) == ["weights lacks pipeline/network"]
 
 

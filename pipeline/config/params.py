@@ -61,6 +61,7 @@ class Train(Section):
     seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field(min_length=1)
     fractions: tuple[Annotated[float, Field(gt=0, le=1)], ...] = (1.0,)  # of the training images
     epoch_scaling: float = Field(0.5, ge=0, le=1)  # 0: the same epochs for fewer images, 1: the same steps
+    racing: bool = True  # a strategy that is behind beyond doubt gets no more seeds and sizes; false: all get all
 
     @model_validator(mode="after")
     def _distinct(self) -> "Train":
@@ -87,9 +88,8 @@ class Register(Section):
     """Name the registered model and the gate in front of it."""
 
     model: Name
-    min_gain_over_majority: float = Field(
-        ge=0, lt=1
-    )  # validation accuracy (or balanced) above always naming the commonest class
+    # Validation accuracy (or balanced) above always naming the commonest class.
+    min_gain_over_majority: float = Field(ge=0, lt=1)
 
 
 class Runtime(Section):
@@ -120,9 +120,8 @@ class Params(Section):
     register_: Register = Field(alias="register")
     runtime: Runtime
     tracking: Tracking
-    backbone_aliases: dict[Name, str | Entry] = Field(
-        default_factory=dict
-    )  # names for backbones, beside `backbone_table.BACKBONES`
+    # Names for backbones, beside `backbone_table.BACKBONES`.
+    backbone_aliases: dict[Name, str | Entry] = Field(default_factory=dict)
     enabled: tuple[Name, ...] = Field(min_length=1)
     backbones: tuple[str, ...] = ()  # on which each strategy of `per_backbone` is run too, beside its own
     per_backbone: tuple[Name, ...] = ()

@@ -1,4 +1,7 @@
-"""Retrain one strategy's best recipe for every seed and share of the images, and open the test split to score it."""
+"""Retrain one strategy's best recipe with several seeds and shares of the images, and score the test split.
+
+With `train.racing` it gets its minimum here; stage `race`, which sees all strategies, gives out the rest.
+"""
 
 from collections.abc import Sequence
 from functools import partial
@@ -27,7 +30,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     from pipeline.common.hashes import digest
     from pipeline.common.lock import one_process
     from pipeline.execution import jobs
-    from pipeline.execution.retraining import retrain, retraining_jobs
+    from pipeline.execution.retraining import Retrainings
+    from pipeline.execution.rounds import minimum
     from pipeline.network import latency
     from pipeline.network.build import export_model
     from pipeline.tracking.arm_runs import ArmTracker
@@ -37,8 +41,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     from pipeline.training.choose_views import seen
     from pipeline.training.run_context import unit_folder
 
-    watch = Stopwatch()
-    features = seen(args.views, params.features.tta, params.features.cache_gb)
+    watch, features = Stopwatch(), seen(args.views, params.features.tta, params.features.cache_gb)
     make_context = partial(jobs.open_context, args.dev, args.test, args.work, params.prepare.valid_fraction,
                            features, params.runtime, weights=args.weights)  # fmt: skip
     context = make_context()
@@ -49,23 +52,24 @@ def main(argv: Sequence[str] | None = None) -> None:
                   **run_context.identity()})  # fmt: skip
     used = [*train_and_valid(params.data.name, args.dev, images), held_out(params.data.name, args.test, test)]
     tags = {"strategy": args.strategy, "backbone": recipe.backbone}
-    retrainings = retraining_jobs(recipe, params.train)
+    points = minimum(params.train)
     with one_process(args.work / f"train-{args.strategy}.lock"):
         tracker = ArmTracker(args.params.resolve().parent, params.tracking.experiment, *used)
         with (
             tracker.training(args.strategy, f"{args.strategy}-{key}", args.tuned, {**tags, "stage": "arm"}) as parent,
             jobs.executor(params.search.workers, make_context, context) as executor,
-            TrialProgress(f"train {args.strategy}", len(retrainings), len(retrainings), "training") as bar,
+            TrialProgress(f"train {args.strategy}", len(points), len(points), "training") as bar,
         ):
-            trained = retrain(retrainings, executor, bar)
-            results.check(trained)
+            work = Retrainings({args.strategy: recipe}, params.train, context, executor, bar)
+            trained, diverged = results.finite(work.do({args.strategy: points})[args.strategy])
             scores = results.summarise(trained[1.0], images, test)
             curve = results.curve(trained, images, test)
             took, marks = partial(unit.timing, context=run_context), {**tags, "stage": "train"}
-            tracker.children(parent, retraining_records(retrainings, trained, curve, took, marks))
+            tracker.children(parent, retraining_records(work.jobs[args.strategy], trained, curve, took, marks))
             export_model(unit_folder(recipe, run_context, results.best_seed(scores)), args.model)
             separation = transferability.separation(recipe, run_context, params.train.seeds[0])
-            result = results.document(scores, trained, curve, tuned, latency.model_bytes(args.model), separation)
+            size = latency.model_bytes(args.model)
+            result = results.document(scores, trained, curve, tuned, size, separation, diverged)
             write_csv(args.out / f"{args.strategy}.csv", results.predictions(trained, images, test))
             write_json(args.out / f"{args.strategy}.json", result)
             shown = recipe.model_dump() | {"strategy": args.strategy}

@@ -10,6 +10,7 @@ from pipeline.common.documents import Document, VersionedDocument
 from pipeline.config.metric_names import LOWER_IS_BETTER
 from pipeline.config.recipe import Kind, Recipe
 from pipeline.data.summary import DatasetSummary
+from pipeline.statistics.missing import Diverged, Stopped
 from pipeline.statistics.ranking_schema import BackboneRanking
 
 SEPARATIONS = ("ridge_accuracy", "log_me", "h_score", "h_score_if_random")  # how features are measured
@@ -132,24 +133,6 @@ class Transferability(Document):
     def pixels(self) -> dict[str, float]:
         """Return the measures of raw pixels, by the same names."""
         return {name: getattr(self, f"pixels_{name}") for name in SEPARATIONS}
-
-
-class Stopped(Document):
-    """Why a strategy got no more seeds and sizes than the minimum: the race found it behind beyond doubt."""
-
-    behind: str  # the strategy it is compared with
-    gap: float  # by how much it is worse on validation, in the metric that decides; above 0
-    p_within: float  # the probability that it is within `worth` of that strategy
-    level: float  # the probability below which the race stops a strategy, corrected for all comparisons
-    seeds: int  # by which that was decided
-
-
-class Diverged(Document):
-    """A training whose loss was no longer finite; the strategy goes on with its others."""
-
-    seed: int
-    fraction: float
-    reason: str
 
 
 class StrategyResult(Document):

@@ -12,7 +12,8 @@ from pipeline.common.errors import UserError
 from pipeline.common.files import read_csv, read_json
 from pipeline.config.recipe import Recipe
 from pipeline.statistics.jackknife import Scored, influence_tables
-from pipeline.statistics.schema import Diverged, Stopped, StrategyCost, Transferability
+from pipeline.statistics.missing import Diverged, Stopped
+from pipeline.statistics.schema import StrategyCost, Transferability
 from pipeline.statistics.scores_and_differences import StrategyPredictions
 from pipeline.statistics.timings import StrategyTimings, Timings
 

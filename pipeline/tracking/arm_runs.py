@@ -1,7 +1,8 @@
-"""The run of an arm: stage tune opens it, stage train goes on with it, stage compare writes the comparison into it.
+"""The run of an arm: stage tune opens it, train and race go on with it, compare writes the comparison into it.
 
 Each finds it by a tag with what it knows: tune by the key of its search; train by the search's result, or by its own
-key; compare by train's result. Where an arm is not there, as in a new database, it is made from what is on disk.
+key; race by train's result; compare by that of race. Where an arm is not there, as in a new database, it is made from
+what is on disk.
 """
 
 import math
@@ -16,9 +17,11 @@ import numpy as np
 from pipeline.common.hashes import file_digest
 from pipeline.tracking import logged_models
 from pipeline.tracking.client import KEY, as_user_error
-from pipeline.tracking.runs import MlflowTracker, now, points
+from pipeline.tracking.runs import MlflowTracker, RunRecord, now, points
 
-SEARCH, TUNED, TRAINING, RESULT = (f"headstart.{name}" for name in ("search", "tuned", "training", "result"))
+SEARCH, TUNED, TRAINING, RESULT, RACED = (
+    f"headstart.{name}" for name in ("search", "tuned", "training", "result", "raced")
+)
 MEASURED = ("valid", "test")  # the splits that scores are measured on
 MODEL = "headstart.model"  # the id of the logged model
 
@@ -28,7 +31,7 @@ class ScoredArm:
     """What stage compare says of an arm."""
 
     name: str
-    result: Path  # of stage train
+    result: Path  # of stage race, or of stage train, which gave the same
     params: dict[str, Any]
     metrics: dict[str, float]
     tags: dict[str, str]
@@ -73,6 +76,13 @@ class ArmTracker(MlflowTracker):
         self._client.log_batch(run, self._points(metrics, began, model), _params(params))
         self.finish(run, {}, [], {MODEL: model, RESULT: file_digest(result)})
 
+    @as_user_error
+    def raced(self, arm: str, trained: Path, result: Path, records: Iterable[RunRecord], tags: dict[str, str]) -> None:
+        """Log further retrainings below the run of an arm, which gave `trained`, a file, and note the file with all."""
+        run = self._open(self._arms, {RESULT: file_digest(trained)}, arm, tags, RESULT)
+        self.children(run, records)
+        self._client.set_tag(run, RACED, file_digest(result))
+
     def _points(self, metrics: Mapping[str, float], time_ms: int, model: str | None) -> list[Any]:
         """Return metrics linked to a model, if there is one, and scores to the images that they were measured on."""
         found = []
@@ -92,8 +102,10 @@ class ArmTracker(MlflowTracker):
         """
         from mlflow.entities import RunTag
 
+        found = file_digest(arm.result)
+        raced = self._search([self._arms], f"tags.`{RACED}` = '{found}'")
         run = self._client.get_run(
-            self._open(self._arms, {RESULT: file_digest(arm.result)}, arm.name, arm.tags, RESULT)
+            self._open(self._arms, {RACED if raced else RESULT: found}, arm.name, arm.tags, RESULT)
         )
         known, model = run.data.metrics, run.data.tags.get(MODEL)
         measured = self._points(_changed(arm.metrics, known), now(), model)

@@ -15,12 +15,14 @@ def retraining_records(
     timing: Callable[..., Mapping[str, float]],
     tags: dict[str, str],
 ) -> Iterator[RunRecord]:
-    """Yield what MLflow shows of each retraining.
+    """Yield what MLflow shows of each retraining that did not diverge.
 
     `points` holds their scores on test by fraction and seed; `timing` tells the seconds that one took.
     """
     scores = {point["fraction"]: dict(zip(trained[point["fraction"]], point["test"])) for point in points}
     for job in jobs:
+        if job.seed not in scores.get(job.fraction, {}):
+            continue
         outcome, share = trained[job.fraction][job.seed], f"{100 * job.fraction:g} %"
         name = f"{tags['strategy']} seed {job.seed}" + (f", {share} of the images" if job.fraction < 1 else "")
         tested = {f"test_{metric}": value for metric, value in scores[job.fraction][job.seed].items()}

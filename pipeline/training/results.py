@@ -1,6 +1,6 @@
 """Turn the outcomes of one recipe, with several seeds and fractions of the images, into what stage train writes."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,13 +21,22 @@ Scores = dict[str, dict[int, dict[str, float]]]  # by split, seed and metric
 Trained = Mapping[float, Mapping[int, Outcome]]  # by fraction of the training images, then by seed
 
 
-def check(trained: Trained) -> None:
-    """Raise UserError where a training diverged."""
-    for fraction, by_seed in trained.items():
-        for seed, outcome in by_seed.items():
-            if outcome.failed:
-                where = f"seed {seed}" if fraction == 1 else f"seed {seed}, {100 * fraction:g} % of the images"
-                raise UserError(f"{where}: {outcome.failed}. Lower the learning_rate in this strategy's space.")
+def finite(trained: Trained) -> tuple[dict[float, dict[int, Outcome]], list[dict[str, Any]]]:
+    """Return the trainings that did not diverge, and for each that did its seed, fraction and reason.
+
+    A fraction of which nothing is left is left out. Raise UserError where that is all of the images.
+    """
+    kept = {f: {s: o for s, o in by_seed.items() if not o.failed} for f, by_seed in trained.items()}
+    diverged = [
+        {"seed": seed, "fraction": fraction, "reason": outcome.failed}
+        for fraction, by_seed in trained.items()
+        for seed, outcome in by_seed.items()
+        if outcome.failed
+    ]
+    if not kept[1.0]:
+        raise UserError(f"seed {diverged[0]['seed']}: {diverged[0]['reason']}; so did all other seeds. Lower the "
+                        "learning_rate in this strategy's space.")  # fmt: skip
+    return {fraction: by_seed for fraction, by_seed in kept.items() if by_seed}, diverged
 
 
 def summarise(outcomes: Mapping[int, Outcome], dev: ImageSet, test: ImageSet) -> Scores:
@@ -84,13 +93,17 @@ def of_seed(scores: Scores, seed: int) -> dict[str, float]:
 
 
 def curve(trained: Trained, dev: ImageSet, test: ImageSet) -> list[dict[str, Any]]:
-    """Return the points of the learning curve, ascending: fraction, images, mean cost of a training, scores by seed."""
+    """Return the points of the learning curve, ascending: fraction, images, mean cost of a training, scores by seed.
+
+    A point names its seeds where they are not those of all images.
+    """
     return [
         {
             "fraction": fraction,
             "images": round(np.mean([outcome.images for outcome in trained[fraction].values()])),
             "train_flops": round(np.mean([outcome.cost.train_flops for outcome in trained[fraction].values()])),
             "test": list(summarise(trained[fraction], dev, test)["test"].values()),
+            **({} if [*trained[fraction]] == [*trained[1.0]] else {"seeds": [*trained[fraction]]}),
         }
         for fraction in sorted(trained)
     ]
@@ -103,6 +116,7 @@ def document(
     tuned: dict[str, Any],
     model_bytes: int,
     transfer: dict[str, float] | None,
+    diverged: Sequence[dict[str, Any]] = (),
 ) -> dict[str, Any]:
     """Return what results/train/<strategy>.json holds."""
     outcomes = trained[1.0]
@@ -116,8 +130,30 @@ def document(
         "cost": {**cost, "search_flops": tuned["search_flops"], "model_bytes": model_bytes},
         "curve": points,
         "transfer": transfer,
+        **({"diverged": list(diverged)} if diverged else {}),
         **{split: list(by_seed.values()) for split, by_seed in scores.items()},
     }
+
+
+def raced(
+    known: Mapping[str, Any],
+    trained: Trained,
+    points: list[dict[str, Any]],
+    diverged: Sequence[dict[str, Any]],
+    stopped: Any,
+    dev: ImageSet,
+    test: ImageSet,
+) -> dict[str, Any]:
+    """Return what results/race/<strategy>.json holds: what stage train wrote, of all trainings.
+
+    The best seed stays: its model is exported.
+    """
+    scores = summarise(trained[1.0], dev, test)
+    cost = known["cost"]
+    found = document(scores, trained, points, {**known, "search_flops": cost["search_flops"]}, cost["model_bytes"],
+                     known["transfer"], diverged)  # fmt: skip
+    reason = {} if stopped is None else {"stopped": stopped.model_dump()}
+    return {**found, "best_seed": known["best_seed"], **reason}
 
 
 def wall_clock(trained: Trained, recipe: Recipe, wanted: Train, context: RunContext) -> dict[str, float]:

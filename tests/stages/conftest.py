@@ -48,7 +48,10 @@ class Chain:
                       "weights": root / "weights", "views": root / "views.json",
                       "tuned": results / "tune" / f"{strategy}.json", "out": results / "train",
                       "model": root / "models" / strategy, "timings": timings},
-            "compare": {"tuned": results / "tune", "trained": results / "train", "times": results / "timings",
+            "race": {"dev": self.prepared.dev, "test": self.prepared.test, "trained": results / "train",
+                     "weights": root / "weights", "views": root / "views.json", "work": root / "work",
+                     "out": results / "race", "timings": timings},
+            "compare": {"tuned": results / "tune", "trained": results / "race", "times": results / "timings",
                         "data": self.prepared.summary / "summary.json", "test": self.prepared.test,
                         "out": results / "comparison.json", "verdict": results / "verdict.json",
                         "page": results / "report.html", "report": results / "report.md",
@@ -70,7 +73,7 @@ class Chain:
         for stage in ("tune", "train"):
             for strategy in ENABLED:
                 assert self.run(stage, strategy) == 0
-        assert self.run("compare") == self.run("register") == 0
+        assert self.run("race") == self.run("compare") == self.run("register") == 0
 
     def document(self, stage: str, strategy: str) -> dict[str, Any]:
         """Return what a stage exported of a strategy."""

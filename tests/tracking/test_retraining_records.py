@@ -1,6 +1,7 @@
 from pipeline.common.outcome import Cost, Epoch, Outcome
 from pipeline.config.params import Train
 from pipeline.execution.retraining import retraining_jobs
+from pipeline.execution.rounds import every_point
 from pipeline.tracking.retraining_records import retraining_records
 from tests.support.units import recipe
 
@@ -13,7 +14,7 @@ def outcome(loss: float, images: int) -> Outcome:
 
 
 def test_each_retraining_is_shown_with_its_own_scores_whatever_the_order_of_shares():
-    jobs = retraining_jobs(recipe(), TRAIN)
+    jobs = retraining_jobs(recipe(), TRAIN, every_point(TRAIN))
     trained = {1.0: {3: outcome(0.1, 400), 1: outcome(0.2, 400)}, 0.25: {3: outcome(0.3, 100), 1: outcome(0.4, 100)}}
     points = [{"fraction": 0.25, "test": [{"accuracy": 0.63}, {"accuracy": 0.61}]},
               {"fraction": 1.0, "test": [{"accuracy": 0.93}, {"accuracy": 0.91}]}]  # fmt: skip

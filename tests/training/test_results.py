@@ -45,13 +45,18 @@ def test_scores_are_those_of_the_rows_predicted(done, scores, image_set, test_se
     assert scores["test"][1] == score(test_set.labels, np.array(done[1].test["probabilities"]))
 
 
-def test_a_training_that_diverged_is_named_with_what_to_do(done):
+def test_a_training_that_diverged_is_left_out_and_named(done):
     failed = replace(done[2], failed="the training loss became nan in epoch 3", valid={}, test={})
-    results.check({1.0: done})
-    with pytest.raises(UserError, match=r"^seed 2: .*nan in epoch 3.*learning_rate"):
-        results.check({1.0: {**done, 2: failed}})
-    with pytest.raises(UserError, match=r"^seed 2, 12.5 % of the images: .*nan"):
-        results.check({1.0: done, 0.125: {2: failed}})
+    assert results.finite({1.0: done}) == ({1.0: done}, [])
+    kept, diverged = results.finite({1.0: {**done, 2: failed}, 0.125: {2: failed}})
+    assert kept == {1.0: {1: done[1]}}
+    assert diverged == [{"seed": 2, "fraction": f, "reason": failed.failed} for f in (1.0, 0.125)]
+
+
+def test_where_all_trainings_diverged_the_error_says_what_to_do(done):
+    failed = replace(done[2], failed="the training loss became nan in epoch 3", valid={}, test={})
+    with pytest.raises(UserError, match=r"^seed 1: .*nan in epoch 3.*learning_rate"):
+        results.finite({1.0: dict.fromkeys((1, 2), failed), 0.125: done})
 
 
 def test_a_learning_curve_has_a_point_for_each_share_ascending(points, scores, done, test_set):
