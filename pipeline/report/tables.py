@@ -25,6 +25,7 @@ from pipeline.verdict.formatting import (
 from pipeline.verdict.schema import Answers, Verdict, Word
 from pipeline.verdict.sentences.measured import crossover_sentence
 from pipeline.verdict.sentences.metric import metric_sentence
+from pipeline.verdict.sentences.race import race_notes as race_notes
 
 FEW_CLASSES = 12  # up to which a confusion matrix is a table with numbers
 SHOWN = 12  # rows of a long list that are shown at once

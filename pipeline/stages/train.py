@@ -3,6 +3,7 @@
 With `train.racing` it gets its minimum here; stage `race`, which sees all strategies, gives out the rest.
 """
 
+from argparse import Namespace
 from collections.abc import Sequence
 from functools import partial
 
@@ -16,13 +17,7 @@ from pipeline.config.recipe import Recipe
 @handle_user_errors
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the stage."""
-    parser = stage_parser(__doc__, dev="folder of train and valid", test="folder of test", tuned="the strategy's "
-                          "result of tune", weights="folder of what stage weights brought",
-                          views="what stage views chose", work="folder for features and units",
-                          out="folder for <strategy>.json and .csv", model="folder for the best seed's model",
-                          timings="file for timings")  # fmt: skip
-    parser.add_argument("strategy", help="a row of `strategies` in params.yaml, or an arm: <row>-<backbone>")
-    args = parser.parse_args(argv)
+    args = _arguments(argv)
     params = parameters.load(args.params)
     quiet()
     one_thread_pool(params.runtime.threads)
@@ -79,6 +74,16 @@ def main(argv: Sequence[str] | None = None) -> None:
     taken = results.wall_clock(trained, recipe, params.train, run_context)
     speed = latency.measure(args.model, images.images, params.runtime.threads)
     write_json(args.timings, {**watch.read(), "train": taken, **speed})
+
+
+def _arguments(argv: Sequence[str] | None) -> Namespace:
+    parser = stage_parser(__doc__, dev="folder of train and valid", test="folder of test", tuned="the strategy's "
+                          "result of tune", weights="folder of what stage weights brought",
+                          views="what stage views chose", work="folder for features and units",
+                          out="folder for <strategy>.json and .csv", model="folder for the best seed's model",
+                          timings="file for timings")  # fmt: skip
+    parser.add_argument("strategy", help="a row of `strategies` in params.yaml, or an arm: <row>-<backbone>")
+    return parser.parse_args(argv)
 
 
 if __name__ == "__main__":
