@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from random import Random
@@ -75,6 +76,38 @@ def test_stages_killed_again_and_again_end_with_the_same_bytes(undisturbed, span
     assert ended_well(site)
     assert site.runs() == undisturbed.runs()
     assert list(site.trials().values()) == list(undisturbed.trials().values())
+
+
+def fewer_trials(params: dict) -> dict:
+    """Return params whose searches are short: what is killed here is the race."""
+    for name in params["enabled"]:
+        params["strategies"][name]["trials"] = 2
+    params["train"]["fractions"] = [0.5, 0.75, 1]
+    return params
+
+
+def test_a_race_killed_at_random_decides_the_same_and_ends_with_the_same_bytes(tmp_path):
+    site = Site.make(tmp_path / "whole", fewer_trials)
+    for name in ("finetune", "scratch"):
+        site.run("tune", name)
+        site.run("train", name)
+    shutil.copytree(site.root, tmp_path / "killed")
+    killed, random = Site(tmp_path / "killed"), Random(1)
+    site.run("race")
+    lost = 0
+    for _ in range(6):
+        goal = len(killed.units()) + random.randint(0, 2)
+        started = killed.start("race")
+        while started.process.poll() is None and len(killed.units()) < goal:
+            time.sleep(0.005)
+        time.sleep(random.random())
+        if started.process.poll() is None:
+            os.killpg(started.process.pid, signal.SIGKILL)
+            lost += 1
+        started.wait()
+    assert lost
+    killed.run("race")
+    assert killed.results() == site.results()
 
 
 def test_ctrl_c_ends_at_once_and_says_how_to_go_on(undisturbed, site):

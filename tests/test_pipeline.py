@@ -78,7 +78,7 @@ def clone(tmp_path_factory):
 def test_a_fresh_clone_runs_every_stage_and_prints_a_short_summary(clone):
     enabled = yaml.safe_load(clone.params.read_text(encoding="utf-8"))["enabled"]
     assert set(clone.ran) == {
-        "download@elpv", "prepare", "describe", "weights", "compare", "register",
+        "download@elpv", "prepare", "describe", "weights", "views", "race", "compare", "register",
         *(f"{stage}@{name}" for stage in ("tune", "train") for name in enabled),
     }  # fmt: skip
     summary, registered = clone.said.split("Running stage 'compare'")[1].split("Running stage 'register'")

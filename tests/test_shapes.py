@@ -197,7 +197,7 @@ def run(shape: str, root: Path, template: Path) -> Task:
         patch.chdir(root)
         patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{root / 'mlflow.db'}")
         warnings.simplefilter("always")
-        for each in ("prepare", "describe", *arms, "compare", "register"):
+        for each in ("prepare", "describe", "views", *arms, "race", "compare", "register"):
             stage, _, strategy = each.partition(" ")
             words = shlex.split(DVC[stage].get("do", DVC[stage])["cmd"].replace("${key}", strategy))
             assert import_module(words[2]).main(words[3:]) == 0, each

@@ -66,6 +66,7 @@ class Site:
         params = change(little(yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))))
         (root / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
         site.run("prepare")
+        site.run("views")
         return site
 
     def copy(self, root: Path) -> "Site":
