@@ -100,6 +100,9 @@ def _race(args: Namespace, params: parameters.Params, names: list[str]) -> None:
             tags = {"stage": "race", "strategy": name, "backbone": recipes[name].backbone}
             records = retraining_records(retrainings.jobs[name][least:], kept, points, took, tags)
             tracker.raced(name, args.trained / file.name, file, records, {**tags, "stage": "arm"})
+    given = sum(map(len, retrainings.jobs.values()))
+    early = ", ".join(f"{name} (behind {why.behind})" for name, why in stopped.items()) or "none"
+    print(f"race: {given} of at most {most} trainings; stopped early: {early}")
 
 
 if __name__ == "__main__":

@@ -12,7 +12,8 @@ over pairs), and the whole deviation is taken for Student's t with the degrees o
 A strategy is stopped where the probability that it is within `worth` of another is below a level: one minus the
 confidence, over the number of ordered pairs and of the times it is asked (Bonferroni, so whatever the dependence
 between them). So over a whole race, the probability to stop any strategy that is within `worth` of the best is below
-one minus the confidence. It is fewer in truth: looks and pairs go together, and most strategies are far apart.
+one minus the confidence. It is less in truth: looks and pairs go together, and the part of the variance that comes from
+images has thinner tails than are assumed.
 
 Validation is somewhat kind to strategies whose search tried more recipes. A stopped strategy loses only precision: it
 keeps its minimum, is scored on test like the others, and can still be recommended.
