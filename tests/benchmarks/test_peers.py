@@ -220,7 +220,7 @@ def test_a_run_of_one_seed_on_all_images_is_one_training(finished):
 
 def test_results_that_are_missing_are_named(tmp_path, capsys):
     assert peers.main(["--out", str(tmp_path), "ours", str(tmp_path), "--task", "demo"]) == 2
-    assert "comparison.json: not there" in capsys.readouterr().err
+    assert "comparison.json: no such file" in capsys.readouterr().err
 
 
 def test_the_committed_records_are_of_known_tasks_and_tools():
