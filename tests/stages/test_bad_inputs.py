@@ -215,12 +215,12 @@ LATER = {
     "a comparison by older code": (
         "register",
         document("comparison.json", schema_version=None),
-        ["comparison.json", "no schema version", "reads version 1", "dvc repro"],
+        ["comparison.json", "no schema version", "reads version 2", "dvc repro"],
     ),
     "a comparison by newer code": (
         "register",
         document("comparison.json", schema_version=9),
-        ["comparison.json", "schema version 9", "reads version 1", "dvc repro"],
+        ["comparison.json", "schema version 9", "reads version 2", "dvc repro"],
     ),
     "a comparison without pairs": (
         "register",
