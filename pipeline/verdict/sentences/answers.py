@@ -68,7 +68,8 @@ def _loses(decision: Decision) -> str:
             f"With {sure} confidence it loses nothing in {called(metric)} against the best{ZERO if in_images else ''}."
         )
     rival = f", most likely {decision.rivals[0]}," if believed.best != own else ""
-    per_thousand = f", or {1000 * most:.0f} in a thousand images" if in_images else ""
+    alike = " with every class alike" if metric == "balanced_accuracy" else ""
+    per_thousand = f", or {1000 * most:.0f} in a thousand images{alike}" if in_images else ""
     return (
         f"Against the best{rival} it is expected to lose {little(loss, metric)} of {called(metric)} and, with {sure} "
         f"confidence, at most {gap(most, metric)}{per_thousand}."
@@ -100,11 +101,11 @@ def _changes(decision: Decision) -> str:
 
 def _other_worth(change: OtherWorth, decision: Decision, metric: str) -> str:
     if change.side == "less":
-        return f"{change.strategy} if losing {gap(change.worth, metric)} is too much"
+        return f"{change.strategy} if losing {little(change.worth, metric)} is too much"
     own = str(decision.recommended)
     ratio = train_flops(decision.comparison, change.strategy) / max(train_flops(decision.comparison, own), 1)
     return (
-        f"{change.strategy}, at {times(ratio)} the cost of training, if losing {gap(change.worth, metric)} does not "
+        f"{change.strategy}, at {times(ratio)} the cost of training, if losing {little(change.worth, metric)} does not "
         "matter"
     )
 

@@ -4,7 +4,7 @@ from math import ceil
 
 from pipeline.verdict.changes import Change, CurvesCross, FewerImages, LooserLimits, MoreTesting, OtherWorth
 from pipeline.verdict.decision import Decision
-from pipeline.verdict.formatting import called, chance, flops, gap, listed, rough, rough_interval, score, times
+from pipeline.verdict.formatting import called, chance, flops, listed, little, rough, rough_interval, score, times
 from pipeline.verdict.pairwise import paired_difference, train_flops
 from pipeline.verdict.sentences.difference import score_change
 from pipeline.verdict.sentences.limits import loosened_limit
@@ -59,7 +59,7 @@ def _other_worth(change: OtherWorth, decision: Decision) -> str:
     scored = score_change(paired_difference(comparison, name, own), comparison)
     price, instead = (flops(train_flops(comparison, each)) for each in (name, own))
     spent = f"{price} per training instead of {instead}"
-    lost = gap(change.worth, comparison.metric)
+    lost = little(change.worth, comparison.metric)
     if change.side == "less":
         return f"If losing {lost} against the best is too much, {name} would be recommended, with {scored}: {spent}."
     return f"If losing {lost} against the best does not matter, {name} would be recommended, with {scored}: {spent}."

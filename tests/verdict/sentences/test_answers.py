@@ -41,6 +41,11 @@ def test_whoever_is_best_for_certain_loses_nothing():
                         found.changes)  # fmt: skip
 
 
+def test_a_loss_too_small_to_be_written_is_not_called_nothing():
+    found = said({"a": CHEAP, "b": DEAR | {"accuracy": 0.8501}}, paired=1e-4)
+    assert found.changes == "Use b if losing less than 0.1 points is too much."
+
+
 def test_a_metric_that_is_no_share_of_images_is_not_counted_in_images():
     assert "thousand" not in said(TIED, metric="log_loss").loses
     assert "0.5 points" not in said(TIED, metric="log_loss").use
