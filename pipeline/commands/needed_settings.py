@@ -22,9 +22,9 @@ def needed_settings(found: "Inspection", file: Path, settings: "Params") -> Sett
     if settings.prepare.near_duplicate_bits is None:
         wanted["prepare.near_duplicate_bits"] = DISTANCE
     if settings.data.path != wanted["data.path"]:  # what suits other images may not suit these
-        wanted |= {"prepare.image_size": "auto"} | (
-            {} if settings.features.views == AUTO else {"features.views": "auto"}
-        )
+        wanted["prepare.image_size"] = "auto"
+        if settings.features.views != AUTO:
+            wanted["features.views"] = "auto"
     now = settings.model_dump(mode="json", by_alias=True)
     nested: Settings = {}
     for key, value in wanted.items():

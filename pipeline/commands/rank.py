@@ -124,14 +124,7 @@ def measured(
 
     one_view = params.features.model_copy(update={"views": ("identity",)})
     context = jobs.open_context(
-        dev,
-        None,
-        work,
-        params.prepare.valid_fraction,
-        one_view,
-        params.runtime,
-        (),
-        weight_store,
+        dev, None, work, params.prepare.valid_fraction, one_view, params.runtime, (), weight_store
     )
     found = {}
     with Progress("ranking", len(recipes), "backbone") as bar:

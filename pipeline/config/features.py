@@ -6,14 +6,14 @@ from pydantic import Field, field_validator, model_validator
 
 from pipeline.config.settings import Section
 
-View = Literal["identity", "hflip", "vflip", "rot180", "rot90", "rot270", "transpose", "antitranspose", "auto"]
+View = Literal["identity", "hflip", "vflip", "rot180", "rot90", "rot270", "transpose", "antitranspose"]
 AUTO: Final = ("auto",)  # stage `views` finds those that do not hurt on validation
 
 
 class Features(Section):
     """Say which views of each image a stem is run on, and how much of what it makes is kept."""
 
-    views: tuple[View, ...] = Field(min_length=1)
+    views: tuple[Literal[View, "auto"], ...] = Field(min_length=1)
     cache_gb: float = Field(20.0, gt=0)  # of 10^9 bytes; what was used least recently makes room
     tta: bool  # final predictions over all views: better, and as many times dearer per image
 

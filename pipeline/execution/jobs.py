@@ -19,7 +19,7 @@ from pipeline.data import image_set
 from pipeline.data.image_set import ImageSet
 from pipeline.network.pretrained import WeightStore
 from pipeline.training import head_units, unit
-from pipeline.training.run_context import RunContext, make_run_context, unit_folder
+from pipeline.training.run_context import RunContext, make_run_context
 
 ADVICE = "What is finished is kept: lower search.workers if memory is short, then run dvc repro again."
 
@@ -109,9 +109,8 @@ def _is_short_of_memory(error: Exception) -> bool:
 
 def is_done(job: Job, context: StageContext) -> bool:
     """Say whether a job of a single unit is finished, so that running it only reads it back."""
-    (recipe,), run_context = job.recipes, context.run_context
-    name = f"epoch-{job.until}-{context.test.digest}.json" if context.test else f"epoch-{job.until}.json"
-    return (unit_folder(recipe, run_context, job.seed, fraction=job.fraction) / name).exists()
+    (recipe,) = job.recipes
+    return unit.is_done(recipe, context.run_context, job.seed, job.until, context.test, job.fraction)
 
 
 def _run(job: Job, context: StageContext, report: Report) -> list[Outcome]:

@@ -45,7 +45,7 @@ def _pass_on(trained: Path, out: Path, names: Sequence[str]) -> None:
 
     for name in names:
         if not (trained / f"{name}.csv").is_file():
-            raise UserError(f"{trained / name}.csv: not there; run the stage that makes it: dvc repro")
+            raise UserError(f"{trained / name}.csv: no such file; run the stage that makes it: dvc repro")
         write_json(out / f"{name}.json", read_json(trained / f"{name}.json"))
         write_text(out / f"{name}.csv", (trained / f"{name}.csv").read_text(encoding="utf-8"))
 
@@ -76,10 +76,10 @@ def _race(args: Namespace, params: parameters.Params, names: list[str]) -> None:
     recipes = {name: Recipe(**known[name]["recipe"]) for name in names}
     metric = resolve_metric(params.compare.metric, image_set.training_counts(args.dev))
     # With limits on what may be used, the best may miss one, or another size be asked for: then nobody is stopped.
-    limited, looks = params.constraints != Constraints(), len(rounds(params.train))
-    level = 0.0 if limited else stopping_level(params.compare.confidence, len(names), looks)
+    limited, to_give = params.constraints != Constraints(), rounds(params.train)
+    level = 0.0 if limited else stopping_level(params.compare.confidence, len(names), len(to_give))
     least = len(minimum(params.train))
-    most = len(names) * (least + sum(map(len, rounds(params.train))))
+    most = len(names) * (least + sum(map(len, to_give)))
     used = [*train_and_valid(params.data.name, args.dev, images), held_out(params.data.name, args.test, test)]
     with (
         one_process(args.work / "race.lock"),

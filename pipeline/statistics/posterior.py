@@ -125,9 +125,7 @@ class Posterior:
         return self.mean[:, i, j], self.deviation[:, i, j]
 
 
-def posterior(
-    estimates: Estimates, costs: Sequence[float], error: float, about: Collection[str] = ()
-) -> Posterior:  # fmt: skip
+def posterior(estimates: Estimates, costs: Sequence[float], error: float, about: Collection[str] = ()) -> Posterior:
     """Return what is believed of strategies with these costs; `error` is that of the best.
 
     A strategy that costs at least as much as another, and is almost certainly worse, has no say in the spread: it

@@ -54,7 +54,6 @@ def unit(
     until = until or recipe.epochs
     backbone = context.weight_store.find(recipe.backbone)
     folder = unit_folder(recipe, context, seed, fraction=fraction, backbone=backbone)
-    name = f"epoch-{until}-{test.digest}.json" if test else f"epoch-{until}.json"
     work = _Unit(recipe, backbone, context, seed, folder, fraction)
 
     def train() -> dict[str, Any]:
@@ -64,7 +63,18 @@ def unit(
         write_json(folder / TIMING, taken)  # apart from the outcome, which is the same in every run
         return asdict(outcome)
 
-    return Outcome.from_dict(once(folder / name, train))
+    return Outcome.from_dict(once(folder / _outcome_name(until, test), train))
+
+
+def is_done(
+    recipe: Recipe, context: RunContext, seed: int, until: int, test: ImageSet | None = None, fraction: float = 1.0
+) -> bool:
+    """Say whether a unit is finished, so that it would only be read back."""
+    return (unit_folder(recipe, context, seed, fraction=fraction) / _outcome_name(until, test)).exists()
+
+
+def _outcome_name(until: int, test: ImageSet | None) -> str:
+    return f"epoch-{until}-{test.digest}.json" if test else f"epoch-{until}.json"
 
 
 def timing(recipe: Recipe, context: RunContext, seed: int, fraction: float = 1.0) -> dict[str, float]:
@@ -110,9 +120,10 @@ class _Unit:
             failed = str(error)
         self._save(fit, costed, epochs)
         example = first_view(inputs, train[:1]).to(context.device)
-        trained, looks = len(epochs), sum(bool(epoch.valid) for epoch in epochs)
-        fitted_flops = epochs_flops(body, example, trained * images_an_epoch(len(train), recipe), looks * len(valid))
-        price = costed.price(body, self.probe_flops + (0 if self._is_fitted else fitted_flops))
+        by_epochs = [] if self._is_fitted else epochs
+        trained = len(by_epochs) * images_an_epoch(len(train), recipe)
+        validated = sum(bool(epoch.valid) for epoch in by_epochs) * len(valid)
+        price = costed.price(body, self.probe_flops + epochs_flops(body, example, trained, validated))
         outcome = Outcome(epochs, price, failed, images=len(train))
         if test is None or failed:
             return outcome

@@ -32,7 +32,7 @@ def test_a_truncated_image_is_found_though_its_header_is_whole(folders):
 
 
 @pytest.mark.parametrize(("break_it", "said"), [
-    (lambda root: shutil.rmtree(root), "is not a folder"),
+    (lambda root: shutil.rmtree(root), "does not exist"),
     (lambda root: [shutil.rmtree(root / name) for name in "abc"], "holds neither a labels.csv"),
     (lambda root: [shutil.rmtree(root / name) for name in "ab"], "two classes or more"),
     (lambda root: [file.unlink() for file in sorted((root / "c").iterdir())[4:]], "'c' (4)"),

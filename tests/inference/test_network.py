@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.config.params import View
+from pipeline.config.features import View
 from pipeline.inference.network import Network, apply_view
 from tests.support.networks import images, spec
 

@@ -19,7 +19,7 @@ from pipeline.network.build import save_model
 from pipeline.network.cut import describe
 from pipeline.network.fetching import BackboneRequest, fetch
 from pipeline.network.pretrained import WeightStore
-from pipeline.tracking import registry
+from pipeline.tracking import logged_models, registry
 from tests.conftest import lay_out_images
 from tests.test_pipeline import Clone
 
@@ -38,7 +38,8 @@ def registered(tracking_uri, tmp_path, monkeypatch):
     save_model(network, {**spec, "mean": [0.1, 0.2, 0.3]}, tmp_path / "model")
     client = MlflowClient(tracking_uri, tracking_uri)
     run = client.create_run(client.create_experiment("source", (tmp_path / "artifacts").as_uri())).info.run_id
-    registry.Registry(tmp_path, "source").add(run, tmp_path / "model", ["champion"], {"headstart.key": "k"})
+    model_id = logged_models.find_or_log(client, run, tmp_path / "model", "source", {})
+    registry.Registry(tmp_path, "source").add(model_id, ["champion"], {"headstart.key": "k"})
     return network
 
 

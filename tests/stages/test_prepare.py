@@ -210,7 +210,7 @@ BAD = {
     "no images": (keep(lambda line: False), ["labels.csv", "a row per image"]),
     "an image with two labels": (mislabel_a_copy, ["000.png (low)", "copy.png (top)"]),
     "no table": (lambda data: (data / "labels.csv").unlink(), ["data.path", "folder of images per class"]),
-    "no folder": (shutil.rmtree, ["data.path", "is not a folder"]),
+    "no folder": (shutil.rmtree, ["data.path", "does not exist"]),
 }
 
 

@@ -7,7 +7,6 @@ from itertools import count
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"  # before mlflow loads: tests are offline
 
 import pytest
-from mlflow import MlflowClient
 
 from pipeline.tracking.arm_runs import ArmTracker, ScoredArm
 from pipeline.tracking.experiments import Dataset
@@ -103,11 +102,6 @@ class Steps:
             )
             for each in runs
         ]  # fmt: skip
-
-
-@pytest.fixture
-def client(tracking_uri):
-    return MlflowClient(tracking_uri, tracking_uri)
 
 
 @pytest.fixture

@@ -13,33 +13,13 @@ import mlflow
 import numpy as np
 import pandas as pd
 import pytest
-from mlflow import MlflowClient
 from PIL import Image
 
 from pipeline.inference.classifier import Classifier
 from pipeline.tracking import logged_models
 from pipeline.tracking.client import KEY
-from tests.support.served import tiny_model
 
 IMAGE = np.arange(24 * 24 * 3, dtype=np.uint8).reshape(24, 24, 3)
-
-
-@pytest.fixture
-def client(tracking_uri):
-    return MlflowClient(tracking_uri, tracking_uri)
-
-
-@pytest.fixture
-def run(client, tmp_path):
-    """A run that is not finished, as an arm's is while it logs its model."""
-    location = (tmp_path / "mlartifacts").as_uri()
-    return client.create_run(client.create_experiment("tiny", location), run_name="arm").info.run_id
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    """A function that makes a model folder from a seed, as the train stage leaves it."""
-    return lambda seed: tiny_model(tmp_path_factory.mktemp("model"), seed)
 
 
 @pytest.fixture

@@ -3,30 +3,10 @@ import os
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"  # before mlflow loads: tests are offline
 
 import pytest
-from mlflow import MlflowClient
 
 from pipeline.tracking import logged_models
 from pipeline.tracking.client import KEY
 from pipeline.tracking.registry import Registry, Version
-from tests.support.served import tiny_model
-
-
-@pytest.fixture
-def client(tracking_uri):
-    return MlflowClient(tracking_uri, tracking_uri)
-
-
-@pytest.fixture
-def run(client, tmp_path):
-    """A run that is not finished, as the stage's is while it registers."""
-    location = (tmp_path / "mlartifacts").as_uri()
-    return client.create_run(client.create_experiment("tiny", location), run_name="stage").info.run_id
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    """A function that makes a model folder from a seed, as the train stage leaves it."""
-    return lambda seed: tiny_model(tmp_path_factory.mktemp("model"), seed)
 
 
 @pytest.fixture

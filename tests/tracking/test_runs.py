@@ -27,11 +27,6 @@ EPOCHS = [Epoch(n, 1 / n, {"accuracy": n / 10, "log_loss": 2 / n}) for n in (1, 
 
 
 @pytest.fixture
-def client(tracking_uri):
-    return MlflowClient(tracking_uri)
-
-
-@pytest.fixture
 def track(client, tmp_path):
     """A function that makes a tracker, as each process makes its own."""
     return lambda data=DATA: MlflowTracker(tmp_path, "tiny", data)
