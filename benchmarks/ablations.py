@@ -26,6 +26,14 @@ SCRATCH = Arm(
         "weight decay 1": {"weight_decay": 1.0},
         "weight decay 0.3, 60 epochs": {"weight_decay": 0.3, "epochs": 60},
         "weight decay 0.3, color jitter 0.2, erasing 0.25": {"weight_decay": 0.3, "color_jitter": 0.2, "erasing": 0.25},
+        "weight decay 0.3, color jitter 0.2, erasing 0.25, 60 epochs":
+            {"weight_decay": 0.3, "color_jitter": 0.2, "erasing": 0.25, "epochs": 60},
+        "weight decay 0.3, color jitter 0.2, erasing 0.25, 96 px":
+            {"weight_decay": 0.3, "color_jitter": 0.2, "erasing": 0.25, "image_size": 96},
+        "weight decay 1, color jitter 0.2, erasing 0.25":
+            {"weight_decay": 1.0, "color_jitter": 0.2, "erasing": 0.25},
+        "weight decay 0.3, color jitter 0.2, erasing 0.25, shift 0.1, rotation 10":
+            {"weight_decay": 0.3, "color_jitter": 0.2, "erasing": 0.25, "shift": 0.1, "rotation": 10.0},
         "weight decay 0.3, mixup 0.2": {"weight_decay": 0.3, "mixup": 0.2},
         "weight decay 0.3, ema 0.99": {"weight_decay": 0.3, "ema": 0.99},
         "weight decay 0.3, label smoothing 0.1": {"weight_decay": 0.3, "label_smoothing": 0.1},
@@ -40,6 +48,7 @@ SCRATCH = Arm(
         "shift 0.1, rotation 10": {"shift": 0.1, "rotation": 10.0},
         "regnetx_002, 24 epochs": {"backbone": "timm/regnetx_002", "epochs": 24},
     },
+    adopted=("weight decay 0.3, color jitter 0.2, erasing 0.25",),
 )  # fmt: skip
 
 FROZEN = Arm(
