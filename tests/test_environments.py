@@ -25,7 +25,8 @@ def test_the_lock_file_was_made_from_this_pyproject(project):
     own = next(p for p in text.split("[[package]]") if f'\nname = "{project["name"]}"\n' in p)
     wanted = tomllib.loads(own)["package"]["metadata"]["requires-dist"]
     locked = {requirement(f"{w['name']}{w.get('specifier', '')}") for w in wanted}
-    assert locked == set(map(requirement, project["dependencies"]))
+    extras = [each for wanted in project["optional-dependencies"].values() for each in wanted]
+    assert locked == set(map(requirement, [*project["dependencies"], *extras]))
 
 
 def test_the_conda_environment_asks_for_what_pyproject_asks_for(project):

@@ -45,16 +45,23 @@ def open_experiment(client: Any, root: Path, name: str) -> str:
     found = client.get_experiment_by_name(name)
     if found:
         return str(found.experiment_id)
-    local = os.environ["MLFLOW_TRACKING_URI"].startswith("sqlite")
-    location = (root.resolve() / "mlartifacts").as_uri() if local else None
     # Without the tag, the UI opens in its mode for language-model applications.
     tags = {"mlflow.experimentKind": "custom_model_development"}
     try:
-        return str(client.create_experiment(name, artifact_location=location, tags=tags))
+        return str(client.create_experiment(name, artifact_location=_location(root, name), tags=tags))
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":  # another stage was quicker
             raise
         return str(client.get_experiment_by_name(name).experiment_id)
+
+
+def _location(root: Path, name: str) -> str | None:
+    """Return where an experiment's artifacts go; None leaves it to the server that is asked."""
+    if os.environ["MLFLOW_TRACKING_URI"].startswith(("http:", "https:")):
+        return None
+    # A database that is written to without a server: the same variable names the store that a server would be given.
+    store = os.environ.get("MLFLOW_DEFAULT_ARTIFACT_ROOT")
+    return f"{store.rstrip('/')}/{name}" if store else (root.resolve() / "mlartifacts").as_uri()
 
 
 def provenance(root: Path) -> dict[str, str]:
