@@ -1,7 +1,7 @@
-"""Make the bucket for models if need be, then become MLflow's server, with passwords. Settings come from the environment:
+"""Make the bucket for models if need be, then become MLflow's server, with passwords.
 
-DATABASE (a URI), BUCKET, HOST and PORT (127.0.0.1 and 5000 if unset), those of the store (AWS_..., MLFLOW_S3_ENDPOINT_URL)
-and of MLflow (MLFLOW_AUTH_ADMIN_PASSWORD, MLFLOW_FLASK_SERVER_SECRET_KEY, ...).
+Settings come from the environment: DATABASE (a URI), BUCKET, HOST and PORT (127.0.0.1 and 5000 if unset), those of the
+store (AWS_..., MLFLOW_S3_ENDPOINT_URL) and of MLflow (MLFLOW_AUTH_ADMIN_PASSWORD, MLFLOW_FLASK_SERVER_SECRET_KEY, ...).
 """
 
 import os

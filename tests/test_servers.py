@@ -1,4 +1,4 @@
-"""A team's set-up by URI alone: MLflow's server on PostgreSQL with models in an S3-compatible store, which may be down."""
+"""A team's set-up by URI alone: MLflow's server, which may die, on PostgreSQL, with models in an S3-compatible store."""
 
 import subprocess
 import sys
