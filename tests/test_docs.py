@@ -176,7 +176,7 @@ def check(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
     elif "/" in tool:
         assert (ROOT / tool).is_file(), command
     else:
-        assert tool in ("uv", "pip", "pytest", "ruff", "mypy", "optuna-dashboard"), command
+        assert tool in ("uv", "pip", "pytest", "ruff", "mypy", "optuna-dashboard", "ray"), command
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
+from pipeline.config.cluster import Cluster
 from pipeline.config.features import Features
 from pipeline.config.params import Prepare
 from pipeline.config.recipe import Recipe
@@ -80,13 +81,13 @@ def covers(declared: str, read: str) -> bool:
 
 
 # Not declared: no result depends on it, so that another machine may have another number.
-FREE = {"search.workers", "prepare.workers", "features.cache_gb"}
+FREE = {"search.workers", "prepare.workers", "features.cache_gb", *(f"cluster.{key}" for key in Cluster.model_fields)}
 
 
 def settings_read(code: ast.AST) -> set[str]:
     """Return the keys that code reads; those of a section with a free key one by one."""
     read = chains(code)
-    for name, section in (("search", Search), ("prepare", Prepare), ("features", Features)):
+    for name, section in (("search", Search), ("prepare", Prepare), ("features", Features), ("cluster", Cluster)):
         if name in read:
             read = read - {name} | {f"{name}.{field}" for field in section.model_fields}
     return read - FREE

@@ -9,6 +9,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from pipeline.common.errors import UserError
 from pipeline.config import backbone_table
+from pipeline.config.cluster import LOCAL, Cluster
 from pipeline.config.constraints import Constraints
 from pipeline.config.features import Features
 from pipeline.config.metric_names import Metric
@@ -119,6 +120,7 @@ class Params(Section):
     constraints: Constraints = Constraints()
     register_: Register = Field(alias="register")
     runtime: Runtime
+    cluster: Cluster = LOCAL
     tracking: Tracking
     # Names for backbones, beside `backbone_table.BACKBONES`.
     backbone_aliases: dict[Name, str | Entry] = Field(default_factory=dict)

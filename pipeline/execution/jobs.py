@@ -12,6 +12,7 @@ from pipeline.common.errors import UserError
 from pipeline.common.outcome import Epoch, Outcome
 from pipeline.common.process_pool import Executor, Report, cores
 from pipeline.common.progress import quiet
+from pipeline.config.cluster import LOCAL, Cluster
 from pipeline.config.features import Features
 from pipeline.config.params import Runtime
 from pipeline.config.recipe import Recipe
@@ -68,13 +69,20 @@ def open_context(
 
 
 def executor(
-    workers: int | Literal["auto"], make_context: Callable[[], StageContext], context: StageContext | None = None
+    workers: int | Literal["auto"],
+    make_context: Callable[[], StageContext],
+    context: StageContext | None = None,
+    cluster: Cluster = LOCAL,
 ) -> Executor:
     """Return an executor of jobs with so many processes; `context` is `make_context()`, if it was called already.
 
     `auto` is one process for each core, less where a process has several threads, and a single one on a GPU, which
-    processes would have to share.
+    processes would have to share. On a Ray cluster it is as many as that has room for.
     """
+    if cluster.executor == "ray":
+        from pipeline.execution.ray_executor import RayExecutor
+
+        return RayExecutor(cluster, workers, make_context, run, lambda job: ADVICE)
     if workers == "auto":
         context = context or make_context()
         shared = context.run_context

@@ -83,7 +83,7 @@ def _race(args: Namespace, params: parameters.Params, names: list[str]) -> None:
     used = [*train_and_valid(params.data.name, args.dev, images), held_out(params.data.name, args.test, test)]
     with (
         one_process(args.work / "race.lock"),
-        jobs.executor(params.search.workers, make_context, context) as executor,
+        jobs.executor(params.search.workers, make_context, context, params.cluster) as executor,
         TrialProgress("race", most, most, "training") as bar,
     ):
         retrainings = Retrainings(recipes, params.train, context, executor, bar)

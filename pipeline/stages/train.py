@@ -52,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         tracker = ArmTracker(args.params.resolve().parent, params.tracking.experiment, *used)
         with (
             tracker.training(args.strategy, f"{args.strategy}-{key}", args.tuned, {**tags, "stage": "arm"}) as parent,
-            jobs.executor(params.search.workers, make_context, context) as executor,
+            jobs.executor(params.search.workers, make_context, context, params.cluster) as executor,
             TrialProgress(f"train {args.strategy}", len(points), len(points), "training") as bar,
         ):
             work = Retrainings({args.strategy: recipe}, params.train, context, executor, bar)

@@ -54,7 +54,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         study = open_study(args.work / "optuna.db", f"{args.strategy}-{key}")
         with (
             tracker.searching(args.strategy, f"{args.strategy}-{key}", {**about, "stage": "arm"}) as parent,
-            jobs.executor(params.search.workers, make_context, context) as executor,
+            jobs.executor(params.search.workers, make_context, context, params.cluster) as executor,
             TrialProgress(f"tune {args.strategy}", count, trainings) as bar,
         ):
             runner = TrialRunner(executor, bar, params.search.seed)

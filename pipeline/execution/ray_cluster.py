@@ -1,0 +1,58 @@
+"""A Ray cluster: connect to it, or say in a sentence why that fails; what it has room for."""
+
+import logging
+import os
+from pathlib import Path
+from typing import Any
+
+import pipeline
+from pipeline.common.errors import UserError
+from pipeline.config.cluster import Cluster
+
+
+def connect(cluster: Cluster) -> Any:
+    """Return the module ray, connected; raise UserError where it is not installed, or no cluster answers."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")  # or `uv run` would have each node install the project
+    try:
+        import ray
+    except ModuleNotFoundError:
+        raise UserError("cluster.executor: ray needs Ray: uv sync --extra ray") from None
+    package = Path(pipeline.__file__).parent
+    # The nodes get this code, whatever lies there; waiting threads sleep, as the stages have it.
+    environment = {
+        "py_modules": [str(package)],
+        "env_vars": {"OMP_WAIT_POLICY": "PASSIVE"},
+        "excludes": ["__pycache__"],
+    }
+    try:
+        ray.init(
+            cluster.address,
+            include_dashboard=None if cluster.address else False,
+            runtime_env=environment,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+        )
+    except (ConnectionError, ValueError, RuntimeError) as error:
+        ray.shutdown()
+        reason = str(error).splitlines()[0][:200]
+        raise UserError(f"no Ray cluster at {cluster.address or 'this machine'} (cluster.address): {reason}") from None
+    return ray
+
+
+def room(ray: Any, cluster: Cluster) -> int:
+    """Return how many units fit at once; raise UserError if no node could take one."""
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    fits = [_fits(node, cluster) for node in nodes]
+    if not sum(fits):
+        most = {name: max((node.get(name, 0) for node in nodes), default=0) for name in ("CPU", "GPU")}
+        raise UserError(
+            f"no node of the cluster has {cluster.cpus:g} CPUs and {cluster.gpus:g} GPUs for a unit (cluster.cpus, "
+            f"cluster.gpus); the largest of its {len(nodes)} nodes have {most['CPU']:g} and {most['GPU']:g}"
+        )
+    return sum(fits)
+
+
+def _fits(node: dict[str, float], cluster: Cluster) -> int:
+    by_cpu = int(node.get("CPU", 0) / cluster.cpus)
+    return min(by_cpu, int(node.get("GPU", 0) / cluster.gpus)) if cluster.gpus else by_cpu

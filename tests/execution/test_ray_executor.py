@@ -1,0 +1,134 @@
+"""Jobs on a real Ray cluster of two nodes, on this machine."""
+
+import os
+import signal
+import time
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from pipeline.common.errors import UserError
+from pipeline.config.cluster import Cluster
+from pipeline.execution.ray_executor import RayExecutor
+from tests.support import clusters
+
+ray = pytest.importorskip("ray", reason="`uv sync` installs it with the group dev")
+pytestmark = pytest.mark.slow
+
+
+def context(base):
+    return {"base": base}
+
+
+def add(job, shared, report):
+    report("seen", job)
+    time.sleep(0.3)  # or the first worker would have done all before the second has begun
+    return job + shared["base"], ray.get_runtime_context().get_node_id()
+
+
+def misbehave(job, shared, report):
+    """Fail in the way that the job says; to die once is to leave a mark first."""
+    kind, _, mark = str(job).partition(" ")
+    if kind == "mistake":
+        raise UserError("the file is missing")
+    if kind == "fault":
+        raise ZeroDivisionError("ours")
+    if kind == "die" or (kind == "once" and not Path(mark).exists()):
+        if mark:
+            Path(mark).touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    if kind == "wait":
+        Path(mark).touch()
+        time.sleep(2)
+    return job, ray.get_runtime_context().get_node_id()
+
+
+@pytest.fixture(scope="module")
+def nodes():
+    with clusters.two_nodes() as made:
+        yield made
+
+
+@pytest.fixture
+def run(nodes):
+    """A function that makes an executor of work on the cluster."""
+    return lambda work, workers="auto", **more: RayExecutor(
+        Cluster(executor="ray", address=nodes.address, **more), workers, partial(context, 100), work, lambda job: "Buy."
+    )
+
+
+def test_results_come_in_the_order_of_the_jobs_from_all_nodes(run):
+    heard = []
+    with run(add) as executor:
+        results = executor.map(range(20), lambda *event: heard.append(event))
+        again = executor.map(range(3))
+        assert executor.map([]) == []
+    assert [value for value, _ in results] == list(range(100, 120))
+    assert [value for value, _ in again] == [100, 101, 102]
+    assert len({node for _, node in results}) == 2
+    assert sorted(heard) == [("seen", number) for number in range(20)]
+
+
+def test_no_more_jobs_are_held_than_asked_for(run):
+    taken = []
+
+    def jobs():
+        for number in range(12):
+            taken.append(number)
+            yield number
+
+    with run(add) as executor:
+        for shown, (value, _) in enumerate(executor.stream(jobs(), ahead=3)):
+            assert value == 100 + shown
+            assert len(taken) <= shown + 5  # three, the one that is looked at, and the one that is shown
+
+
+@pytest.mark.parametrize(("kind", "error", "said"), [("mistake", UserError, "the file is missing"),
+                                                     ("fault", RuntimeError, "on node .*ours")])  # fmt: skip
+def test_what_a_job_raises_is_raised_here(run, kind, error, said):
+    with run(misbehave) as executor, pytest.raises(error, match=f"(?s){said}"):
+        executor.map(["fine", kind])
+
+
+def test_the_job_of_a_worker_that_dies_goes_on_elsewhere(run, tmp_path, capsys):
+    with run(misbehave) as executor:
+        results = executor.map(["a", f"once {tmp_path / 'mark'}", "b", "c"])
+    assert [value for value, _ in results] == ["a", f"once {tmp_path / 'mark'}", "b", "c"]
+    assert "goes on elsewhere" in capsys.readouterr().out
+
+
+def test_a_job_that_kills_every_worker_is_given_up(run):
+    with run(misbehave, retries=1) as executor, pytest.raises(UserError, match=r"lost 2 workers.*Buy\."):
+        executor.map(["fine", "die"])
+
+
+def test_what_ran_on_a_lost_node_runs_again_on_another(run, nodes, tmp_path):
+    node = nodes.add_node(num_cpus=1)
+    lost = node.node_id
+    marks = [tmp_path / str(number) for number in range(6)]
+    removed = False
+
+    def on_started():
+        nonlocal removed
+        if not removed and sum(mark.exists() for mark in marks) >= 3:
+            nodes.remove_node(node, allow_graceful=False)
+            removed = True
+
+    with run(misbehave, workers=3) as executor:
+        ready = executor._ready
+        executor._ready = lambda: (on_started(), ready())[1]
+        results = executor.map([f"wait {mark}" for mark in marks])
+    assert removed
+    assert [value for value, _ in results] == [f"wait {mark}" for mark in marks]
+    assert lost not in {node for _, node in results[3:]}
+
+
+def test_what_no_node_has_is_said(run):
+    with pytest.raises(UserError, match=r"no node of the cluster has 1000 CPUs.*cluster\.cpus"):
+        run(add, cpus=1000)
+
+
+def test_an_address_where_no_cluster_is_is_named():
+    with pytest.raises(UserError, match=r"no Ray cluster at 127\.0\.0\.1:9 \(cluster\.address\)"):
+        RayExecutor(Cluster(executor="ray", address="127.0.0.1:9"), 1, partial(context, 0), add)
