@@ -25,7 +25,7 @@ MOST_ROOMS, MOST_LINES, MOST_LINES_OF_A_FUNCTION = 15, 260, 60
 ONLY_IN = {
     "optuna": {"search"},
     "mlflow": {"tracking"},
-    "ray": set(),
+    "ray": {"execution"},
     "typer": {"commands"},
     "matplotlib": {"report"},
     "jinja2": {"report"},
@@ -37,10 +37,13 @@ TESTED_IN = {
     "commands/__main__": "commands/test_app.py",
     "commands/options": "commands/test_app.py",
     "common/errors": "common/test_entry_point.py",
+    "config/cluster": "config/test_params.py",
     "config/settings": "config/test_params.py",
     "data/datasets/by_name": "stages/test_download.py",
     "data/datasets/torchvision_table": "data/datasets/test_torchvision_sets.py",
     "data/summary": "data/test_preparation.py",
+    "execution/ray_cluster": "execution/test_ray_executor.py",
+    "execution/ray_worker": "execution/test_ray_executor.py",
     "report/publish": "stages/test_compare.py",
     "report/templating": "report/test_markdown.py",
 }
@@ -130,7 +133,7 @@ def test_a_package_of_others_is_imported_where_it_belongs_alone(package):
 
 def test_a_package_that_is_imported_elsewhere_is_found(copied):
     house = copied("data/image_set", "def late():\n    import optuna.trial\n    from ray.util import queue")
-    assert (house.users("ray"), house.users("optuna")) == ({"data"}, {"data", "search"})
+    assert (house.users("ray"), house.users("optuna")) == ({"data", "execution"}, {"data", "search"})
 
 
 # Importing
@@ -184,7 +187,8 @@ def test_no_stage_that_computes_depends_on_how_things_look():
 
 def test_what_reads_files_of_the_package_is_known():
     reading = {name for name, file in HOUSE.files.items() if "__file__" in file.read_text(encoding="utf-8")}
-    assert reading - {"common/code_digest"} == READERS.keys()  # which reads what is imported, and counts anyway
+    # One reads what is imported, which counts anyway; the other sends the whole package to the nodes of a cluster.
+    assert reading - {"common/code_digest", "execution/ray_cluster"} == READERS.keys()
 
 
 def test_a_room_that_a_new_import_leads_to_is_missed(copied):

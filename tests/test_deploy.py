@@ -38,3 +38,10 @@ def test_secrets_must_be_given_and_none_is_there():
     wanted = {re.match(r"\$\{(\w+)", value)[1] for value in asked.values()}
     assert wanted == set(re.findall(r"^(\w+)=$", example, flags=re.M))
     assert "/deploy/.env" in (ROOT / ".gitignore").read_text(encoding="utf-8").split()
+
+
+def test_the_scripts_of_a_cluster_are_well_formed():
+    job = yaml.safe_load((ROOT / "deploy" / "rayjob.yaml").read_text(encoding="utf-8"))
+    assert (job["apiVersion"], job["kind"]) == ("ray.io/v1", "RayJob")
+    assert "dvc repro" in job["spec"]["entrypoint"]
+    subprocess.run(["bash", "-n", str(ROOT / "deploy" / "slurm.sh")], check=True)

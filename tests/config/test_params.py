@@ -34,7 +34,7 @@ PROXIED = RAW["strategies"]["frozen"] | {"confirm": 3}
 
 # key, what it is changed to, what the message must say
 BAD = [
-    ("colour", 1, ["colour: unknown key", "allowed here: backbone_aliases, backbones, compare, constraints, data"]),
+    ("colour", 1, ["colour: unknown key", "allowed here: backbone_aliases, backbones, cluster, compare, constraints"]),
     (
         "prepare.colour",
         1,
@@ -97,6 +97,9 @@ BAD = [
     ("compare.confidence", float("nan"), ["compare.confidence", "finite"]),
     ("register.min_gain_over_majority", -1, ["register.min_gain_over_majority", "greater than or equal to 0"]),
     ("runtime.device", "tpu", ["runtime.device", "'cpu', 'cuda' or 'auto'", "tpu"]),
+    ("cluster", {"executor": "slurm"}, ["cluster.executor", "'local' or 'ray'", "slurm"]),
+    ("cluster", {"cpus": 0}, ["cluster.cpus", "greater than 0"]),
+    ("cluster", {"retries": -1}, ["cluster.retries", "greater than or equal to 0"]),
     ("runtime.threads", 0, ["runtime.threads", "greater than or equal to 1"]),
     ("enabled", [], ["enabled", "at least 1"]),
     ("enabled", ["frozen", "nope"], ["enabled", "'nope'", *RAW["strategies"]]),
