@@ -2,6 +2,7 @@
 
 import logging
 import os
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ def connect(cluster: Cluster) -> Any:
         import ray
     except ModuleNotFoundError:
         raise UserError("cluster.executor: ray needs Ray: uv sync --extra ray") from None
+    _check_reachable(cluster.address)
     package = Path(pipeline.__file__).parent
     # The nodes get this code, whatever lies there; waiting threads sleep, as the stages have it.
     environment = {
@@ -38,6 +40,20 @@ def connect(cluster: Cluster) -> Any:
         reason = str(error).splitlines()[0][:200]
         raise UserError(f"no Ray cluster at {cluster.address or 'this machine'} (cluster.address): {reason}") from None
     return ray
+
+
+def _check_reachable(address: str | None) -> None:
+    """Raise UserError, within ten seconds, if nothing listens at host:port or ray://host:port: Ray waits for minutes."""
+    if address in (None, "auto"):
+        return
+    host, _, port = str(address).removeprefix("ray://").rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), timeout=10).close()
+    except (OSError, ValueError, OverflowError) as error:
+        raise UserError(
+            f"no Ray cluster at {address} (cluster.address): {error}; expected auto, host:port or ray://host:port of a "
+            "cluster that runs"
+        ) from None
 
 
 def room(ray: Any, cluster: Cluster) -> int:

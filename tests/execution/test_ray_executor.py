@@ -129,6 +129,7 @@ def test_what_no_node_has_is_said(run):
         run(add, cpus=1000)
 
 
-def test_an_address_where_no_cluster_is_is_named():
-    with pytest.raises(UserError, match=r"no Ray cluster at 127\.0\.0\.1:9 \(cluster\.address\)"):
-        RayExecutor(Cluster(executor="ray", address="127.0.0.1:9"), 1, partial(context, 0), add)
+@pytest.mark.parametrize("address", ["127.0.0.1:9", "ray://127.0.0.1:9", "here"])
+def test_an_address_where_no_cluster_is_is_named(address):
+    with pytest.raises(UserError, match=rf"no Ray cluster at {address} \(cluster\.address\)"):
+        RayExecutor(Cluster(executor="ray", address=address), 1, partial(context, 0), add)
