@@ -43,7 +43,7 @@ def connect(cluster: Cluster) -> Any:
 
 
 def _check_reachable(address: str | None) -> None:
-    """Raise UserError, within ten seconds, if nothing listens at host:port or ray://host:port: Ray waits for minutes."""
+    """Raise UserError within ten seconds if nothing listens at a given address: Ray would wait for minutes."""
     if address in (None, "auto"):
         return
     host, _, port = str(address).removeprefix("ray://").rpartition(":")
