@@ -19,7 +19,7 @@ import yaml
 from tests.support.imports import ROOT
 from tests.support.structure import HEAVY, LOOKS, READERS, SHOWING, House
 
-MOST_ROOMS, MOST_LINES, MOST_LINES_OF_A_FUNCTION = 15, 260, 60
+MOST_ROOMS, MOST_LINES, MOST_LINES_OF_A_FUNCTION = 16, 260, 60
 
 # Packages of others that belong to some rooms alone.
 ONLY_IN = {

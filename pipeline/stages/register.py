@@ -1,13 +1,10 @@
-"""Register the best model of each strategy; the one that the verdict recommends becomes champion."""
+"""Register the best model of each strategy; the recommended one challenges the champion, behind a gate."""
 
 from collections.abc import Sequence
-from typing import Any
 
 from pipeline.common.entry_point import exit_now, handle_user_errors, stage_parser
 from pipeline.common.progress import quiet
 from pipeline.config import params as parameters
-from pipeline.tracking.client import KEY
-from pipeline.tracking.registry import CHAMPION, Registry, Version
 
 
 @handle_user_errors
@@ -17,6 +14,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         __doc__,
         comparison="the comparison",
         verdict="the verdict under constraints",
+        trained="folder of the results of all trainings",
+        test="folder of test",
         models="folder with a folder per strategy",
         out="file for what was registered",
     )
@@ -24,79 +23,17 @@ def main(argv: Sequence[str] | None = None) -> None:
     params = parameters.load(args.params)
     quiet()
     from pipeline.common.files import write_json
-    from pipeline.common.hashes import digest
+    from pipeline.registration.register_arms import Registration
     from pipeline.statistics.recommendation import Recommendation
     from pipeline.statistics.schema import Comparison
-    from pipeline.tracking.arm_runs import ArmTracker
-    from pipeline.tracking.experiments import Dataset
-    from pipeline.tracking.logged_models import model_key
 
-    compared, chosen = Comparison.load(args.comparison), Recommendation.load(args.verdict).recommended
-    wanted, dataset = params.register_, compared.dataset
-    root = args.params.resolve().parent
-    named = Dataset(dataset.name, dataset.digest, params.data.path)
-    tracker = ArmTracker(root, params.tracking.experiment, named)
-    folders = {name: args.models / name for name in sorted(compared.strategies)}
-    keys = {name: model_key(folder) for name, folder in folders.items()}
-    gain = None if chosen is None else compared.gain_over_majority(chosen)
-    gate = {
-        "gain_over_majority": gain,
-        "min_gain_over_majority": wanted.min_gain_over_majority,
-        "passed": gain is not None and gain >= wanted.min_gain_over_majority,
-    }
-    key = f"register-{digest([wanted, keys, compared, chosen])}"
-    with tracker.stage(key, "register", {"stage": "register"}) as run:
-        registry = Registry(root, wanted.model)
-        promoted = chosen if gate["passed"] else None
-        tags = {name: {KEY: keys[name], "strategy": name, "backbone": found.recipe.backbone,
-                       "data": dataset.digest} for name, found in compared.strategies.items()}  # fmt: skip
-        models = {name: tracker.model(name, folder, compared.strategies[name].recipe.model_dump())
-                  for name, folder in folders.items()}  # fmt: skip
-        versions = _add(registry, models, tags, promoted)
-        champion = registry.champion()
-        write_json(args.out, {"model": wanted.model, "recommended": chosen, "gate": gate, "champion": champion,
-                              "versions": _described(versions, keys, champion)})  # fmt: skip
-        tracker.finish(run, {} if gain is None else {"gain_over_majority": gain}, [args.out])
-    print(_closing(wanted.model, chosen, gate, champion))
-
-
-def _add(
-    registry: Registry, models: dict[str, str], tags: dict[str, dict[str, str]], promoted: str | None
-) -> dict[str, int]:
-    """Register every strategy's model, and point `champion` at the promoted one's; return the versions."""
-    versions = {}
-    for name, model in models.items():
-        aliases = [f"best-{name}", *([CHAMPION] if name == promoted else [])]
-        versions[name] = registry.add(model, aliases, tags[name])
-    return versions
-
-
-def _described(versions: dict[str, int], keys: dict[str, str], champion: Version | None) -> dict[str, Any]:
-    """Return each version with the aliases that now point at it."""
-    serving = champion.version if champion else None
-    return {
-        name: {
-            "version": number,
-            "aliases": [f"best-{name}", *([CHAMPION] if number == serving else [])],
-            "digest": keys[name],
-        }
-        for name, number in versions.items()
-    }
-
-
-def _closing(model: str, chosen: str | None, gate: dict[str, Any], champion: Version | None) -> str:
-    if gate["passed"]:
-        return f"Registered: models:/{model}@champion is {chosen}, which the verdict recommends."
-    refused = "no strategy meets the constraints." if chosen is None else (
-        f"on validation {chosen} is {100 * gate['gain_over_majority']:.1f} points above always predicting the largest "
-        f"class; register.min_gain_over_majority requires {100 * gate['min_gain_over_majority']:.1f}."
-    )  # fmt: skip
-    if champion is None:
-        return f"No champion: {refused}"
-    return (
-        f"No new champion: {refused} models:/{model}@champion stays version {champion.version} "
-        f"({champion.strategy}, data {champion.data})."
-    )
+    compared, verdict = Comparison.load(args.comparison), Recommendation.load(args.verdict)
+    registration = Registration(params, args.params.resolve().parent, compared, verdict)
+    with registration.run(args.models) as run:
+        document, said = registration.register(args.trained, args.test)
+        write_json(args.out, document)
+        registration.finish(run, args.out)
+    print(said)
 
 
 if __name__ == "__main__":

@@ -12,3 +12,4 @@ class Recommendation(VersionedDocument):
 
     schema_version: int = 2  # of verdict.json
     recommended: str | None  # None: no strategy meets the constraints
+    admissible: tuple[str, ...]  # by name: strategies whose value, or mean, lies within every limit

@@ -5,14 +5,15 @@ import os
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from pipeline.common.errors import UserError
 from pipeline.tracking.client import KEY, as_user_error, connect, shown
 
-CHAMPION = "champion"
+CHAMPION, CHALLENGER = "champion", "challenger"
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,8 @@ class Version:
     version: int
     strategy: str
     data: str
+    run: str | None = field(default=None, compare=False)  # that made the model
+    tags: dict[str, str] = field(default_factory=dict, compare=False)
 
 
 class Registry:
@@ -32,42 +35,104 @@ class Registry:
         """Connect, and create the registered model if need be; raise UserError if that fails."""
         from mlflow.exceptions import MlflowException
 
-        self._client = connect(root)
-        self._model = model
+        self.client = connect(root)
+        self.model, self.root = model, root
+        self.uri = os.environ.get("MLFLOW_REGISTRY_URI") or os.environ["MLFLOW_TRACKING_URI"]
         try:
-            self._client.create_registered_model(model)
+            self.client.create_registered_model(model)
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
 
     @as_user_error
-    def add(self, model: str, aliases: Sequence[str], tags: dict[str, str]) -> int:
+    def add(
+        self, model: str, aliases: Sequence[str], tags: dict[str, str], latest: dict[str, str] | None = None
+    ) -> int:
         """Register a logged model, by its id, unless a version has its key (in `tags`) already; point aliases at it.
 
-        Return the version.
+        Tags say how it came to be, `latest` what was last found of it. Return the version.
         """
-        versions = self._client.search_model_versions(f"name = '{self._model}'")
-        known = [int(v.version) for v in versions if v.tags.get(KEY) == tags[KEY]]
-        number = min(known) if known else self._create_version(model, tags)
+        known = [version for version in self.versions() if version.tags.get(KEY) == tags[KEY]]
+        latest = latest or {}
+        number = known[-1].version if known else self._create_version(model, {**tags, **latest})
+        if known:
+            self.tag(known[-1], latest)
         for alias in aliases:
-            self._client.set_registered_model_alias(self._model, alias, str(number))
+            self.point(alias, number)
         return number
+
+    @as_user_error
+    def tag(self, version: Version, tags: dict[str, str]) -> None:
+        """Give a version those of the tags that it does not have."""
+        for name, value in tags.items():
+            if version.tags.get(name) != value:
+                self.client.set_model_version_tag(self.model, str(version.version), name, value)
+
+    @as_user_error
+    def point(self, alias: str, number: int) -> None:
+        """Point an alias at a version."""
+        self.client.set_registered_model_alias(self.model, alias, str(number))
+
+    @as_user_error
+    def versions(self) -> list[Version]:
+        """Return all versions, the latest first."""
+        found, token = [], None
+        while True:
+            page = self.client.search_model_versions(f"name = '{self.model}'", page_token=token)
+            found += page
+            token = page.token
+            if not token:
+                return sorted(map(_version, found), key=lambda version: -version.version)
 
     @as_user_error
     def champion(self) -> Version | None:
         """Return the version in service, or None."""
-        aliases = self._client.get_registered_model(self._model).aliases
-        if CHAMPION not in aliases:
-            return None
-        found = self._client.get_model_version(self._model, str(aliases[CHAMPION]))
-        return Version(int(found.version), *(found.tags.get(tag, "unknown") for tag in ("strategy", "data")))
+        aliases = self.aliases()
+        return self.version(str(aliases[CHAMPION])) if CHAMPION in aliases else None
+
+    @as_user_error
+    def aliases(self) -> dict[str, int]:
+        """Return the version that each alias points at."""
+        aliases = self.client.get_registered_model(self.model).aliases
+        return {name: int(number) for name, number in aliases.items()}
+
+    @as_user_error
+    def version(self, name: str) -> Version:
+        """Return a version by number or alias; raise UserError naming those there are."""
+        aliases = self.aliases()
+        number = str(aliases.get(name, name))
+        known = {str(version.version): version for version in self.versions()}
+        if number not in known:
+            there = ", ".join([*sorted(known, key=int), *sorted(aliases)]) or "none"
+            raise UserError(f"{self.model} has no version {name}; there are {there}")
+        return known[number]
+
+    def reference(self, version: Version) -> str:
+        """Return the URI by which MLflow loads a version."""
+        return f"models:/{self.model}/{version.version}"
 
     def _create_version(self, model: str, tags: dict[str, str]) -> int:
-        logged = self._client.get_logged_model(model)
-        made = self._client.create_model_version(
-            self._model, logged.model_uri, run_id=logged.source_run_id, tags=tags, model_id=model
+        logged = self.client.get_logged_model(model)
+        made = self.client.create_model_version(
+            self.model, logged.model_uri, run_id=logged.source_run_id, tags=tags, model_id=model
         )
         return int(made.version)
+
+
+def existing(root: Path, model: str) -> Registry:
+    """Open a registered model; raise UserError where nothing has been registered yet."""
+    missing = UserError(f"no version of {model} is registered yet; `uv run dvc repro` trains and registers one")
+    if "MLFLOW_TRACKING_URI" not in os.environ and not (root / "mlflow.db").exists():
+        raise missing
+    registry = Registry(root, model)
+    if not registry.versions():
+        raise missing
+    return registry
+
+
+def _version(found: Any) -> Version:
+    strategy, data = (found.tags.get(tag, "unknown") for tag in ("strategy", "data"))
+    return Version(int(found.version), strategy, data, found.run_id, dict(found.tags))
 
 
 @contextmanager

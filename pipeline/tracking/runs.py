@@ -82,6 +82,12 @@ class MlflowTracker:
             self._reopen(found[0].info.run_id)
         return str(found[0].info.run_id)
 
+    @as_user_error
+    def latest_stage(self, stage: str) -> str:
+        """Return the id of the latest run of a stage; empty where there is none."""
+        found = self._search([self._stages], f"tags.stage = '{stage}'")
+        return str(found[0].info.run_id) if found else ""
+
     def _reopen(self, run: str) -> None:
         self._client.update_run(run, status="RUNNING")
         self._client.set_tag(run, OWNER, _owner())

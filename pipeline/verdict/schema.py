@@ -68,7 +68,6 @@ class Verdict(Recommendation):
     constraints: Constraints
     answers: Answers
     standings: dict[str, ArmStanding]  # of each other admissible strategy
-    admissible: tuple[str, ...]  # by name: strategies whose value, or mean, lies within every limit
     excluded: dict[str, tuple[str, ...]]  # the others, each with its reasons
     significant: bool  # better than each other admissible one; False where there is no other
     doubts: tuple[str, ...]  # of limits that the recommended strategy meets, but not for certain

@@ -58,7 +58,7 @@ class Chain:
                         "figures": results / "figures", "metrics": results / "metrics.json",
                         "plots": results / "plots", "timings": timings},
             "register": {"comparison": results / "comparison.json", "verdict": results / "verdict.json",
-                         "models": root / "models",
+                         "trained": results / "race", "test": self.prepared.test, "models": root / "models",
                          "out": results / "registry.json"},
         }[stage]  # fmt: skip
         words = [str(word) for name, path in paths.items() for word in (f"--{name}", path)]

@@ -45,7 +45,8 @@ class Site:
                              **{name: out / name for name in ("out", "verdict", "page", "report", "figures", "metrics",
                                                               "plots")}}),
             "register": ([], {"comparison": root / "comparison.json", "verdict": root / "verdict.json",
-                              "models": root / "models", "out": out / "registry.json"}),
+                              "trained": root / "results/race", "test": root / "test", "models": root / "models",
+                              "out": out / "registry.json"}),
         }[stage]  # fmt: skip
         options |= {"params": self.root / "params.yaml"}
         if stage not in ("download", "register"):

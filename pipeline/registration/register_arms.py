@@ -1,0 +1,176 @@
+"""Register every strategy's model, and let the recommended one challenge the champion."""
+
+from contextlib import AbstractContextManager
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipeline.common.dvc_experiment import experiment
+from pipeline.common.files import read_csv
+from pipeline.common.hashes import digest
+from pipeline.common.provenance import commit
+from pipeline.config.params import Params
+from pipeline.data.labelled_files import LabelledFiles, test_files
+from pipeline.registration.gate import Challenger, Judgement, Rules, judge, tolerance
+from pipeline.statistics.recommendation import Recommendation
+from pipeline.statistics.schema import Comparison
+from pipeline.statistics.stored_results import TrainResult
+from pipeline.tracking import served_scores
+from pipeline.tracking.arm_runs import ArmTracker
+from pipeline.tracking.client import KEY
+from pipeline.tracking.experiments import Dataset
+from pipeline.tracking.logged_models import model_key
+from pipeline.tracking.promotion import Promotions
+from pipeline.tracking.registry import CHALLENGER, Registry, Version
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+GAIN, ADMISSIBLE, REPORT = "gain_over_majority", "meets_constraints", "report"  # tags of a version
+DRY_RUN, DISABLED = "dry_run", "disabled"
+
+
+def rules(params: Params, metric: str) -> Rules:
+    """Return what params ask of a new champion."""
+    asked, runtime = params.register_, params.runtime
+    return Rules(asked.min_gain_over_majority, asked.margin, metric, params.compare.confidence,
+                 tolerance(runtime.device, runtime.precision), runtime.threads)  # fmt: skip
+
+
+class Registration:
+    """What stage register does, once all results are there."""
+
+    def __init__(self, params: Params, root: Path, compared: Comparison, verdict: Recommendation) -> None:
+        """Connect to MLflow; raise UserError where it does not answer."""
+        self._params, self._compared, self._verdict = params, compared, verdict
+        self._chosen, self._wanted = verdict.recommended, params.register_
+        self._dataset = Dataset(compared.dataset.name, compared.dataset.digest, params.data.path)
+        self._root = root
+        self._tracker = ArmTracker(root, params.tracking.experiment, self._dataset)
+        self._experiment = experiment()
+        self._mode = DRY_RUN if self._experiment else self._wanted.gate  # nobody chose to publish a trial
+
+    @cached_property
+    def _registry(self) -> Registry:
+        return Registry(self._root, self._wanted.model)
+
+    @cached_property
+    def _promotions(self) -> Promotions:
+        return Promotions(self._registry)
+
+    def run(self, models: Path) -> AbstractContextManager[str]:
+        """Open the stage's run for the models in a folder, one folder for each strategy."""
+        self._folders = {name: models / name for name in sorted(self._compared.strategies)}
+        self._keys = {name: model_key(folder) for name, folder in self._folders.items()}
+        key = f"register-{digest([self._wanted, self._keys, self._compared, self._chosen])}"
+        return self._tracker.stage(key, "register", {"stage": "register"})
+
+    def finish(self, run: str, out: Path) -> None:
+        """Close the stage's run with what was written."""
+        gain = self._gain(self._chosen)
+        self._tracker.finish(run, {} if gain is None else {GAIN: gain}, [out])
+
+    def register(self, trained: Path, test: Path) -> tuple[dict[str, Any], str]:
+        """Register all models, and ask the gate; return what results/registry.json holds, and a sentence.
+
+        `trained` is the folder of results, `test` that of the packed test images. Raise UserError also where another
+        process has changed the champion meanwhile.
+        """
+        versions = {name: self._add(name) for name in self._folders}
+        images = test_files(test, self._root / self._params.data.path)
+        for name, version in versions.items():
+            served_scores.keep(self._registry, version, images.digest, evaluated(trained, name))
+        judgement = Judgement("no strategy meets the constraints", "", None)
+        if self._chosen is not None:
+            judgement = self._challenge(self._chosen, versions[self._chosen], trained, images)
+        return self._document(versions, judgement), self._closing(judgement)
+
+    def _add(self, name: str) -> Version:
+        found, folder = self._compared.strategies[name], self._folders[name]
+        model = self._tracker.model(name, folder, found.recipe.model_dump())
+        tags = {KEY: self._keys[name], "strategy": name, "backbone": found.recipe.backbone,
+                "data": self._dataset.digest, "commit": commit(self._root)}  # fmt: skip
+        latest = {GAIN: repr(self._gain(name)), ADMISSIBLE: str(name in self._verdict.admissible).lower(),
+                  REPORT: self._tracker.latest_stage("compare")}  # fmt: skip
+        aliases = [f"best-{name}", *([CHALLENGER] if name == self._chosen else [])]
+        return self._registry.version(str(self._registry.add(model, aliases, tags, latest)))
+
+    def _gain(self, name: str | None) -> float | None:
+        return None if name is None else self._compared.gain_over_majority(name)
+
+    def _challenge(self, name: str, version: Version, trained: Path, images: LabelledFiles) -> Judgement:
+        """Ask the gate about the recommended version, and do as it says; return its judgement."""
+        champion = self._registry.champion()
+        self._promotions.finish()  # what a killed process left open
+        asked = rules(self._params, self._compared.metric)
+        stays = champion is not None and champion.version == version.version
+        taken_back = self._promotions.was_taken_back(version.version)
+        gain, disabled = self._compared.gain_over_majority(name), self._mode == DISABLED
+        if stays and (disabled or gain >= asked.min_gain):
+            return Judgement("", "", None)
+        if disabled:
+            judgement = Judgement("", "the gate is disabled (register.gate)", None)
+        else:
+            challenger = Challenger(version, gain, True, taken_back, evaluated(trained, name))
+            judgement = judge(self._registry, challenger, None if stays else champion, images, asked)
+        self._registry.tag(version, judgement.tags())
+        self._promotions.record(judgement.entry(version, champion, self._mode == DRY_RUN))
+        return judgement
+
+    def _document(self, versions: dict[str, Version], judgement: Judgement) -> dict[str, Any]:
+        """Return what results/registry.json holds: the same for a rerun, which finds its own champion in service."""
+        champion, numbers = self._registry.champion(), judgement.numbers()
+        if champion and self._chosen and champion.version == versions[self._chosen].version:
+            line = self._promotions.promoted(champion.version)
+            numbers = line.numbers if line else {}
+        serving = champion.version if champion else None
+        return {
+            "model": self._wanted.model,
+            "recommended": self._chosen,
+            "gate": {
+                "mode": self._mode,
+                "passed": judgement.passed,
+                GAIN: self._gain(self._chosen),
+                "min_gain_over_majority": self._wanted.min_gain_over_majority,
+                "margin": self._wanted.margin,
+                "against": judgement.against,
+                "compared": numbers or None,
+            },
+            "champion": champion and {"version": serving, "strategy": champion.strategy, "data": champion.data},
+            "versions": {
+                name: {"version": version.version, "digest": self._keys[name], "aliases": [
+                    f"best-{name}", *(["challenger"] if name == self._chosen else []),
+                    *(["champion"] if version.version == serving else [])]}
+                for name, version in versions.items()
+            },
+        }  # fmt: skip
+
+    def _closing(self, judgement: Judgement) -> str:
+        model, champion = f"models:/{self._wanted.model}@champion", self._registry.champion()
+        stays = "" if champion is None else (
+            f"{model} stays version {champion.version} ({champion.strategy}, data {champion.data})."
+        )  # fmt: skip
+        if not judgement.passed:
+            return f"No {'new ' if champion else ''}champion: {judgement.against}. {stays}".rstrip()
+        if self._mode == DRY_RUN and judgement.said:
+            why = f"experiment {self._experiment} of DVC" if self._experiment else "register.gate: dry_run"
+            return (
+                f"Dry run ({why}): {self._chosen} may become champion: {judgement.said}. To make it so: "
+                f"uv run headstart registry promote challenger. {stays}".rstrip()
+            )
+        said = f" {_capital(judgement.said)}." if judgement.compared else ""
+        return f"Registered: {model} is {self._chosen}, which the verdict recommends.{said}"
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def evaluated(trained: Path, name: str) -> "pd.DataFrame":
+    """Return the probabilities that the network to register gave the test images, by id; a column for each class."""
+    seed = TrainResult.load(trained / f"{name}.json").best_seed
+    table = read_csv(trained / f"{name}.csv", {"id": str})
+    rows = table[(table["split"] == "test") & (table["fraction"] == 1) & (table["seed"] == seed)]
+    columns = [column for column in map(str, table) if column.startswith("p_")]
+    found = rows.set_index("id")[columns].rename(columns=lambda column: column[2:])
+    return found[~found.index.duplicated()]
