@@ -126,7 +126,9 @@ def _gate(settings: "Params", root: Path, dev: Path, test: Path) -> tuple[Any, A
     from pipeline.registration.register_arms import rules
 
     metric = resolve_metric(settings.compare.metric, training_counts(dev))
-    return test_files(test, root / settings.data.path), rules(settings, metric)
+    return test_files(test, root / settings.data.path), rules(
+        settings.register_, settings.runtime, metric, settings.compare.confidence
+    )
 
 
 @app.command("rollback")

@@ -1,6 +1,5 @@
 """Register every strategy's model, and let the recommended one challenge the champion."""
 
-from contextlib import AbstractContextManager
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,8 +8,8 @@ from pipeline.common.dvc_experiment import experiment
 from pipeline.common.files import read_csv
 from pipeline.common.hashes import digest
 from pipeline.common.provenance import commit
-from pipeline.config.params import Params
-from pipeline.data.labelled_files import LabelledFiles, test_files
+from pipeline.config.params import Register, Runtime
+from pipeline.data.labelled_files import LabelledFiles
 from pipeline.registration.gate import Challenger, Judgement, Rules, judge, tolerance
 from pipeline.statistics.recommendation import Recommendation
 from pipeline.statistics.schema import Comparison
@@ -18,7 +17,6 @@ from pipeline.statistics.stored_results import TrainResult
 from pipeline.tracking import served_scores
 from pipeline.tracking.arm_runs import ArmTracker
 from pipeline.tracking.client import KEY
-from pipeline.tracking.experiments import Dataset
 from pipeline.tracking.logged_models import model_key
 from pipeline.tracking.promotion import Promotions
 from pipeline.tracking.registry import CHALLENGER, Registry, Version
@@ -30,25 +28,23 @@ GAIN, ADMISSIBLE, REPORT = "gain_over_majority", "meets_constraints", "report"  
 DRY_RUN, DISABLED = "dry_run", "disabled"
 
 
-def rules(params: Params, metric: str) -> Rules:
+def rules(wanted: Register, runtime: Runtime, metric: str, confidence: float) -> Rules:
     """Return what params ask of a new champion."""
-    asked, runtime = params.register_, params.runtime
-    return Rules(asked.min_gain_over_majority, asked.margin, metric, params.compare.confidence,
+    return Rules(wanted.min_gain_over_majority, wanted.margin, metric, confidence,
                  tolerance(runtime.device, runtime.precision), runtime.threads)  # fmt: skip
 
 
 class Registration:
     """What stage register does, once all results are there."""
 
-    def __init__(self, params: Params, root: Path, compared: Comparison, verdict: Recommendation) -> None:
-        """Connect to MLflow; raise UserError where it does not answer."""
-        self._params, self._compared, self._verdict = params, compared, verdict
-        self._chosen, self._wanted = verdict.recommended, params.register_
-        self._dataset = Dataset(compared.dataset.name, compared.dataset.digest, params.data.path)
-        self._root = root
-        self._tracker = ArmTracker(root, params.tracking.experiment, self._dataset)
+    def __init__(
+        self, root: Path, wanted: Register, runtime: Runtime, compared: Comparison, verdict: Recommendation
+    ) -> None:
+        """Register in the MLflow of this root what was compared, as wanted."""
+        self._root, self._wanted, self._runtime = root, wanted, runtime
+        self._compared, self._chosen, self._admissible = compared, verdict.recommended, verdict.admissible
         self._experiment = experiment()
-        self._mode = DRY_RUN if self._experiment else self._wanted.gate  # nobody chose to publish a trial
+        self._mode = DRY_RUN if self._experiment else wanted.gate  # nobody chose to publish a trial
 
     @cached_property
     def _registry(self) -> Registry:
@@ -58,26 +54,20 @@ class Registration:
     def _promotions(self) -> Promotions:
         return Promotions(self._registry)
 
-    def run(self, models: Path) -> AbstractContextManager[str]:
-        """Open the stage's run for the models in a folder, one folder for each strategy."""
-        self._folders = {name: models / name for name in sorted(self._compared.strategies)}
-        self._keys = {name: model_key(folder) for name, folder in self._folders.items()}
-        key = f"register-{digest([self._wanted, self._keys, self._compared, self._chosen])}"
-        return self._tracker.stage(key, "register", {"stage": "register"})
+    def key(self, models: Path) -> str:
+        """Return what identifies the work on a folder of models, one folder for each strategy."""
+        keys = [model_key(models / name) for name in sorted(self._compared.strategies)]
+        return f"register-{digest([self._wanted, keys, self._compared, self._chosen])}"
 
-    def finish(self, run: str, out: Path) -> None:
-        """Close the stage's run with what was written."""
-        gain = self._gain(self._chosen)
-        self._tracker.finish(run, {} if gain is None else {GAIN: gain}, [out])
-
-    def register(self, trained: Path, test: Path) -> tuple[dict[str, Any], str]:
+    def register(
+        self, tracker: ArmTracker, models: Path, trained: Path, images: LabelledFiles
+    ) -> tuple[dict[str, Any], str]:
         """Register all models, and ask the gate; return what results/registry.json holds, and a sentence.
 
-        `trained` is the folder of results, `test` that of the packed test images. Raise UserError also where another
-        process has changed the champion meanwhile.
+        `trained` is the folder of results, `images` are those of test. Raise UserError also where another process has
+        changed the champion meanwhile.
         """
-        versions = {name: self._add(name) for name in self._folders}
-        images = test_files(test, self._root / self._params.data.path)
+        versions = {name: self._add(tracker, name, models / name) for name in sorted(self._compared.strategies)}
         for name, version in versions.items():
             served_scores.keep(self._registry, version, images.digest, evaluated(trained, name))
         judgement = Judgement("no strategy meets the constraints", "", None)
@@ -85,27 +75,32 @@ class Registration:
             judgement = self._challenge(self._chosen, versions[self._chosen], trained, images)
         return self._document(versions, judgement), self._closing(judgement)
 
-    def _add(self, name: str) -> Version:
-        found, folder = self._compared.strategies[name], self._folders[name]
-        model = self._tracker.model(name, folder, found.recipe.model_dump())
-        tags = {KEY: self._keys[name], "strategy": name, "backbone": found.recipe.backbone,
-                "data": self._dataset.digest, "commit": commit(self._root)}  # fmt: skip
-        latest = {GAIN: repr(self._gain(name)), ADMISSIBLE: str(name in self._verdict.admissible).lower(),
-                  REPORT: self._tracker.latest_stage("compare")}  # fmt: skip
+    def _add(self, tracker: ArmTracker, name: str, folder: Path) -> Version:
+        recipe = self._compared.strategies[name].recipe
+        model = tracker.model(name, folder, recipe.model_dump())
+        tags = {KEY: model_key(folder), "strategy": name, "backbone": recipe.backbone,
+                "data": self._compared.dataset.digest, "commit": commit(self._root)}  # fmt: skip
+        latest = {GAIN: repr(self._gain(name)), ADMISSIBLE: str(name in self._admissible).lower(),
+                  REPORT: tracker.latest_stage("compare")}  # fmt: skip
         aliases = [f"best-{name}", *([CHALLENGER] if name == self._chosen else [])]
         return self._registry.version(str(self._registry.add(model, aliases, tags, latest)))
 
-    def _gain(self, name: str | None) -> float | None:
-        return None if name is None else self._compared.gain_over_majority(name)
+    @property
+    def gain(self) -> float | None:
+        """Return the recommended strategy's gain over the commonest class; None where none is recommended."""
+        return None if self._chosen is None else self._gain(self._chosen)
+
+    def _gain(self, name: str) -> float:
+        return self._compared.gain_over_majority(name)
 
     def _challenge(self, name: str, version: Version, trained: Path, images: LabelledFiles) -> Judgement:
         """Ask the gate about the recommended version, and do as it says; return its judgement."""
         champion = self._registry.champion()
         self._promotions.finish()  # what a killed process left open
-        asked = rules(self._params, self._compared.metric)
+        asked = rules(self._wanted, self._runtime, self._compared.metric, self._compared.confidence)
         stays = champion is not None and champion.version == version.version
         taken_back = self._promotions.was_taken_back(version.version)
-        gain, disabled = self._compared.gain_over_majority(name), self._mode == DISABLED
+        gain, disabled = self._gain(name), self._mode == DISABLED
         if stays and (disabled or gain >= asked.min_gain):
             return Judgement("", "", None)
         if disabled:
@@ -130,7 +125,7 @@ class Registration:
             "gate": {
                 "mode": self._mode,
                 "passed": judgement.passed,
-                GAIN: self._gain(self._chosen),
+                GAIN: self.gain,
                 "min_gain_over_majority": self._wanted.min_gain_over_majority,
                 "margin": self._wanted.margin,
                 "against": judgement.against,
@@ -138,8 +133,8 @@ class Registration:
             },
             "champion": champion and {"version": serving, "strategy": champion.strategy, "data": champion.data},
             "versions": {
-                name: {"version": version.version, "digest": self._keys[name], "aliases": [
-                    f"best-{name}", *(["challenger"] if name == self._chosen else []),
+                name: {"version": version.version, "digest": version.tags[KEY], "aliases": [
+                    f"best-{name}", *([CHALLENGER] if name == self._chosen else []),
                     *(["champion"] if version.version == serving else [])]}
                 for name, version in versions.items()
             },

@@ -23,16 +23,24 @@ def main(argv: Sequence[str] | None = None) -> None:
     params = parameters.load(args.params)
     quiet()
     from pipeline.common.files import write_json
-    from pipeline.registration.register_arms import Registration
+    from pipeline.data.labelled_files import test_files
+    from pipeline.registration.register_arms import GAIN, Registration
     from pipeline.statistics.recommendation import Recommendation
     from pipeline.statistics.schema import Comparison
+    from pipeline.tracking.arm_runs import ArmTracker
+    from pipeline.tracking.experiments import Dataset
 
+    root = args.params.resolve().parent
     compared, verdict = Comparison.load(args.comparison), Recommendation.load(args.verdict)
-    registration = Registration(params, args.params.resolve().parent, compared, verdict)
-    with registration.run(args.models) as run:
-        document, said = registration.register(args.trained, args.test)
+    images = test_files(args.test, root / params.data.path)
+    dataset = Dataset(compared.dataset.name, compared.dataset.digest, params.data.path)
+    registration = Registration(root, params.register_, params.runtime, compared, verdict)
+    key = registration.key(args.models)
+    tracker = ArmTracker(root, params.tracking.experiment, dataset)
+    with tracker.stage(key, "register", {"stage": "register"}) as run:
+        document, said = registration.register(tracker, args.models, args.trained, images)
         write_json(args.out, document)
-        registration.finish(run, args.out)
+        tracker.finish(run, {} if registration.gain is None else {GAIN: registration.gain}, [args.out])
     print(said)
 
 
