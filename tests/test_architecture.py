@@ -44,6 +44,8 @@ TESTED_IN = {
     "data/summary": "data/test_preparation.py",
     "execution/ray_cluster": "execution/test_ray_executor.py",
     "execution/ray_worker": "execution/test_ray_executor.py",
+    "registration/by_hand": "commands/test_registry.py",
+    "registration/register_arms": "stages/test_register.py",
     "report/publish": "stages/test_compare.py",
     "report/templating": "report/test_markdown.py",
 }

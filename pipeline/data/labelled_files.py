@@ -59,10 +59,10 @@ def test_files(packed: Path, root: Path) -> LabelledFiles:
 def folder_files(root: Path, label: str) -> LabelledFiles:
     """Return the images of a folder of a kind that `prepare` reads; raise UserError where they have no such label."""
     table = readers.read(root)
+    if readers.reader(root) is not readers.labels_table:
+        label = "label"  # of folders and arrays, which give their labels no other name
     if label not in table:
-        if "label" not in table:
-            raise UserError(f"{root}: there is no column {label!r}; there are {', '.join(map(str, table))}")
-        label = "label"  # of a folder per class
+        raise UserError(f"{root}: there is no column {label!r}; there are {', '.join(map(str, table))}")
     return _of(table.assign(label=table[label], id=table["path"]), root, "")
 
 

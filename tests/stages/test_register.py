@@ -1,16 +1,29 @@
 import json
+import os
 import shutil
+from unittest.mock import patch
 
 import pytest
 
+from pipeline.common.dvc_experiment import BASELINE, NAME
+from pipeline.registration.by_hand import roll_back
 from pipeline.statistics.recommendation import Recommendation
 from pipeline.statistics.schema import Comparison
+from pipeline.tracking.promotion import Promotions
+from pipeline.tracking.registry import Registry
 
 NAMES = ["best-finetune", "best-frozen"]
 
 
 def aliases(chain):
     return {name: int(number) for name, number in chain.client.get_registered_model("tiny").aliases.items()}
+
+
+def lines(chain):
+    """Return what the history of a chain's registry says."""
+    with patch.dict(os.environ, {"MLFLOW_TRACKING_URI": chain.uri}):
+        history = Promotions(Registry(chain.root, "tiny")).history()
+    return [(entry.action, entry.version, entry.before) for entry in history]
 
 
 @pytest.fixture
@@ -23,7 +36,8 @@ def test_the_recommended_strategy_is_champion_and_every_strategy_has_its_best(ch
     assert sorted(versions.values()) == [1, 2]
     champion = {"champion": versions[registry["recommended"]]} if registry["gate"]["passed"] else {}
     assert bool(champion) == (registry["champion"] is not None)
-    assert aliases(chain) == {f"best-{name}": number for name, number in versions.items()} | champion
+    challenger = {"challenger": versions[registry["recommended"]]}
+    assert aliases(chain) == {f"best-{name}": number for name, number in versions.items()} | champion | challenger
     verdict = Recommendation.load(chain.root / "results" / "verdict.json")
     assert (registry["model"], registry["recommended"]) == ("tiny", verdict.recommended)
 
@@ -55,6 +69,7 @@ def test_running_every_stage_again_changes_no_result_and_adds_no_run(chain):
 
 def test_the_run_holds_the_gain_and_what_was_registered(chain, registry):
     run = chain.runs()["register"]
+    assert lines(chain) == [("promoted", registry["champion"]["version"], None)]
     assert run.data.metrics == {"gain_over_majority": pytest.approx(registry["gate"]["gain_over_majority"])}
     assert [file.path for file in chain.client.list_artifacts(run.info.run_id)] == ["registry.json"]
 
@@ -63,8 +78,8 @@ def test_the_run_holds_the_gain_and_what_was_registered(chain, registry):
 def gated(chain, new_chain, small_params):
     """A function that registers what the chain has trained behind another gate, in a registry of its own."""
 
-    def run(min_gain_over_majority):
-        small_params["register"]["min_gain_over_majority"] = min_gain_over_majority
+    def run(min_gain_over_majority, **gate):
+        small_params["register"] |= {"min_gain_over_majority": min_gain_over_majority, "margin": 0.9, **gate}
         other = new_chain()
         shutil.copytree(chain.root / "results", other.root / "results")
         shutil.copytree(chain.root / "models", other.root / "models")
@@ -93,13 +108,14 @@ def test_a_recommended_strategy_that_gains_too_little_is_no_champion_and_the_ter
     said = capsys.readouterr().out
     assert "No champion: on validation" in said
     assert "register.min_gain_over_majority requires 99.0" in said
-    assert sorted(aliases(other)) == NAMES
+    assert sorted(aliases(other)) == [*NAMES, "challenger"]
     registry = json.loads((other.root / "results" / "registry.json").read_text())
-    assert registry["gate"] | {"gain_over_majority": 0} == {
-        "gain_over_majority": 0,
-        "min_gain_over_majority": 0.99,
-        "passed": False,
-    }
+    assert registry["gate"] | {"gain_over_majority": 0, "against": ""} == {
+        "mode": "enabled", "passed": False, "gain_over_majority": 0, "min_gain_over_majority": 0.99, "margin": 0.9,
+        "against": "", "compared": None,
+    }  # fmt: skip
+    assert registry["gate"]["against"].endswith("requires 99.0")
+    assert lines(other) == [("refused", registry["versions"][registry["recommended"]]["version"], None)]
     assert all("champion" not in entry["aliases"] for entry in registry["versions"].values())
     assert registry["champion"] is None
 
@@ -119,12 +135,12 @@ def test_an_older_champion_stays_in_service_and_is_named_with_its_data(gated, re
     assert said.endswith(f"models:/tiny@champion stays version {champion} ({chosen}, data {data}).\n")
     assert registry["champion"] == {"version": champion, "strategy": chosen, "data": data}
     assert {name: entry["aliases"] for name, entry in registry["versions"].items()} == {
-        name: [f"best-{name}"] for name in registry["versions"]
+        name: [f"best-{name}", *(["challenger"] if name == chosen else [])] for name in registry["versions"]
     }
-    after = aliases(other)
-    assert after == {f"best-{name}": entry["version"] for name, entry in registry["versions"].items()} | {
-        "champion": champion
-    }
+    after, versions = aliases(other), {name: entry["version"] for name, entry in registry["versions"].items()}
+    assert after == {f"best-{name}": version for name, version in versions.items()} | {
+        "champion": champion, "challenger": versions[chosen]
+    }  # fmt: skip
     assert champion not in [after[name] for name in NAMES]
 
 
@@ -135,7 +151,7 @@ def test_a_gate_closed_behind_the_champion_leaves_it_in_service_and_says_so(gate
     assert f"models:/tiny@champion stays version {before['champion']} " in said
     assert aliases(other) == before
     chosen = registry["recommended"]
-    assert registry["versions"][chosen]["aliases"] == [f"best-{chosen}", "champion"]
+    assert registry["versions"][chosen]["aliases"] == [f"best-{chosen}", "challenger", "champion"]
 
 
 def test_what_was_registered_is_reported_in_a_sentence(gated, capsys):
@@ -158,4 +174,51 @@ def test_the_champion_follows_the_verdict_and_stays_where_nothing_meets_the_cons
     capsys.readouterr()
     assert other.run("register") == 0
     assert "No new champion: no strategy meets the constraints." in capsys.readouterr().out
-    assert aliases(other)["champion"] == aliases(other)["best-frozen"]
+    found = aliases(other)
+    assert found["champion"] == found["best-frozen"]
+    assert lines(other)[-1] == ("promoted", found["best-frozen"], found["best-finetune"])
+    version = other.client.get_model_version("tiny", str(found["champion"]))
+    assert version.tags["gate"] == "passed"
+    assert float(version.tags["gate.worst"]) >= -0.9
+
+
+@pytest.mark.parametrize(("mode", "environment", "said"), [
+    ("dry_run", {}, "Dry run (register.gate: dry_run): "),
+    ("enabled", {BASELINE: "abc", NAME: "sappy-dice"}, "Dry run (experiment sappy-dice of DVC): "),
+    ("disabled", {BASELINE: "abc", NAME: "sappy-dice"}, "Dry run (experiment sappy-dice of DVC): "),
+])  # fmt: skip
+def test_a_dry_run_asks_the_gate_and_moves_no_champion(mode, environment, said, gated, capsys, monkeypatch):
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    other = gated(0, gate=mode)
+    registry = json.loads((other.root / "results" / "registry.json").read_text())
+    chosen = registry["recommended"]
+    assert f"{said}{chosen} may become champion: there was no champion. To make it so: uv run headstart registry " in (
+        capsys.readouterr().out
+    )
+    assert "champion" not in aliases(other)
+    assert (registry["gate"]["mode"], registry["gate"]["passed"], registry["champion"]) == ("dry_run", True, None)
+    assert lines(other) == [("dry run", registry["versions"][chosen]["version"], None)]
+
+
+def test_a_gate_that_is_disabled_lets_everything_pass(gated):
+    other = gated(0.99, gate="disabled")
+    found = aliases(other)
+    assert found["champion"] == found["challenger"]
+    assert lines(other) == [("promoted", found["champion"], None)]
+
+
+def test_what_was_rolled_back_is_not_promoted_again_by_a_rerun(gated, capsys):
+    other = gated(0)
+    first = aliases(other)["champion"]
+    file = other.root / "results" / "verdict.json"
+    verdict = json.loads(file.read_text())
+    (second,) = {"finetune", "frozen"} - {verdict["recommended"]}
+    file.write_text(json.dumps(verdict | {"recommended": second}))
+    assert other.run("register") == 0
+    with patch.dict(os.environ, {"MLFLOW_TRACKING_URI": other.uri}):
+        assert roll_back(Registry(other.root, "tiny"), None)[0].version == first
+    capsys.readouterr()
+    assert other.run("register") == 0
+    assert "was champion and was rolled back. If it is to be champion again: uv run " in capsys.readouterr().out
+    assert aliases(other)["champion"] == first

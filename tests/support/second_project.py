@@ -1,4 +1,4 @@
-"""A project of its own: prepared images, an MLflow database, and tiny networks trained on them to be better or worse."""
+"""A project of its own: prepared images, an MLflow database, and tiny networks that are better or worse."""
 
 import os
 import shutil
@@ -8,6 +8,7 @@ from typing import Any
 from unittest.mock import patch
 
 import pandas as pd
+import pytest
 import torch
 
 from pipeline.config.backbone_table import BACKBONES
@@ -100,3 +101,31 @@ class SecondProject:
 
     def challenger(self, folder: Path, version: Version) -> Challenger:
         return Challenger(version, 0.4, True, False, self.evaluated(folder))
+
+
+@pytest.fixture(scope="module")
+def trained_project(
+    tmp_path_factory: pytest.TempPathFactory, _small_params: dict[str, Any], write_params: Any, mlflow_template: Path
+) -> SecondProject:
+    """Return a project with two networks that are right, `good` and `equal`, and two that are not trained."""
+    root = tmp_path_factory.mktemp("second")
+    project = SecondProject.make(root, _small_params, write_params, mlflow_template)
+    for name, seed, steps in (("good", 1, 60), ("equal", 2, 60), ("worse", 3, 0), ("poor", 4, 0)):
+        project.train(name, seed, steps)
+    return project
+
+
+@pytest.fixture
+def project(trained_project: SecondProject, mlflow_template: Path, monkeypatch: pytest.MonkeyPatch) -> SecondProject:
+    """Return it with nothing registered."""
+    shutil.copy(mlflow_template, trained_project.root / "mlflow.db")
+    shutil.rmtree(trained_project.root / "mlartifacts", ignore_errors=True)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", trained_project.uri)
+    monkeypatch.chdir(trained_project.root)
+    return trained_project
+
+
+@pytest.fixture
+def add(project: SecondProject) -> Any:
+    """Return a function that registers a network by the name of its folder."""
+    return lambda name, **tags: project.register(project.root / "models" / name, **tags)

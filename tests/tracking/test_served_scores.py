@@ -55,7 +55,7 @@ def test_images_that_cannot_be_read_are_no_fault_of_the_model(registry, version)
         raise UserError("lost.png: no such file")
         yield b""
 
-    with pytest.raises(UserError, match="lost.png") as caught:
+    with pytest.raises(UserError, match="lost") as caught:
         served_scores.served(registry, version, contents(), threads=1)
     assert not isinstance(caught.value, served_scores.UnservableError)
     with pytest.raises(UserError, match="there are no images"):
