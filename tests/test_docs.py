@@ -220,9 +220,15 @@ def test_mlproject_runs_stages_that_exist():
         check_dvc(shlex.split(entry_point(name).compute_command({}, None))[1:])
 
 
+def test_mlproject_promotes_by_a_command_that_exists(monkeypatch):
+    command = entry_point("promote").compute_command({}, None)
+    assert command == "python -m pipeline.commands registry promote challenger"
+    check(command, monkeypatch)
+
+
 def test_mlproject_has_no_other_entry_point_and_its_environment_is_there():
     raw = yaml.safe_load(read("MLproject"))
-    assert set(raw["entry_points"]) == {"main", "tune", "compare", "register"}
+    assert set(raw["entry_points"]) == {"main", "tune", "compare", "register", "promote"}
     assert (ROOT / raw["conda_env"]).is_file()
 
 
