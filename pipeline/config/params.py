@@ -91,9 +91,8 @@ class Register(Section):
     model: Name
     # Validation accuracy (or balanced) above always naming the commonest class.
     min_gain_over_majority: float = Field(ge=0, lt=1)
-    # In the metric that decides: how much worse than the champion a new one may be. Of two networks that are right
-    # equally often and disagree on 6 % of 650 test images, the bound lies 1.6 points below: half a point could never be
-    # shown.
+    # In the metric that decides, how much worse than the champion a new one may be at worst. Where two networks are
+    # right equally often and disagree on 6 % of 650 test images, that is 1.6 points: half a point could never be shown.
     margin: float = Field(0.02, gt=0, lt=1)
     gate: Literal["enabled", "dry_run", "disabled"] = "enabled"  # dry_run: check and record, but move no champion
 
