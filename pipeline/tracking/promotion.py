@@ -18,6 +18,7 @@ from typing import Any, Literal
 from urllib.parse import unquote, urlsplit
 
 from pipeline.common.errors import UserError
+from pipeline.common.files import unwritable
 from pipeline.common.provenance import commit
 from pipeline.tracking.client import as_user_error
 from pipeline.tracking.registry import CHAMPION, Registry
@@ -66,6 +67,7 @@ class Promotions:
         """Keep the history of this registered model."""
         self._registry, self._client, self._model = registry, registry.client, registry.model
 
+    @as_user_error
     def history(self) -> list[Entry]:
         """Return the lines of the history, the oldest first, without those of moves that never happened."""
         with _alone(self._registry):
@@ -205,9 +207,16 @@ def _alone(registry: Registry) -> Iterator[None]:
     from filelock import FileLock
 
     lock = _lock(registry)
-    lock.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(lock):
+    held = FileLock(lock)
+    try:
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        held.acquire()
+    except OSError as error:
+        raise unwritable(lock, error.strerror) from error
+    try:
         yield
+    finally:
+        held.release()
 
 
 def _lock(registry: Registry) -> Path:

@@ -27,7 +27,8 @@ from pipeline.tracking.registry import Registry, Version
 AT_ONCE = 32  # images in a question
 FOLDER, TAG = "registered", "headstart.predictions.{}"  # the tag holds the digest of a file that is whole
 
-# `-I` and this path leave the project out of it, where it is installed too: the model must bring all that it needs.
+# `-I` and this path leave the project out of it, where it is installed too: the model must bring all that it needs. It
+# stays in this folder, since a database may be named by a path from here.
 ANSWER = """
 import base64, json, os, pathlib, sys
 answers = os.fdopen(os.dup(1), "w")
@@ -52,10 +53,10 @@ def served(registry: Registry, version: Version, images: Iterable[bytes], thread
 
     Raise UnservableError where it cannot be loaded or asked in a clean process.
     """
-    with TemporaryFile("w+") as complaints, TemporaryDirectory() as folder:
+    with TemporaryFile("w+") as complaints:
         process = subprocess.Popen(
             [sys.executable, "-I", "-W", "ignore", "-c", ANSWER, registry.reference(version)],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=complaints, text=True, cwd=folder,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=complaints, text=True,
             env=_environment(threads),
         )  # fmt: skip
         try:

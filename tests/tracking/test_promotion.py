@@ -1,12 +1,14 @@
 import multiprocessing
 import os
 from dataclasses import replace
+from pathlib import Path
 
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"  # before mlflow loads: tests are offline
 
 import pytest
 
-from pipeline.tracking.promotion import PREFIX, DisplacedError, Entry, Promotions
+from pipeline.common.errors import UserError
+from pipeline.tracking.promotion import PREFIX, DisplacedError, Entry, Promotions, _lock
 from pipeline.tracking.registry import CHAMPION, Registry
 
 
@@ -186,3 +188,17 @@ def test_where_the_lock_is_not_heeded_whoever_reads_another_champion_is_told(pro
 def test_a_long_reason_is_cut(promotions):
     promotions.record(Entry("refused", 1, None, "why " * 5000))
     assert 100 < len(promotions.history()[0].said) < 5000
+
+
+def test_a_lock_that_cannot_be_written_is_told(promotions, monkeypatch):
+    monkeypatch.setattr("pipeline.tracking.promotion._lock", lambda _: Path("/proc/none/lock"))
+    with pytest.raises(UserError, match="/proc/none/lock: cannot be written"):
+        promotions.history()
+
+
+def test_the_lock_lies_beside_a_database_in_a_file_and_in_the_work_folder_for_a_server(registry, tmp_path):
+    assert _lock(registry) == tmp_path / "mlflow.db.promotions.lock"
+    registry.uri = "sqlite:///mlflow.db"
+    assert _lock(registry) == Path("mlflow.db.promotions.lock")
+    registry.uri = "https://mlflow.example"
+    assert _lock(registry) == tmp_path / ".headstart/promotions.lock"

@@ -38,7 +38,9 @@ def images():
     return files
 
 
-def test_a_clean_process_says_what_the_model_says_here(registry, version, model, images):
+def test_a_clean_process_says_what_the_model_says_here(registry, version, model, images, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///mlflow.db")  # a path from here
     found = served_scores.served(registry, version, images, threads=1)
     expected = Classifier(model(1)).predict(images)
     assert list(found) == ["low", "top"]
