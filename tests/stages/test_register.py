@@ -94,7 +94,7 @@ def refused(small_params, write_params, capsys):
     """A function that closes the gate of a chain and registers again; it returns what was said and written."""
 
     def run(other):
-        small_params["register"]["min_gain_over_majority"] = 0.99
+        small_params["register"] |= {"min_gain_over_majority": 0.99, "gate": "enabled"}
         write_params(other.root, {**small_params, "enabled": ["frozen", "finetune"]})
         capsys.readouterr()
         assert other.run("register") == 0
@@ -121,7 +121,7 @@ def test_a_recommended_strategy_that_gains_too_little_is_no_champion_and_the_ter
 
 
 def test_an_older_champion_stays_in_service_and_is_named_with_its_data(gated, refused):
-    other = gated(0)
+    other = gated(0, gate="disabled")
     before, file = aliases(other), other.root / "results" / "comparison.json"
     compared = json.loads(file.read_text())
     verdict = json.loads((other.root / "results" / "verdict.json").read_text())
@@ -145,7 +145,7 @@ def test_an_older_champion_stays_in_service_and_is_named_with_its_data(gated, re
 
 
 def test_a_gate_closed_behind_the_champion_leaves_it_in_service_and_says_so(gated, refused):
-    other = gated(0)
+    other = gated(0, gate="disabled")
     before = aliases(other)
     said, registry = refused(other)
     assert f"models:/tiny@champion stays version {before['champion']} " in said
@@ -184,7 +184,6 @@ def test_the_champion_follows_the_verdict_and_stays_where_nothing_meets_the_cons
 
 @pytest.mark.parametrize(("mode", "environment", "said"), [
     ("dry_run", {}, "Dry run (register.gate: dry_run): "),
-    ("enabled", {BASELINE: "abc", NAME: "sappy-dice"}, "Dry run (experiment sappy-dice of DVC): "),
     ("disabled", {BASELINE: "abc", NAME: "sappy-dice"}, "Dry run (experiment sappy-dice of DVC): "),
 ])  # fmt: skip
 def test_a_dry_run_asks_the_gate_and_moves_no_champion(mode, environment, said, gated, capsys, monkeypatch):
@@ -208,8 +207,8 @@ def test_a_gate_that_is_disabled_lets_everything_pass(gated):
     assert lines(other) == [("promoted", found["champion"], None)]
 
 
-def test_what_was_rolled_back_is_not_promoted_again_by_a_rerun(gated, capsys):
-    other = gated(0)
+def test_what_was_rolled_back_is_not_promoted_again_by_a_rerun(gated, small_params, write_params, capsys):
+    other = gated(0, gate="disabled")
     first = aliases(other)["champion"]
     file = other.root / "results" / "verdict.json"
     verdict = json.loads(file.read_text())
@@ -218,6 +217,8 @@ def test_what_was_rolled_back_is_not_promoted_again_by_a_rerun(gated, capsys):
     assert other.run("register") == 0
     with patch.dict(os.environ, {"MLFLOW_TRACKING_URI": other.uri}):
         assert roll_back(Registry(other.root, "tiny"), None)[0].version == first
+    small_params["register"]["gate"] = "enabled"
+    write_params(other.root, {**small_params, "enabled": ["frozen", "finetune"]})
     capsys.readouterr()
     assert other.run("register") == 0
     assert "was champion and was rolled back. If it is to be champion again: uv run " in capsys.readouterr().out
