@@ -5,10 +5,11 @@ from collections.abc import Callable
 from pipeline.common.errors import UserError
 from pipeline.data.labelled_files import LabelledFiles
 from pipeline.registration.gate import Challenger, Judgement, Rules, compared, judge, on_images
-from pipeline.registration.register_arms import ADMISSIBLE, GAIN
+from pipeline.registration.register_arms import ADMISSIBLE, GAIN, TOLERANCE
 from pipeline.statistics.noninferiority import PairedDifference
 from pipeline.tracking.promotion import Entry, Promotions
 from pipeline.tracking.registry import CHAMPION, Registry, Version
+from pipeline.tracking.served_scores import kept
 
 Gate = Callable[[], tuple[LabelledFiles, Rules]]  # what the gate needs, looked up only if it is asked
 
@@ -28,16 +29,22 @@ def promote(registry: Registry, name: str, gate: Gate | None, dry_run: bool = Fa
         judgement = Judgement("", "promoted by hand, without the gate", None)
     else:
         images, rules = gate()
-        judgement = judge(registry, _challenger(version), champion, images, rules)
+        judgement = judge(registry, _challenger(registry, version, images), champion, images, rules)
         registry.tag(version, judgement.tags())
     entry = judgement.entry(version, champion, dry_run)
     promotions.record(entry)
     return version, entry.action, judgement
 
 
-def _challenger(version: Version) -> Challenger:
-    gain, admissible = version.tags.get(GAIN), version.tags.get(ADMISSIBLE)
-    return Challenger(version, float(gain) if gain else None, admissible == "true" if admissible else None)
+def _challenger(registry: Registry, version: Version, images: LabelledFiles) -> Challenger:
+    gain, admissible, tolerance = (version.tags.get(tag) for tag in (GAIN, ADMISSIBLE, TOLERANCE))
+    return Challenger(
+        version,
+        gain=float(gain) if gain else None,
+        admissible=admissible == "true" if admissible else None,
+        tolerance=float(tolerance or 0),
+        evaluated=kept(registry, version, images.digest),
+    )
 
 
 def roll_back(registry: Registry, only_from: int | None) -> tuple[Version | None, bool]:

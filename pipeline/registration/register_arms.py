@@ -24,14 +24,18 @@ from pipeline.tracking.registry import CHALLENGER, Registry, Version
 if TYPE_CHECKING:
     import pandas as pd
 
-GAIN, ADMISSIBLE, REPORT = "gain_over_majority", "meets_constraints", "report"  # tags of a version
+GAIN, ADMISSIBLE, TOLERANCE, REPORT = (
+    "gain_over_majority",
+    "meets_constraints",
+    "tolerance",
+    "report",
+)  # tags of a version
 DRY_RUN, DISABLED = "dry_run", "disabled"
 
 
 def rules(wanted: Register, runtime: Runtime, metric: str, confidence: float) -> Rules:
     """Return what params ask of a new champion."""
-    return Rules(wanted.min_gain_over_majority, wanted.margin, metric, confidence,
-                 tolerance(runtime.device, runtime.precision), runtime.threads)  # fmt: skip
+    return Rules(wanted.min_gain_over_majority, wanted.margin, metric, confidence, runtime.threads)
 
 
 class Registration:
@@ -81,7 +85,7 @@ class Registration:
         tags = {KEY: model_key(folder), "strategy": name, "backbone": recipe.backbone,
                 "data": self._compared.dataset.digest, "commit": commit(self._root)}  # fmt: skip
         latest = {GAIN: repr(self._gain(name)), ADMISSIBLE: str(name in self._admissible).lower(),
-                  REPORT: tracker.latest_stage("compare")}  # fmt: skip
+                  TOLERANCE: repr(tolerance(recipe, self._runtime)), REPORT: tracker.latest_stage("compare")}  # fmt: skip
         aliases = [f"best-{name}", *([CHALLENGER] if name == self._chosen else [])]
         return self._registry.version(str(self._registry.add(model, aliases, tags, latest)))
 
@@ -106,7 +110,8 @@ class Registration:
         if disabled:
             judgement = Judgement("", "the gate is disabled (register.gate)", None)
         else:
-            challenger = Challenger(version, gain, True, taken_back, evaluated(trained, name))
+            allowed = tolerance(self._compared.strategies[name].recipe, self._runtime)
+            challenger = Challenger(version, gain, True, allowed, taken_back, evaluated(trained, name))
             judgement = judge(self._registry, challenger, None if stays else champion, images, asked)
         self._registry.tag(version, judgement.tags())
         self._promotions.record(judgement.entry(version, champion, self._mode == DRY_RUN))

@@ -20,14 +20,14 @@ from pipeline.inference.network import Network
 from pipeline.network.build import save_model
 from pipeline.network.cut import describe
 from pipeline.registration.gate import Challenger, Rules
-from pipeline.registration.register_arms import ADMISSIBLE, GAIN
+from pipeline.registration.register_arms import ADMISSIBLE, GAIN, TOLERANCE
 from pipeline.tracking import logged_models, served_scores
 from pipeline.tracking.client import KEY
 from pipeline.tracking.registry import Registry, Version
 from tests.conftest import lay_out_images
 
 MODEL = "tiny"
-RULES = Rules(min_gain=0.05, margin=0.02, metric="accuracy", confidence=0.95, tolerance=1e-4, threads=1)
+RULES = Rules(min_gain=0.05, margin=0.02, metric="accuracy", confidence=0.95, threads=1)
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,9 @@ class SecondProject:
         run = client.create_run(experiment, run_name=folder.name).info.run_id
         logged = logged_models.find_or_log(client, run, folder, folder.name, {})
         known = {KEY: logged_models.model_key(folder), "strategy": folder.name, "data": "digest", "commit": "abc"}
-        number = self.registry().add(logged, [f"best-{folder.name}"], known, {GAIN: "0.4", ADMISSIBLE: "true", **tags})
+        number = self.registry().add(
+            logged, [f"best-{folder.name}"], known, {GAIN: "0.4", ADMISSIBLE: "true", TOLERANCE: "1e-4", **tags}
+        )
         version = self.registry().version(str(number))
         served_scores.keep(self.registry(), version, self.images.digest, self.evaluated(folder))
         return version
@@ -100,7 +102,7 @@ class SecondProject:
         return table[~table.index.duplicated()]
 
     def challenger(self, folder: Path, version: Version) -> Challenger:
-        return Challenger(version, 0.4, True, False, self.evaluated(folder))
+        return Challenger(version, 0.4, True, 1e-4, False, self.evaluated(folder))
 
 
 @pytest.fixture(scope="module")
