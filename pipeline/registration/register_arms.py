@@ -84,8 +84,12 @@ class Registration:
         model = tracker.model(name, folder, recipe.model_dump())
         tags = {KEY: model_key(folder), "strategy": name, "backbone": recipe.backbone,
                 "data": self._compared.dataset.digest, "commit": commit(self._root)}  # fmt: skip
-        latest = {GAIN: repr(self._gain(name)), ADMISSIBLE: str(name in self._admissible).lower(),
-                  TOLERANCE: repr(tolerance(recipe, self._runtime)), REPORT: tracker.latest_stage("compare")}  # fmt: skip
+        latest = {
+            GAIN: repr(self._gain(name)),
+            ADMISSIBLE: str(name in self._admissible).lower(),
+            TOLERANCE: repr(tolerance(recipe, self._runtime)),
+            REPORT: tracker.latest_stage("compare"),
+        }
         aliases = [f"best-{name}", *([CHALLENGER] if name == self._chosen else [])]
         return self._registry.version(str(self._registry.add(model, aliases, tags, latest)))
 

@@ -76,8 +76,8 @@ def test_records_decide_before_anything_is_asked(project, add, monkeypatch):
     version = add("good")
 
     def against(**facts):
-        return judge(project.registry(), Challenger(**{"version": version, "gain": 0.4, "admissible": True, "tolerance": 0, **facts}),
-                     None, project.images, RULES).against  # fmt: skip
+        known = {"version": version, "gain": 0.4, "admissible": True, "tolerance": 0, **facts}
+        return judge(project.registry(), Challenger(**known), None, project.images, RULES).against
 
     assert "good is 1.0 points above always predicting the largest class; register.min_gain" in against(gain=0.01)
     assert "good does not meet the constraints" in against(admissible=False)
@@ -115,4 +115,11 @@ def test_what_was_rounded_on_the_way_may_differ_more():
         return tolerance(recipe, Runtime(threads=1, device=device, precision=precision))
 
     assert allowed("head") == allowed("input", precision="float32") == 1e-4
-    assert 1e-4 < allowed(3) < allowed(3, "cuda") == allowed("head", "auto") == allowed("head", precision="bf16")
+    assert (
+        1e-4
+        < allowed(3)
+        == allowed("middle")
+        < allowed(3, "cuda")
+        == allowed("head", "auto")
+        == allowed("head", precision="bf16")
+    )
