@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import typer
 
-from pipeline.commands import cache, check, init, rank, report, status
+from pipeline.commands import cache, check, init, predict, rank, report, status
 from pipeline.common.entry_point import exit_now, handle_user_errors
 
 INTERRUPTED = 130
@@ -23,6 +23,7 @@ app.command()(init.init)
 app.command()(status.status)
 app.command()(report.report)
 app.command()(rank.rank)
+app.command()(predict.predict)
 app.add_typer(cache.app, name="cache")
 
 
