@@ -93,8 +93,8 @@ def _model_folder(model: str) -> Iterator[Path]:
     if not re.fullmatch(r"models:/[^@/]+(@[^@/]+|/[1-9][0-9]*)", model):
         raise UserError(f"{model}: write models:/<name>@<alias> or models:/<name>/<version>")
     if "MLFLOW_TRACKING_URI" not in os.environ and not Path("mlflow.db").exists():  # MLflow would make a new database
-        raise UserError(f"{model}: there is no registry here, which is mlflow.db or where MLFLOW_TRACKING_URI points; run "
-                        "this in the folder of a finished `dvc repro`")  # fmt: skip
+        raise UserError(f"{model}: there is no registry here, which is mlflow.db or where MLFLOW_TRACKING_URI points; "
+                        "run this in the folder of a finished `dvc repro`")  # fmt: skip
     from pipeline.tracking import registry
 
     with registry.fetch(Path(), model) as (_, folder):

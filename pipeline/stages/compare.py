@@ -18,10 +18,12 @@ def main(argv: Sequence[str] | None = None) -> None:
         times="folder of tune's and train's timings",
         data="the data report's summary.json",
         test="folder of test, for pictures",
+        models="folder with a folder per strategy",
         out="file for the comparison",
         verdict="file for the verdict under constraints",
         page="file for the report (HTML)",
         report="file for the report in short (Markdown)",
+        cards="folder for the model cards",
         figures="folder for figures",
         metrics="file for DVC's metrics",
         plots="folder for DVC's plots",
@@ -37,12 +39,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     from pipeline.data import image_set
     from pipeline.data.summary import EXCLUDED, DatasetSummary
     from pipeline.report import markdown
+    from pipeline.report.arms import scored_arms, write_cards
+    from pipeline.report.experiment_note import RunIds, experiment_note
     from pipeline.report.plots import metrics
     from pipeline.report.publish import Places, publish
     from pipeline.statistics import stored_results
     from pipeline.statistics.build_comparison import build_comparison
     from pipeline.tracking.arm_runs import ArmTracker
-    from pipeline.tracking.experiments import Dataset
+    from pipeline.tracking.experiments import STAGES, Dataset, held_out
     from pipeline.verdict.advice import advise
 
     watch, root = Stopwatch(), args.params.resolve().parent
@@ -52,16 +56,20 @@ def main(argv: Sequence[str] | None = None) -> None:
     compared.save(args.out)
     verdict.save(args.verdict)
     about = provenance.about(root, args.test / image_set.MANIFEST)
-    places = Places(args.page, args.report, args.figures, args.metrics, args.plots)
-    files = publish(compared, verdict, measured, image_set.load(args.test), about, places)
+    places, test = Places(args.page, args.report, args.figures, args.metrics, args.plots), image_set.load(args.test)
+    files = publish(compared, verdict, measured, test, about, places)
+    cards = write_cards(compared, verdict, measured, params, about, args.models, args.cards)
 
     dataset = Dataset(compared.dataset.name, compared.dataset.digest, params.data.path)
-    tracker = ArmTracker(root, params.tracking.experiment, dataset)
+    tracker = ArmTracker(root, params.tracking.experiment, dataset, held_out(params.data.name, args.test, test))
     scores = {f"{name}.{key}": value for name, row in metrics(compared).items() for key, value in row.items()}
     tags = {"stage": "compare", "winner": compared.winner, "recommended": verdict.recommended or "none",
             "excluded": str(sum(compared.dataset.excluded.kinds.values()))}  # fmt: skip
     with tracker.stage(f"compare-{digest([compared, verdict])}", "compare", tags) as run:
         tracker.finish(run, scores, [args.out, args.verdict, args.data.with_name(EXCLUDED), *files])
+    arms = [tracker.score(arm) for arm in scored_arms(compared, verdict, args.trained, cards)]
+    note = RunIds(*tracker.experiments, arms, run, STAGES.format(params.tracking.experiment))
+    tracker.describe(experiment_note(compared, verdict, params.register_.model, note, args.page.name))
     write_json(args.timings, watch.read())
     print(f"\n{markdown.summary(compared, verdict)}")
 

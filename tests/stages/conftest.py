@@ -56,9 +56,10 @@ class Chain:
                         "out": results / "comparison.json", "verdict": results / "verdict.json",
                         "page": results / "report.html", "report": results / "report.md",
                         "figures": results / "figures", "metrics": results / "metrics.json",
-                        "plots": results / "plots", "timings": timings},
+                        "plots": results / "plots", "timings": timings, "models": root / "models",
+                        "cards": results / "cards"},
             "register": {"comparison": results / "comparison.json", "verdict": results / "verdict.json",
-                         "models": root / "models",
+                         "models": root / "models", "cards": results / "cards",
                          "out": results / "registry.json"},
         }[stage]  # fmt: skip
         words = [str(word) for name, path in paths.items() for word in (f"--{name}", path)]

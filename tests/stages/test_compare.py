@@ -128,7 +128,7 @@ def test_the_verdict_follows_from_the_comparison_and_answers_every_claim(compare
 def again(chain, to, **changed):
     """Compare what the chain has trained once more, into a folder; return the client of its MLflow database."""
     words = chain.command("compare")
-    for name in ("out", "verdict", "page", "report", "figures", "metrics", "plots", "timings"):
+    for name in ("out", "verdict", "page", "report", "cards", "figures", "metrics", "plots", "timings"):
         at = words.index(f"--{name}") + 1
         words[at] = str(to / Path(words[at]).name)
     for name, file in changed.items():
