@@ -5,7 +5,7 @@ Reporting".
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,11 +18,15 @@ from pipeline.report.templating import template_environment
 from pipeline.statistics.schema import ClassScores, Comparison, StrategyResult
 from pipeline.statistics.stored_results import TrainResult
 from pipeline.verdict import formatting
-from pipeline.verdict.schema import Verdict
+from pipeline.verdict.schema import Verdict, Word
 
-MOST_CLASSES = 30  # of a card's table
+MOST_CLASSES, MOST_NAMED = 30, 6  # in a card's table, and in its first sentence
 HUB_METRICS = {"accuracy": "accuracy", "balanced_accuracy": "balanced_accuracy", "roc_auc": "roc_auc"}
 UNKNOWN = "unknown"
+STANDINGS: dict[Word, str] = {
+    "better": "it is better than", "worse": "it is worse than", "equivalent": "it is practically equivalent to",
+    "undecided": "it is undecided whether it is better or worse than",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -47,7 +51,7 @@ def model_card(comparison: Comparison, verdict: Verdict, name: str, sources: Car
         s=found,
         d=dataset,
         registered=sources.registered,
-        labels=formatting.listed(dataset.classes[:5]) + (" and others" if len(dataset.classes) > 5 else ""),
+        labels=_either(dataset.classes),
         recipe_words=_recipe_words(found),
         verdict_says=verdict_on(comparison, verdict, name),
         tested=f"{sum(dataset.counts['test'].values()):,}",
@@ -77,9 +81,14 @@ def verdict_on(comparison: Comparison, verdict: Verdict, name: str) -> str:
     standing = verdict.standings.get(name)
     if standing is None:
         return "Not recommended."
-    word = {"undecided": "undecided whether better or worse", "equivalent": "practically equivalent"}
-    said = word.get(standing.standing, standing.standing)
-    return f"Not recommended: by {metric}, it is {said} against {best}, which is the one to use."
+    return f"Not recommended: by {metric}, {STANDINGS[standing.standing]} {best}, which is the one to use."
+
+
+def _either(classes: Sequence[str]) -> str:
+    """Return classes as a sentence lists them: a, b or c."""
+    if len(classes) > MOST_NAMED:
+        return f"{', '.join(classes[: MOST_NAMED - 1])} or one of {len(classes) - MOST_NAMED + 1} other classes"
+    return " or ".join([", ".join(classes[:-1]), classes[-1]])
 
 
 def _recipe_words(found: StrategyResult) -> str:

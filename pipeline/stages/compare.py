@@ -1,5 +1,6 @@
 """Compare the strategies: intervals, pairs, learning curves, verdict under constraints; report and summary."""
 
+from argparse import Namespace
 from collections.abc import Sequence
 
 from pipeline.common.entry_point import exit_now, handle_user_errors, stage_parser
@@ -11,25 +12,7 @@ from pipeline.config import params as parameters
 @handle_user_errors
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the stage."""
-    parser = stage_parser(
-        __doc__,
-        tuned="folder of tune's results",
-        trained="folder of train's results",
-        times="folder of tune's and train's timings",
-        data="the data report's summary.json",
-        test="folder of test, for pictures",
-        models="folder with a folder per strategy",
-        out="file for the comparison",
-        verdict="file for the verdict under constraints",
-        page="file for the report (HTML)",
-        report="file for the report in short (Markdown)",
-        cards="folder for the model cards",
-        figures="folder for figures",
-        metrics="file for DVC's metrics",
-        plots="folder for DVC's plots",
-        timings="file for timings",
-    )
-    args = parser.parse_args(argv)
+    args = _arguments(argv)
     params = parameters.load(args.params)
     quiet()
     one_thread_pool(params.runtime.threads)
@@ -72,6 +55,28 @@ def main(argv: Sequence[str] | None = None) -> None:
     tracker.describe(experiment_note(compared, verdict, params.register_.model, note, args.page.name))
     write_json(args.timings, watch.read())
     print(f"\n{markdown.summary(compared, verdict)}")
+
+
+def _arguments(argv: Sequence[str] | None) -> Namespace:
+    parser = stage_parser(
+        __doc__,
+        tuned="folder of tune's results",
+        trained="folder of train's results",
+        times="folder of tune's and train's timings",
+        data="the data report's summary.json",
+        test="folder of test, for pictures",
+        models="folder with a folder per strategy",
+        out="file for the comparison",
+        verdict="file for the verdict under constraints",
+        page="file for the report (HTML)",
+        report="file for the report in short (Markdown)",
+        cards="folder for the model cards",
+        figures="folder for figures",
+        metrics="file for DVC's metrics",
+        plots="folder for DVC's plots",
+        timings="file for timings",
+    )
+    return parser.parse_args(argv)
 
 
 if __name__ == "__main__":
