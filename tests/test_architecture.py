@@ -49,7 +49,7 @@ TESTED_IN = {
 }
 # Tests of a room or a stage as a whole.
 OF_A_WHOLE = {"report/test_browser.py", "report/figures/test_figures.py", "stages/test_bad_inputs.py",
-              "verdict/sentences/test_sentences.py"}  # fmt: skip
+              "stages/test_no_pickle.py", "verdict/sentences/test_sentences.py"}  # fmt: skip
 
 HOUSE = House(ROOT)
 
