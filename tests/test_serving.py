@@ -7,7 +7,6 @@ import random
 import re
 import shlex
 import signal
-import socket
 import struct
 import subprocess
 import sys
@@ -29,6 +28,7 @@ from pipeline.tracking import logged_models
 from tests.support.imports import ROOT
 from tests.support.pictures import saved, smooth
 from tests.support.served import tiny_model
+from tests.support.servers import free_port
 
 pytestmark = pytest.mark.slow
 PICTURE = saved(smooth())
@@ -59,12 +59,6 @@ def documented(words: str) -> list[str]:
     text = (ROOT / "docs" / "models.md").read_text(encoding="utf-8").replace("\\\n", " ")
     (line,) = re.findall(rf"^(?:\w+=\S+ )*uv run ({words} .*)$", text, re.MULTILINE)
     return shlex.split(line)
-
-
-def free_port() -> int:
-    with socket.socket() as opened:
-        opened.bind(("127.0.0.1", 0))
-        return opened.getsockname()[1]
 
 
 class Server:
@@ -141,6 +135,49 @@ def test_a_base64_image_is_answered_in_each_form_of_a_request(server, registered
         assert status == 200, (body, answer)
         (row,) = answer["predictions"]
         assert (row.pop("label"), row) == (label, pytest.approx(expected, rel=1e-5)), body
+
+
+def test_the_documented_request_is_answered(server, tmp_path):
+    example = next(code for code in python_blocks() if "/invocations" in code)
+    (tmp_path / "photo.png").write_bytes(PICTURE)
+    code = example.replace("http://127.0.0.1:5001", server.url)
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("{'predictions': [{'label': '")
+
+
+def test_the_documented_example_in_python_is_answered(registered, tmp_path):
+    environment, _ = registered
+    example = next(code for code in python_blocks() if "mlflow.pyfunc.load_model" in code)
+    assert 'mlflow.set_tracking_uri("sqlite:///mlflow.db")' in example
+    (tmp_path / "cell0001.png").write_bytes(PICTURE)
+    code = example.replace("sqlite:///mlflow.db", environment["MLFLOW_TRACKING_URI"])
+    code = code.replace("data/raw/elpv/images/", "")
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], cwd=tmp_path, env=environment,
+                          capture_output=True, text=True, check=True)  # fmt: skip
+    assert done.stdout.split()[:4] == ["label", "probability", "p_low", "p_top"]
+
+
+def test_the_documented_commands_label_a_file_of_images_and_a_folder(registered, tmp_path):
+    environment, folder = registered
+    (expected,) = Classifier(folder).predict([PICTURE]).to_dict("records")
+    (tmp_path / "images.json").write_text(json.dumps({"inputs": [TEXT]}))
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "one.png").write_bytes(PICTURE)
+    for words in (documented("mlflow models predict"), documented("headstart predict")):
+        if words[0] == "headstart":
+            words[:1] = [sys.executable, "-m", "pipeline.commands"]
+        done = subprocess.run(words, cwd=tmp_path, env={**environment, "PYTHONPATH": str(ROOT)}, capture_output=True,
+                              text=True, check=False)  # fmt: skip
+        assert done.returncode == 0, done.stderr[-3000:]
+    (row,) = json.loads((tmp_path / "answers.json").read_text())["predictions"]
+    assert row["label"] == expected["label"]
+    assert row["p_low"] == pytest.approx(expected["p_low"], rel=1e-5)
+    assert f"one.png,{expected['label']}," in (tmp_path / "predictions.csv").read_text()
+
+
+def python_blocks() -> list[str]:
+    text = (ROOT / "docs" / "models.md").read_text(encoding="utf-8")
+    return re.findall(r"^```python\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
 
 
 def bomb(side: int) -> bytes:
