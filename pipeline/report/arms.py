@@ -1,12 +1,12 @@
 """What MLflow shows of each strategy: scores, cost and verdict on its run, and its model card."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pipeline.common.files import write_text
-from pipeline.config.backbone_table import resolve
-from pipeline.config.params import Params
+from pipeline.config.backbone_table import Own, resolve
 from pipeline.report.model_card import CardSources, model_card, verdict_on
 from pipeline.statistics.schema import Comparison
 from pipeline.statistics.stored_results import Measured
@@ -17,19 +17,28 @@ from pipeline.verdict.schema import Verdict
 NOTE = "mlflow.note.content"
 
 
+@dataclass(frozen=True)
+class CardMaterial:
+    """What all cards are made of, beside the comparison."""
+
+    registered: str  # the name of the registered model
+    own: Own  # the user's names of backbones
+    about: Mapping[str, Any]  # commit and versions
+    models: Path  # a folder for each strategy's model
+
+
 def write_cards(
-    comparison: Comparison, verdict: Verdict, measured: Measured, params: Params, about: Mapping[str, Any],
-    models: Path, out: Path,
-) -> dict[str, Path]:  # fmt: skip
+    comparison: Comparison, verdict: Verdict, measured: Measured, material: CardMaterial, out: Path
+) -> dict[str, Path]:
     """Write a card for each model; return them by strategy. Raise UserError where a model is missing."""
     files = {}
     for name, found in comparison.strategies.items():
         sources = CardSources(
-            registered=params.register_.model,
+            registered=material.registered,
             trained=measured.trained[name],
-            backbone=resolve(found.recipe.backbone, params.own),
-            model_digest=model_key(models / name),
-            about=about,
+            backbone=resolve(found.recipe.backbone, material.own),
+            model_digest=model_key(material.models / name),
+            about=material.about,
         )
         files[name] = out / name / "README.md"
         write_text(files[name], model_card(comparison, verdict, name, sources))

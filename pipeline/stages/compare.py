@@ -22,7 +22,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     from pipeline.data import image_set
     from pipeline.data.summary import EXCLUDED, DatasetSummary
     from pipeline.report import markdown
-    from pipeline.report.arms import scored_arms, write_cards
+    from pipeline.report.arms import CardMaterial, scored_arms, write_cards
     from pipeline.report.experiment_note import RunIds, experiment_note
     from pipeline.report.plots import metrics
     from pipeline.report.publish import Places, publish
@@ -41,7 +41,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     about = provenance.about(root, args.test / image_set.MANIFEST)
     places, test = Places(args.page, args.report, args.figures, args.metrics, args.plots), image_set.load(args.test)
     files = publish(compared, verdict, measured, test, about, places)
-    cards = write_cards(compared, verdict, measured, params, about, args.models, args.cards)
+    made_of = CardMaterial(params.register_.model, params.own, about, args.models)
+    cards = write_cards(compared, verdict, measured, made_of, args.cards)
 
     dataset = Dataset(compared.dataset.name, compared.dataset.digest, params.data.path)
     tracker = ArmTracker(root, params.tracking.experiment, dataset, held_out(params.data.name, args.test, test))
