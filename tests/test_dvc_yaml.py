@@ -104,7 +104,8 @@ def test_a_stage_declares_every_setting_it_reads_and_reads_every_one_it_declares
 
 
 def test_settings_are_read_off_the_code_as_dvc_names_them():
-    code = "f(params.register_, params.register_.d, params.a.b, params.c, params.c.d, args.params.e, params.strategy(x), params.arms)"
+    code = "f(params.register_, params.register_.d, params.a.b, params.c, params.c.d)"
+    code += "; g(args.params.e, params.strategy(x), params.arms)"
     found = {
         "register",
         "register.d",
