@@ -50,7 +50,8 @@ def predict(
         place = ImagePlace(folder)
         paths = place.images()
         with partial_table(out, {"model": key, "images": place.uri}, overwrite) as table:
-            left = [path for path in paths if path not in table.rows]
+            # What could not be read is tried again: a store may have been out of reach.
+            left = [path for path in paths if table.rows.get(path, {"error": ""})["error"] is not None]
             with Progress("predict", len(paths), "image") as bar:
                 bar.step(len(paths) - len(left))
                 for rows in labelled(classifier, place, left):

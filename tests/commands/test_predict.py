@@ -12,7 +12,9 @@ import pandas as pd
 import pytest
 from mlflow import MlflowClient
 
+from pipeline.commands import predict
 from pipeline.commands.app import main
+from pipeline.data.image_place import ImagePlace
 from pipeline.inference.classifier import Classifier
 from pipeline.tracking import logged_models
 from tests.support.imports import ROOT
@@ -70,6 +72,23 @@ def test_images_that_cannot_be_read_are_listed_with_the_reason_and_end_nothing(p
     assert errors["bad.jpg"] == "not a readable image (of no known format)"
     assert table.loc[errors.index, COLUMNS[1:-1]].isna().all(axis=None)
     assert "5 of 9 images are labelled; the column error says why 4 could not be read." in capsys.readouterr().out
+
+
+def test_a_rerun_reads_again_what_could_not_be_read_and_nothing_else(photos, model, tmp_path, monkeypatch):
+    (photos / "late.png").touch()
+    out, read, seen = tmp_path / "p.csv", ImagePlace.read, []
+
+    def killed(*args):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(predict, "write_table", killed)
+        assert main(["predict", str(photos), "--model", str(model), "--out", str(out)]) == 130
+    (photos / "late.png").write_bytes(saved(smooth()))
+    monkeypatch.setattr(ImagePlace, "read", lambda self, path, most: seen.append(path) or read(self, path, most))
+    assert main(["predict", str(photos), "--model", str(model), "--out", str(out)]) == 0
+    assert seen == ["late.png"]
+    assert pd.read_csv(out)["error"].isna().all()
 
 
 def test_images_of_a_store_are_labelled_too(photos, model, tmp_path):
