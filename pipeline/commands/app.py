@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import typer
 
-from pipeline.commands import cache, check, init, predict, rank, report, status
+from pipeline.commands import cache, check, init, predict, quick, rank, report, status
 from pipeline.common.entry_point import exit_now, handle_user_errors
 
 INTERRUPTED = 130
@@ -20,6 +20,7 @@ app = typer.Typer(
 )
 app.command()(check.check)
 app.command()(init.init)
+app.command()(quick.quick)
 app.command()(status.status)
 app.command()(report.report)
 app.command()(rank.rank)

@@ -44,12 +44,16 @@ def unit(
     on_epoch: OnEpoch = lambda epoch: None,
     on_images: OnImages = lambda count: None,
     fraction: float = 1.0,
+    validated: bool = False,
 ) -> Outcome:
     """Train a recipe up to epoch `until` (default: all) and score it; a unit that is done is read back instead.
 
     A unit stopped at an earlier epoch is continued from there. With `test`, its images are scored too, and the
     trained network is kept in `unit_folder`. A `fraction` below 1 trains on that share of the training images, for a
     point of a learning curve: then validation is looked at after the last epoch alone, and no network is kept.
+
+    With `validated` and no test, the predictions on validation are kept all the same, at any fraction. Whoever asks
+    for the same unit without them is given this one's outcome.
     """
     until = until or recipe.epochs
     backbone = context.weight_store.find(recipe.backbone)
@@ -58,23 +62,34 @@ def unit(
 
     def train() -> dict[str, Any]:
         start = time.perf_counter(), time.process_time()
-        outcome = work.run(until, test, on_epoch, on_images)
+        outcome = work.run(until, test, on_epoch, on_images, validated)
         taken = {"seconds": time.perf_counter() - start[0], "cpu_seconds": time.process_time() - start[1]}
         write_json(folder / TIMING, taken)  # apart from the outcome, which is the same in every run
         return asdict(outcome)
 
-    return Outcome.from_dict(once(folder / _outcome_name(until, test), train))
+    scored = folder / _outcome_name(until, None, validated=True)
+    if test is None and not validated and scored.exists():
+        return replace(Outcome.from_dict(read_json(scored)), valid={})
+    return Outcome.from_dict(once(folder / _outcome_name(until, test, validated), train))
 
 
 def is_done(
-    recipe: Recipe, context: RunContext, seed: int, until: int, test: ImageSet | None = None, fraction: float = 1.0
+    recipe: Recipe,
+    context: RunContext,
+    seed: int,
+    until: int,
+    test: ImageSet | None = None,
+    fraction: float = 1.0,
+    validated: bool = False,
 ) -> bool:
     """Say whether a unit is finished, so that it would only be read back."""
-    return (unit_folder(recipe, context, seed, fraction=fraction) / _outcome_name(until, test)).exists()
+    folder = unit_folder(recipe, context, seed, fraction=fraction)
+    return (folder / _outcome_name(until, test, validated)).exists()
 
 
-def _outcome_name(until: int, test: ImageSet | None) -> str:
-    return f"epoch-{until}-{test.digest}.json" if test else f"epoch-{until}.json"
+def _outcome_name(until: int, test: ImageSet | None, validated: bool = False) -> str:
+    scored = f"-{test.digest}" if test else "-valid" if validated else ""
+    return f"epoch-{until}{scored}.json"
 
 
 def timing(recipe: Recipe, context: RunContext, seed: int, fraction: float = 1.0) -> dict[str, float]:
@@ -92,7 +107,9 @@ class _Unit:
         self.folder, self.fraction = folder, fraction
         self.probe_flops = 0
 
-    def run(self, until: int, test: ImageSet | None, on_epoch: OnEpoch, on_images: OnImages) -> Outcome:
+    def run(
+        self, until: int, test: ImageSet | None, on_epoch: OnEpoch, on_images: OnImages, validated: bool
+    ) -> Outcome:
         context, recipe = self.context, self.recipe
         train, valid = train_valid(context.dev, context.valid_fraction, self.seed)
         if self.fraction < 1:
@@ -122,15 +139,17 @@ class _Unit:
         example = first_view(inputs, train[:1]).to(context.device)
         by_epochs = [] if self._is_fitted else epochs
         trained = len(by_epochs) * images_an_epoch(len(train), recipe)
-        validated = sum(bool(epoch.valid) for epoch in by_epochs) * len(valid)
-        price = costed.price(body, self.probe_flops + epochs_flops(body, example, trained, validated))
+        looked_at = sum(bool(epoch.valid) for epoch in by_epochs) * len(valid)
+        price = costed.price(body, self.probe_flops + epochs_flops(body, example, trained, looked_at))
         outcome = Outcome(epochs, price, failed, images=len(train))
-        if test is None or failed:
+        if failed or not (test or validated):
             return outcome
-        outcome = replace(outcome, test=self._open_test(costed, body, test))
-        if self.fraction < 1:
+        if test is not None:
+            outcome = replace(outcome, test=self._open_test(costed, body, test))
+        if self.fraction == 1:
+            save_model(network, costed.spec(), self.folder)
+        elif test is not None:
             return outcome
-        save_model(network, costed.spec(), self.folder)
         return replace(outcome, valid=_predictions(valid, self._predict(body, inputs, valid, len(context.scored))))
 
     def _predict(self, body: nn.Module, inputs: Inputs, rows: np.ndarray, views: int = 1) -> np.ndarray:

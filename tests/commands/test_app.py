@@ -13,7 +13,7 @@ from pipeline.commands import app, check
 from pipeline.commands.app import main
 from tests.support.imports import ROOT
 
-COMMANDS = ("check", "init", "status", "report", "rank", "predict", "cache", "cache list", "cache clear")
+COMMANDS = ("check", "init", "quick", "status", "report", "rank", "predict", "cache", "cache list", "cache clear")
 HEAVY = {"torch", "torchvision", "timm", "mlflow", "optuna", "pandas", "numpy", "scipy", "sklearn", "matplotlib",
          "PIL", "dvc", "ruamel", "tqdm", "fsspec"}  # fmt: skip
 IMPORTED = """
@@ -42,7 +42,7 @@ def test_help_loads_nothing_heavy(words, tmp_path):
 def test_help_names_every_command_with_a_whole_sentence(capsys):
     assert main(["--help"]) == 0
     listed = capsys.readouterr().out.partition("Commands:\n")[2].splitlines()
-    assert [line.split()[0] for line in listed] == ["check", "init", "status", "report", "rank", "predict", "cache"]
+    assert [line.split()[0] for line in listed] == ["check", "init", "quick", "status", "report", "rank", "predict", "cache"]
     assert all(line.endswith(".") and not line.endswith("...") for line in listed)
 
 
