@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from pipeline.execution.first_answer import Trainings
     from pipeline.search.forecast import Forecast
     from pipeline.statistics.schema import Comparison
+    from pipeline.training.results import Trained
 
 PAGE, COMPARISON, VERDICT, FORECAST = "report.html", "comparison.json", "verdict.json", "forecast.json"
 
@@ -67,21 +68,21 @@ class _Lines:
         from pipeline.config.metric_names import resolve_metric
         from pipeline.data import image_set
 
-        self._all, self._done = len(params.strategies), 0
+        self._all, self._done, self._images = len(params.strategies), 0, image_set.load(dev)
         self._metric = resolve_metric(params.compare.metric, image_set.training_counts(dev))
 
-    def say(self, name: str, trained: Any, seconds: float) -> None:
+    def say(self, name: str, trained: "Trained", seconds: float) -> None:
         """Print it: the score on validation, and what the trainings took."""
-        import numpy as np
-
+        from pipeline.training.results import means, summarise
         from pipeline.verdict.formatting import called, duration, score
 
         self._done += 1
-        values = [outcome.epochs[-1].valid[self._metric] for outcome in trained[1.0].values() if not outcome.failed]
-        mean = (
-            f"validation {called(self._metric)} {score(float(np.mean(values)), self._metric)}" if values else "diverged"
-        )
-        print(f"{name}: {mean}, {duration(seconds)} of processor time ({self._done} of {self._all})", flush=True)
+        sound = {seed: outcome for seed, outcome in trained[1.0].items() if not outcome.failed}
+        told = "its loss diverged"
+        if sound:
+            mean = means(summarise(sound, self._images, self._images))[f"valid_{self._metric}"]
+            told = f"validation {called(self._metric)} {score(mean, self._metric)}"
+        print(f"{name}: {told}, {duration(seconds)} of processor time ({self._done} of {self._all})", flush=True)
 
 
 def _compared(params: Params, places: Places, found: "Trainings") -> tuple["Comparison", Any]:

@@ -23,7 +23,7 @@ Folder = Annotated[Path | None, typer.Argument(metavar="[FOLDER]", help="A folde
 def quick(folder: Folder = None, params: ParamsFile = PARAMS, work: WorkFolder = WORK) -> None:
     """Give a first answer in minutes: each strategy's default recipe, small and short.
 
-    It is decided on validation images; the test images stay unopened. A whole run
+    It is decided on validation images; the test split stays unopened. A whole run
     takes over its features, and those trainings that it would do itself.
     """
     from pipeline.commands.first_answer import Places, answer

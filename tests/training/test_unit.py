@@ -223,3 +223,27 @@ def test_a_logistic_head_is_the_same_whatever_it_does_not_depend_on(context):
     one = recipe("frozen", head="logistic", epochs=7, learning_rate=0.1, dropout=0.4)
     assert one == recipe("frozen", head="logistic", epochs=2, learning_rate=0.2, weight_decay=3.0)
     assert unit(one, context, 1, until=one.epochs).epochs[0].valid
+
+
+@every_kind
+@pytest.mark.parametrize("fraction", [0.5, 1.0])
+def test_a_validated_unit_keeps_its_predictions_on_validation_and_opens_no_test(kind, fraction, context, image_set):
+    made = unit(recipe(kind), context, 1, fraction=fraction, validated=True)
+    _, valid = train_valid(image_set, context.valid_fraction, 1)
+    assert made.valid["rows"] == valid.tolist()
+    assert np.shape(made.valid["probabilities"]) == (len(valid), 2)
+    assert made.test == {}
+
+
+@every_kind
+def test_a_validated_unit_answers_whoever_asks_for_the_same_without_predictions(kind, context, image_set, tmp_path):
+    validated = unit(recipe(kind), context, 1, validated=True)
+    plain = unit(recipe(kind), context, 1, on_epoch=fail_if_trained, on_images=fail_if_trained)
+    assert plain == replace(validated, valid={}) == unit(recipe(kind), make_context(image_set, tmp_path / "other"), 1)
+
+
+def test_a_validated_units_predictions_are_those_of_the_unit_that_opens_test(context, test_set, image_set, tmp_path):
+    elsewhere = make_context(image_set, tmp_path / "elsewhere")
+    validated = unit(recipe(), context, 1, validated=True)
+    tested = unit(recipe(), elsewhere, 1, test=test_set)
+    assert replace(tested, test={}) == validated

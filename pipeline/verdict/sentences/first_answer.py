@@ -17,7 +17,7 @@ def first_answer(
         f"This is a first answer, after {duration(cpu_seconds)} of processor time. Each strategy was trained with its "
         f"default recipe alone; none was searched.{_shorter(comparison, whole)}",
         f"It is decided on validation images, {images:,} for {_seeds(seeds)}, on which the penalty of a head that is "
-        "fitted in one go was chosen too: such scores are slightly too high. The test images stay unopened. With so "
+        "fitted in one go was chosen too: such scores are slightly too high. The test split stays unopened. With so "
         "few images and seeds the intervals are wide.",
         _gain(comparison),
         f"To go on: {command}. It takes about {duration(to_come)} of processor time at most, as the operations of "
