@@ -25,7 +25,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     from pipeline.common.lock import one_process
     from pipeline.config.metric_names import objective, resolve_metric
     from pipeline.data import image_set
-    from pipeline.execution import jobs
+    from pipeline.execution import jobs, so_far
     from pipeline.search import trials
     from pipeline.search.budget import budget_flops
     from pipeline.search.halving import whole_trainings
@@ -70,6 +70,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             write_json(found := args.out / f"{args.strategy}.json", result)
             tracker.searched(parent, found, {f"search_valid_{minimised}": result["value"]}, [csv])
     write_json(args.timings, watch.read())
+    print(so_far.tell(args.out.parent, params))
 
 
 if __name__ == "__main__":
