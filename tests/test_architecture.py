@@ -35,6 +35,7 @@ ONLY_IN = {
 # Modules whose tests are elsewhere, where what they do is seen.
 TESTED_IN = {
     "commands/__main__": "commands/test_app.py",
+    "commands/first_answer": "commands/test_quick.py",
     "commands/options": "commands/test_app.py",
     "common/errors": "common/test_entry_point.py",
     "config/cluster": "config/test_params.py",
