@@ -42,7 +42,16 @@ def test_help_loads_nothing_heavy(words, tmp_path):
 def test_help_names_every_command_with_a_whole_sentence(capsys):
     assert main(["--help"]) == 0
     listed = capsys.readouterr().out.partition("Commands:\n")[2].splitlines()
-    assert [line.split()[0] for line in listed] == ["check", "init", "quick", "status", "report", "rank", "predict", "cache"]
+    assert [line.split()[0] for line in listed] == [
+        "check",
+        "init",
+        "quick",
+        "status",
+        "report",
+        "rank",
+        "predict",
+        "cache",
+    ]
     assert all(line.endswith(".") and not line.endswith("...") for line in listed)
 
 
