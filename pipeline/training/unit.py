@@ -33,6 +33,7 @@ from pipeline.training.run_context import (
 from pipeline.training.samples import Inputs, first_view, images_an_epoch
 
 STATE, TIMING = "state.pt", "timing.json"
+CHECKPOINT_SECONDS = 300.0  # a kill costs about as much
 
 
 def unit(
@@ -61,16 +62,17 @@ def unit(
     work = _Unit(recipe, backbone, context, seed, folder, fraction)
 
     def train() -> dict[str, Any]:
-        start = time.perf_counter(), time.process_time()
         outcome = work.run(until, test, on_epoch, on_images, validated)
-        taken = {"seconds": time.perf_counter() - start[0], "cpu_seconds": time.process_time() - start[1]}
-        write_json(folder / TIMING, taken)  # apart from the outcome, which is the same in every run
+        write_json(folder / TIMING, work.taken())  # apart from the outcome, which is the same in every run
         return asdict(outcome)
 
     scored = folder / _outcome_name(until, None, validated=True)
     if test is None and not validated and scored.exists():
         return replace(Outcome.from_dict(read_json(scored)), valid={})
-    return Outcome.from_dict(once(folder / _outcome_name(until, test, validated), train))
+    outcome = Outcome.from_dict(once(folder / _outcome_name(until, test, validated), train))
+    if until == recipe.epochs:  # nothing goes on from there
+        (folder / STATE).unlink(missing_ok=True)
+    return outcome
 
 
 def is_done(
@@ -93,7 +95,7 @@ def _outcome_name(until: int, test: ImageSet | None, validated: bool = False) ->
 
 
 def timing(recipe: Recipe, context: RunContext, seed: int, fraction: float = 1.0) -> dict[str, float]:
-    """Return `seconds` and `cpu_seconds` that a finished unit took when it was last trained, scoring included."""
+    """Return `seconds` and `cpu_seconds` that a finished unit took, scoring included, and what a kill lost left out."""
     return read_json(unit_folder(recipe, context, seed, fraction=fraction) / TIMING)
 
 
@@ -106,6 +108,13 @@ class _Unit:
         self.recipe, self.backbone, self.context, self.seed = recipe, backbone, context, seed
         self.folder, self.fraction = folder, fraction
         self.probe_flops = 0
+        self._began = time.perf_counter(), time.process_time()
+        self._before = {"seconds": 0.0, "cpu_seconds": 0.0}  # of the process that left the state
+
+    def taken(self) -> dict[str, float]:
+        """Return `seconds` and `cpu_seconds` so far, with those before the state that was gone on from."""
+        seconds, cpu_seconds = time.perf_counter() - self._began[0], time.process_time() - self._began[1]
+        return {"seconds": self._before["seconds"] + seconds, "cpu_seconds": self._before["cpu_seconds"] + cpu_seconds}
 
     def run(
         self, until: int, test: ImageSet | None, on_epoch: OnEpoch, on_images: OnImages, validated: bool
@@ -122,7 +131,7 @@ class _Unit:
         fit = Fit(body, recipe, self.seed, context.device, context.precision)
         transform = augmentation(recipe, len(stem) == 0, body[0])
         epochs = self._restore(fit, costed, until)
-        failed = ""
+        failed, kept = "", time.monotonic()
         try:
             fitted = None if epochs else self._start_head(costed, train, valid)
             while len(epochs) < until:
@@ -132,6 +141,9 @@ class _Unit:
                 looked = self.fraction == 1 or number == until
                 scores = score(context.dev.labels[valid], self._predict(body, inputs, valid)) if looked else {}
                 epochs.append(Epoch(number, loss, scores))
+                if len(epochs) < until and time.monotonic() - kept > CHECKPOINT_SECONDS:
+                    self._save(fit, costed, epochs)
+                    kept = time.monotonic()
                 on_epoch(epochs[-1])
         except DivergedError as error:
             failed = str(error)
@@ -189,16 +201,15 @@ class _Unit:
             return []
         fit.restore(state["fit"])
         self.probe_flops, costed.passes = state["probe_flops"], {**costed.passes, **state["passes"]}
+        self._before = state["taken"]
         return epochs
 
     def _save(self, fit: Fit, costed: CostedNetwork, epochs: list[Epoch]) -> None:
-        """Keep the state for the next rung; after the last epoch nothing goes on from it."""
-        path = self.folder / STATE
+        """Keep the state for the next rung, or for the next process; after the last epoch nothing goes on from it."""
         if fit.done == self.recipe.epochs or self._is_fitted:
-            path.unlink(missing_ok=True)
             return
-        state = {"fit": fit.state(), "probe_flops": self.probe_flops, "passes": costed.passes}
-        save_state(path, state, epochs)
+        state = {"fit": fit.state(), "probe_flops": self.probe_flops, "passes": costed.passes, "taken": self.taken()}
+        save_state(self.folder / STATE, state, epochs)
 
     def _open_test(self, costed: CostedNetwork, body: nn.Module, test: ImageSet) -> dict[str, Any]:
         """Score the test split, once, at the end."""

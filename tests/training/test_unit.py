@@ -10,7 +10,7 @@ from pipeline.inference.classifier import Classifier
 from pipeline.network.build import export_model
 from pipeline.training.metrics import score
 from pipeline.training.run_context import drop_states, unit_folder
-from pipeline.training.unit import unit
+from pipeline.training.unit import timing, unit
 from tests.support.kinds import KINDS, every_kind, make_context, recipe
 
 
@@ -45,6 +45,25 @@ def test_a_unit_that_was_interrupted_gives_the_same_outcome(kind, died_in, conte
     with pytest.raises(KeyboardInterrupt):
         unit(recipe(kind), context, 1, on_epoch=die)
     assert unit(recipe(kind), context, 1) == unit(recipe(kind), make_context(image_set, tmp_path / "elsewhere"), 1)
+
+
+@pytest.mark.parametrize("kind", ["scratch", "partial"])
+def test_a_long_training_that_is_killed_goes_on_from_its_checkpoint(kind, context, image_set, tmp_path, monkeypatch):
+    monkeypatch.setattr("pipeline.training.unit.CHECKPOINT_SECONDS", 0.0)
+
+    def die(epoch):
+        if epoch.number == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        unit(recipe(kind), context, 1, on_epoch=die)
+    heard: list[int] = []
+    gone_on = unit(recipe(kind), context, 1, on_epoch=lambda epoch: heard.append(epoch.number))
+    assert heard == [3]
+    elsewhere = make_context(image_set, tmp_path / "elsewhere")
+    assert gone_on == unit(recipe(kind), elsewhere, 1)
+    assert not list(unit_folder(recipe(kind), context, 1).glob("*.pt"))
+    assert timing(recipe(kind), context, 1)["cpu_seconds"] > 0
 
 
 def test_a_unit_without_the_state_to_go_on_from_starts_anew_to_the_same_outcome(context, image_set, tmp_path):
