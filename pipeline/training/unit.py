@@ -139,7 +139,8 @@ class _Unit:
                 number = len(epochs) + 1
                 # Of few images, looking at validation every epoch would take as long as training.
                 looked = self.fraction == 1 or number == until
-                scores = score(context.dev.labels[valid], self._predict(body, inputs, valid)) if looked else {}
+                found = self._predict(body, inputs, valid, self._views(number)) if looked else None
+                scores = {} if found is None else score(context.dev.labels[valid], found)
                 epochs.append(Epoch(number, loss, scores))
                 if len(epochs) < until and time.monotonic() - kept > CHECKPOINT_SECONDS:
                     self._save(fit, costed, epochs)
@@ -151,7 +152,7 @@ class _Unit:
         example = first_view(inputs, train[:1]).to(context.device)
         by_epochs = [] if self._is_fitted else epochs
         trained = len(by_epochs) * images_an_epoch(len(train), recipe)
-        looked_at = sum(bool(epoch.valid) for epoch in by_epochs) * len(valid)
+        looked_at = sum(self._views(epoch.number) for epoch in by_epochs if epoch.valid) * len(valid)
         price = costed.price(body, self.probe_flops + epochs_flops(body, example, trained, looked_at))
         outcome = Outcome(epochs, price, failed, images=len(train))
         if failed or not (test or validated):
@@ -166,6 +167,14 @@ class _Unit:
 
     def _predict(self, body: nn.Module, inputs: Inputs, rows: np.ndarray, views: int = 1) -> np.ndarray:
         return predict(body, inputs, rows, self.context.device, views, self.context.precision)
+
+    def _views(self, number: int) -> int:
+        """Return how many views of the validation images an epoch is scored on.
+
+        After the last it is those that the model will be served with: one view alone would favour what smooths
+        predictions, such as mixup, which the mean over several does anyway.
+        """
+        return len(self.context.scored) if number == self.recipe.epochs else 1
 
     @property
     def _is_fitted(self) -> bool:
