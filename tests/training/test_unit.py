@@ -133,6 +133,14 @@ def test_the_test_split_is_scored_when_it_is_given_and_then_alone(kind, context,
 
 
 @every_kind
+def test_a_trial_is_judged_after_its_last_epoch_by_what_would_be_served(kind, context, image_set, test_set):
+    outcome = unit(recipe(kind), context, 1, test=test_set)
+    served = score(image_set.labels[outcome.valid["rows"]], np.array(outcome.valid["probabilities"]))
+    assert outcome.epochs[-1].valid == pytest.approx(served)
+    assert len(context.scored) > 1
+
+
+@every_kind
 @pytest.mark.parametrize("tta", [True, False])
 def test_what_is_served_is_what_was_scored(kind, tta, image_set, test_set, tmp_path):
     context = make_context(image_set, tmp_path, tta)
@@ -184,7 +192,8 @@ def test_costs_count_what_is_trained_and_what_is_passed_through_the_stem(context
 def test_a_linear_head_s_cost_is_what_it_comes_to_by_hand(context):
     train, valid = train_valid(context.dev, 0.2, 1)
     cost = unit(recipe("frozen", head="linear"), context, 1).cost
-    assert cost.fit_flops == 3 * (2 * (2 * 128 * 2) * len(train) + 2 * 128 * 2 * len(valid))
+    looks = 3 + 1  # after the last epoch at two views
+    assert cost.fit_flops == 3 * 2 * (2 * 128 * 2) * len(train) + looks * 2 * 128 * 2 * len(valid)
     backbone = cost.predict_flops // 2 - 2 * 128 * 2  # two views are averaged
     assert cost.passes == {"compact/random/32/head": backbone * 2 * len(context.dev)}
 
@@ -193,7 +202,7 @@ def test_steps_that_a_recipe_asks_for_beyond_its_epochs_are_paid_for(context):
     train, valid = train_valid(context.dev, 0.2, 1)
     few = recipe("frozen", head="linear", batch_size=len(train))  # one step for each of its three epochs
     costs = [unit(each, context, 1).cost.fit_flops for each in (few, few.model_copy(update={"min_steps": 12}))]
-    looked = 3 * 2 * 128 * 2 * len(valid)
+    looked = (3 + 1) * 2 * 128 * 2 * len(valid)
     assert costs[1] - looked == 4 * (costs[0] - looked)
 
 
