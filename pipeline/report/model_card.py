@@ -48,6 +48,7 @@ def model_card(comparison: Comparison, verdict: Verdict, name: str, sources: Car
     seed = sources.trained.seeds.index(sources.trained.best_seed)
     text = environment.get_template("model_card.md.j2").render(
         name=name,
+        c=comparison,
         s=found,
         d=dataset,
         registered=sources.registered,

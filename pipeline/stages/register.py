@@ -31,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     from pipeline.tracking.arm_runs import ArmTracker
     from pipeline.tracking.experiments import Dataset
     from pipeline.tracking.logged_models import model_key
-    from pipeline.tracking.model_cards import ALIASES, CardedVersion, publish_cards, registered_model_says
+    from pipeline.tracking.model_cards import ALIASES, publish_cards, registered_model_says
 
     compared, chosen = Comparison.load(args.comparison), Recommendation.load(args.verdict).recommended
     wanted, dataset = params.register_, compared.dataset
@@ -56,9 +56,8 @@ def main(argv: Sequence[str] | None = None) -> None:
                   for name, folder in folders.items()}  # fmt: skip
         versions = _add(registry, models, tags, promoted)
         champion = registry.champion()
-        publish_cards(root, wanted.model, [CardedVersion(number, models[name], args.cards / name / "README.md")
-                                           for name, number in versions.items()],
-                      registered_model_says(dataset.name, dataset.classes, ALIASES))  # fmt: skip
+        about = registered_model_says(dataset.name, dataset.classes, ALIASES)
+        publish_cards(root, wanted.model, versions, args.cards, about)
         write_json(args.out, {"model": wanted.model, "recommended": chosen, "gate": gate, "champion": champion,
                               "versions": _described(versions, keys, champion)})  # fmt: skip
         tracker.finish(run, {} if gain is None else {"gain_over_majority": gain}, [args.out])

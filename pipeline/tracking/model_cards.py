@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.common.errors import UserError
@@ -15,30 +14,23 @@ ALIASES = {"champion": "the one in service", "best-<strategy>": "the latest of a
 MORE = "\n\nMore is in README.md among the model's files."
 
 
-@dataclass(frozen=True)
-class CardedVersion:
-    """A version of a registered model, the logged model that it points at, and its card."""
-
-    version: int
-    model: str
-    card: Path
-
-
 @as_user_error
-def publish_cards(root: Path, registered: str, versions: Sequence[CardedVersion], about: str) -> None:
-    """Write each card into its model and describe its version with it; describe the registered model with `about`.
+def publish_cards(root: Path, registered: str, versions: Mapping[str, int], cards: Path, about: str) -> None:
+    """Write the card of each strategy's version into its model and its description; describe all with `about`.
 
-    Done again, it changes nothing; a description that a person has written stays. Raise UserError where a card is
-    missing.
+    `cards` has <strategy>/README.md. Done again, it changes nothing; a description that a person has written stays.
+    Raise UserError where a card is missing.
     """
     client = connect(root)
-    for each in versions:
-        text = short_form(_read(each.card))
-        client.log_model_artifact(each.model, str(each.card))
-        client.set_logged_model_tags(each.model, {NOTE: text})
-        found = client.get_model_version(registered, str(each.version))
+    for name, version in versions.items():
+        card = cards / name / "README.md"
+        text = short_form(_read(card))
+        found = client.get_model_version(registered, str(version))
+        model = found.source.removeprefix("models:/")  # the logged model that it points at
+        client.log_model_artifact(model, str(card))
+        client.set_logged_model_tags(model, {NOTE: text})
         if _may_replace(found.description, text):
-            client.update_model_version(registered, str(each.version), text)
+            client.update_model_version(registered, str(version), text)
     if _may_replace(client.get_registered_model(registered).description, about + OURS):
         client.update_registered_model(registered, about + OURS)
 

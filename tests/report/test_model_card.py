@@ -65,6 +65,8 @@ def test_it_tells_scores_with_intervals_classes_cost_licences_and_origin(compare
         update={"dataset": compared.dataset.model_copy(update={"licence": "CC BY 4.0", "notes": ("A | note.",)})}
     )
     text = card(compared, "finetune")
+    title = "# finetune: test accuracy 87.8 % (85.3 to 90.3 %) on leaves"
+    assert title in text.splitlines()
     assert "it labels a picture as ash, beech or oak." in text
     assert "| accuracy | 87.8 % | 87.8 % | 85.3 to 90.3 % |" in text
     assert "| beech | 400 | 100 | 50 | 87.8 % | 83.8 to 91.8 % | 87.8 % | 87.8 % |" in text

@@ -41,7 +41,7 @@ def test_versions_say_which_strategy_data_and_run_they_come_from(chain, registry
 def test_every_version_has_its_card_as_description_and_among_its_files(chain, registry):
     for name, entry in registry["versions"].items():
         version = chain.client.get_model_version("tiny", str(entry["version"]))
-        assert version.description.startswith(f"# {name}\n")
+        assert version.description.startswith(f"# {name}: test accuracy ")
         assert "## Scores on test" in version.description
         card = (chain.root / "results" / "cards" / name / "README.md").read_bytes()
         files = Path(chain.client.get_model_version_download_uri("tiny", version.version).removeprefix("file://"))
