@@ -21,10 +21,11 @@ Folder = Annotated[Path | None, typer.Argument(metavar="[FOLDER]", help="A folde
 
 
 def quick(folder: Folder = None, params: ParamsFile = PARAMS, work: WorkFolder = WORK) -> None:
-    """Give a first answer in minutes: each strategy's default recipe, small and short.
+    """Give a first answer in minutes, on validation images.
 
-    It is decided on validation images; the test split stays unopened. A whole run
-    takes over its features, and those trainings that it would do itself.
+    Each strategy gets its default recipe, small and short, and the test split
+    stays unopened. A whole run takes over the features, and those trainings
+    that it would do itself.
     """
     from pipeline.commands.first_answer import Places, answer
     from pipeline.common.lock import one_process

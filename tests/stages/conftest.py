@@ -98,8 +98,8 @@ class Chain:
         return {name: run for name, run in runs.items() if wanted.items() <= run.data.tags.items()}
 
     def results(self) -> dict[str, bytes]:
-        """Return what all files of results hold, but for timings and the page, which shows them."""
-        files = [path for path in (self.root / "results").rglob("*") if path.is_file() and path.name != "report.html"]
+        """Return what all files of results hold, but for timings and the pages, which show them."""
+        files = [path for path in (self.root / "results").rglob("*") if path.is_file() and path.suffix != ".html"]
         return {str(p.relative_to(self.root)): p.read_bytes() for p in files if "timings" not in p.parts}
 
 
