@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.support.imports import ROOT
+from tests.support.imports import ROOT, imported_names
 from tests.support.structure import HEAVY, LOOKS, READERS, SHOWING, House
 
 MOST_ROOMS, MOST_LINES, MOST_LINES_OF_A_FUNCTION = 16, 260, 60
@@ -24,7 +24,7 @@ MOST_ROOMS, MOST_LINES, MOST_LINES_OF_A_FUNCTION = 16, 260, 60
 # Packages of others that belong to some rooms alone.
 ONLY_IN = {
     "optuna": {"search"},
-    "mlflow": {"tracking"},
+    "mlflow": {"tracking", "inference"},
     "ray": {"execution"},
     "typer": {"commands"},
     "matplotlib": {"report"},
@@ -35,6 +35,7 @@ ONLY_IN = {
 # Modules whose tests are elsewhere, where what they do is seen.
 TESTED_IN = {
     "commands/__main__": "commands/test_app.py",
+    "commands/first_answer": "commands/test_quick.py",
     "commands/options": "commands/test_app.py",
     "common/errors": "common/test_entry_point.py",
     "config/cluster": "config/test_params.py",
@@ -51,7 +52,7 @@ TESTED_IN = {
 }
 # Tests of a room or a stage as a whole.
 OF_A_WHOLE = {"report/test_browser.py", "report/figures/test_figures.py", "stages/test_bad_inputs.py",
-              "verdict/sentences/test_sentences.py"}  # fmt: skip
+              "stages/test_no_pickle.py", "verdict/sentences/test_sentences.py"}  # fmt: skip
 
 HOUSE = House(ROOT)
 
@@ -116,6 +117,12 @@ def test_an_upward_import_is_found(copied, line):
 def test_an_import_by_which_inference_leads_out_is_found(copied):
     house = copied("inference/decoding", "from pipeline.common.errors import UserError")
     assert added(House.upward_imports, house) == ["inference/decoding -> common/errors"]
+
+
+def test_of_what_a_model_carries_only_the_way_in_knows_mlflow():
+    using = {name for name, file in HOUSE.files.items() if name.startswith("inference/")
+             and "mlflow" in {each.split(".")[0] for each in imported_names(file)}}  # fmt: skip
+    assert using == {"inference/served"}
 
 
 def test_no_imports_run_in_a_circle():

@@ -310,8 +310,9 @@ def test_the_table_of_strategies_has_every_row():
 
 
 def test_the_python_example_compiles_and_names_the_registered_model():
-    (code,) = blocks(read("docs/models.md"), "python")
-    compile(code, "docs/models.md", "exec")
+    code, request = blocks(read("docs/models.md"), "python")
+    for each in (code, request):
+        compile(each, "docs/models.md", "exec")
     assert f"models:/{RAW['register']['model']}@champion" in code
 
 

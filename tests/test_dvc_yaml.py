@@ -71,7 +71,8 @@ def chains(node: ast.AST) -> set[str]:
 
 def spelled(key: str) -> set[str]:
     """Return what a key is called in params.yaml; the names of arms follow from three keys."""
-    return {"strategy": {"strategies.${item.strategy}"}, "register_": {"register"}, "own": {"backbone_aliases"},
+    key = re.sub(r"^register_\b", "register", key)
+    return {"strategy": {"strategies.${item.strategy}"}, "own": {"backbone_aliases"},
             "arms": {"enabled", "backbones", "per_backbone"},
             "largest_image_size": {"strategies", "enabled", "backbones", "per_backbone"}}.get(key, {key})  # fmt: skip
 
@@ -103,8 +104,19 @@ def test_a_stage_declares_every_setting_it_reads_and_reads_every_one_it_declares
 
 
 def test_settings_are_read_off_the_code_as_dvc_names_them():
-    code = "f(params.register_, params.a.b, params.c, params.c.d, args.params.e, params.strategy(x), params.arms)"
-    found = {"register", "a.b", "c", "c.d", "strategies.${item.strategy}", "enabled", "backbones", "per_backbone"}
+    code = "f(params.register_, params.register_.d, params.a.b, params.c, params.c.d)"
+    code += "; g(args.params.e, params.strategy(x), params.arms)"
+    found = {
+        "register",
+        "register.d",
+        "a.b",
+        "c",
+        "c.d",
+        "strategies.${item.strategy}",
+        "enabled",
+        "backbones",
+        "per_backbone",
+    }
     assert chains(ast.parse(code)) == found
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import typer
 
-from pipeline.commands import cache, check, init, rank, registry, report, status
+from pipeline.commands import cache, check, init, predict, quick, rank, registry, report, status
 from pipeline.common.entry_point import exit_now, handle_user_errors
 
 INTERRUPTED = 130
@@ -20,9 +20,11 @@ app = typer.Typer(
 )
 app.command()(check.check)
 app.command()(init.init)
+app.command()(quick.quick)
 app.command()(status.status)
 app.command()(report.report)
 app.command()(rank.rank)
+app.command()(predict.predict)
 app.add_typer(registry.app, name="registry")
 app.add_typer(cache.app, name="cache")
 

@@ -1,14 +1,15 @@
 """`headstart status`: what is done, what a run would do, and how long that may take."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pipeline.commands.dvc_stages import StageStatus
+    from pipeline.execution.so_far import Estimate
 
 SHOWN = 3  # reasons that a line names
-TITLES = ("stage", "what a run would do", "took last")
+TITLES = ("stage", "what a run would do", "took last", "may take, in CPU time")
 UNKNOWN = "not known"
 
 
@@ -20,20 +21,47 @@ def status() -> None:
     from pipeline.commands.dvc_stages import stages
     from pipeline.commands.options import PARAMS
     from pipeline.config import params as parameters
+    from pipeline.execution.so_far import arms, estimates
 
-    parameters.load(PARAMS)  # says what is wrong in better words than DVC
-    found = stages(Path())
-    print(table(found))
+    params = parameters.load(PARAMS)  # says what is wrong in better words than DVC
+    found, times = stages(Path()), estimates(Path("results"), params)
+    print(table(found, times))
+    known = arms(Path("results"), params)
+    if known:
+        print(f"\nKnown so far, {known[0].metric.replace('_', ' ')} on validation: "
+              f"{', '.join(f'{arm.name} {100 * arm.score:.1f} % (after {arm.stage})' for arm in known)}.")  # fmt: skip
     print(f"\n{summary(found)}")
+    if ahead := to_come(found, times):
+        print(ahead)
 
 
-def table(found: Sequence["StageStatus"]) -> str:
-    """Return a line for each stage."""
+def table(found: Sequence["StageStatus"], times: Mapping[str, "Estimate"]) -> str:
+    """Return a line for each stage; `times` may lack stages."""
     from pipeline.common.text_table import text_table
     from pipeline.verdict.formatting import duration
 
-    rows = [(s.name, _plan(s), UNKNOWN if s.seconds is None else duration(s.seconds)) for s in found]
+    rows = [(s.name, _plan(s), UNKNOWN if s.seconds is None else duration(s.seconds), _ahead(s, times)) for s in found]
     return text_table([TITLES, *rows])
+
+
+def _ahead(stage: "StageStatus", times: Mapping[str, "Estimate"]) -> str:
+    from pipeline.verdict.formatting import duration
+
+    if stage.done or stage.name not in times:
+        return ""
+    return f"{duration(times[stage.name].seconds)}, by {times[stage.name].basis}"
+
+
+def to_come(found: Sequence["StageStatus"], times: Mapping[str, "Estimate"]) -> str:
+    """Return a sentence on the processor time of the stages that a run would do, as far as it is known."""
+    from pipeline.verdict.formatting import duration
+
+    known = [times[stage.name].seconds for stage in found if not stage.done and stage.name in times]
+    if not known:
+        return ""
+    return (
+        f"Of these, {len(known)} may take {duration(sum(known))} of processor time in all, each by what its line says."
+    )
 
 
 def _plan(stage: "StageStatus") -> str:

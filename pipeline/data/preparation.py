@@ -24,8 +24,8 @@ class Prepared:
     cleaned: cleaning.CleanedImages  # with what was left out
     notes: list[str]  # sentences on how the images were packed and split
 
-    def summary(self, name: str) -> DatasetSummary:
-        """Return the data set's numbers, with its name, as DatasetSummary has them."""
+    def summary(self, name: str, licence: str = "") -> DatasetSummary:
+        """Return the data set's numbers, with its name and licence, as DatasetSummary has them."""
         counts = pd.crosstab(self.table["split"], self.table["label"]).reindex(["train", "valid", "test"])
         first = self.cleaned.listing()[:LISTED].to_numpy().tolist()
         return DatasetSummary(
@@ -39,7 +39,19 @@ class Prepared:
             excluded=ExcludedImages(kinds=self.cleaned.kinds, first=tuple(map(tuple, first))),
             marks=self.cleaned.marks,
             notes=tuple(self.notes),
+            licence=licence,
         )
+
+
+def licence_of(root: Path) -> str:
+    """Return the first line of a file LICENCE or LICENSE, with any ending, in a folder of images; empty without one."""
+    if not root.is_dir():
+        return ""
+    for file in sorted(root.iterdir()):
+        if file.stem.lower() in ("licence", "license") and file.is_file():
+            with file.open(encoding="utf-8", errors="replace") as lines:
+                return next((words for line in lines if (words := " ".join(line.split()))), "")[:300]
+    return ""
 
 
 def prepare(root: Path, label: str, wanted: Prepare, largest: int, dev: Path, test: Path) -> Prepared:

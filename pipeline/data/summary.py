@@ -34,6 +34,7 @@ class DatasetSummary(Document):
     excluded: ExcludedImages
     marks: dict[str, int]  # converted images, by what was special about them
     notes: tuple[str, ...]  # sentences on how the images were packed and split
+    licence: str = ""  # as a file beside the images states it; empty where there is none
 
 
 def notes_on(dataset: DatasetSummary) -> list[str]:

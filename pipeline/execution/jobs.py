@@ -31,6 +31,7 @@ class StageContext:
 
     run_context: RunContext
     test: ImageSet | None = None  # given only to the stage that retrains
+    validated: bool = False  # units keep their predictions on validation, though there is no test split
 
     def tested(self) -> ImageSet:
         """Return the test split; only a stage that was given one may ask."""
@@ -59,13 +60,14 @@ def open_context(
     runtime: Runtime,
     cuts: Sequence[int | str] = (),
     weights: Path | None = None,
+    validated: bool = False,
 ) -> StageContext:
     """Open a stage's images in this process; tuning has no path to a test split that it could give."""
     quiet()
     run_context = make_run_context(
         image_set.load(dev), valid_fraction, features, work, runtime, cuts, WeightStore(weights)
     )
-    return StageContext(run_context, image_set.load(test) if test else None)
+    return StageContext(run_context, image_set.load(test) if test else None, validated)
 
 
 def executor(
@@ -118,7 +120,8 @@ def _is_short_of_memory(error: Exception) -> bool:
 def is_done(job: Job, context: StageContext) -> bool:
     """Say whether a job of a single unit is finished, so that running it only reads it back."""
     (recipe,) = job.recipes
-    return unit.is_done(recipe, context.run_context, job.seed, job.until, context.test, job.fraction)
+    shared = context.run_context
+    return unit.is_done(recipe, shared, job.seed, job.until, context.test, job.fraction, context.validated)
 
 
 def _run(job: Job, context: StageContext, report: Report) -> list[Outcome]:
@@ -133,7 +136,7 @@ def _run(job: Job, context: StageContext, report: Report) -> list[Outcome]:
     if job.cohort:
         return head_units.heads(job.recipes, run_context, job.seed, job.until, job.cohort, on_epoch, on_images)
     (recipe,) = job.recipes
-    outcome = unit.unit(
-        recipe, run_context, job.seed, job.until, context.test, partial(on_epoch, 0), on_images, job.fraction
-    )
-    return [outcome]
+    return [
+        unit.unit(recipe, run_context, job.seed, job.until, context.test, partial(on_epoch, 0), on_images,
+                  job.fraction, context.validated)
+    ]  # fmt: skip

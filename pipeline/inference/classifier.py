@@ -3,6 +3,9 @@
 import base64
 import io
 import json
+import re
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +16,20 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from .decoding import decode
+from .limits import Limits
 from .network import Network, apply_view, load_tensors
+
+_BASE64, _PLAIN = re.compile(rb"[A-Za-z0-9+/\s]+={0,2}\s*"), re.compile(rb"P[1-6]\s")
+USUAL = Limits()
+BATCH = 64  # images that go through the network at a time
 
 
 class Classifier:
     """A network with its class names, ready to label image files."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, limits: Limits = USUAL) -> None:
         """Load `model.json` and `model.safetensors` from a folder."""
+        self.limits = limits
         self.spec: dict[str, Any] = json.loads((folder / "model.json").read_text(encoding="utf-8"))
         self.network = Network(self.spec)
         load_tensors(self.network, load_file(folder / "model.safetensors"))
@@ -31,10 +40,20 @@ class Classifier:
 
         Images are a list (or a one-column table) of file contents, as bytes or base64 text (white space is ignored),
         or one uint8 array (N, H, W) or (N, H, W, C). Raise ValueError naming the position of an image that cannot be
-        read.
+        read, and for what is over the limits.
         """
-        pixels = torch.from_numpy(np.stack([self._pixels(i, image) for i, image in enumerate(_listed(images))]))
-        batches = pixels.permute(0, 3, 1, 2).split(64)
+        listed = _listed(images)
+        self.limits.check_images(len(listed))
+        return self.classify([self._decoded_at(position, image) for position, image in enumerate(listed)])
+
+    def decoded(self, image: Any) -> np.ndarray:
+        """Return an image as the network takes it, uint8 (H, W, C); raise ValueError or TypeError if that cannot be."""
+        content = _content(image, self.limits)
+        return decode(content, self.spec["packed_size"], self.spec["channels"], self.limits.max_pixels)
+
+    def classify(self, decoded: Sequence[np.ndarray]) -> pd.DataFrame:
+        """Label one or more images, however many, that `decoded` has made; return what `predict` does."""
+        batches = torch.from_numpy(np.stack(decoded)).permute(0, 3, 1, 2).split(BATCH)
         with torch.inference_mode():
             probabilities = torch.cat([self._probabilities(batch) for batch in batches]).numpy()
         best = probabilities.argmax(1)
@@ -48,9 +67,9 @@ class Classifier:
         views = self.spec["views"]
         return sum(self.network(apply_view(batch, view)).double().softmax(1) for view in views) / len(views)
 
-    def _pixels(self, position: int, image: Any) -> np.ndarray:
+    def _decoded_at(self, position: int, image: Any) -> np.ndarray:
         try:
-            return decode(_content(image), self.spec["packed_size"], self.spec["channels"])
+            return self.decoded(image)
         except (ValueError, TypeError) as error:
             raise ValueError(f"image {position}: {error}") from None
 
@@ -66,27 +85,41 @@ def _listed(images: Any) -> list[Any]:
     return listed
 
 
-def _content(image: Any) -> bytes:
+def _content(image: Any, limits: Limits) -> bytes:
     """Return the bytes of an image file; arrays become lossless PNG, so that all images take the same path."""
-    if isinstance(image, (bytes, bytearray)):
-        return bytes(image)
     if isinstance(image, str):
-        try:
-            return base64.b64decode("".join(image.split()), validate=True)  # e-mail and `base64` wrap lines
-        except ValueError:  # not ASCII, or not base64
-            raise ValueError("text must be the base64 of an image file") from None
+        image = _from_base64(image, limits)
+    if isinstance(image, (bytes, bytearray)):
+        content = _unpacked(bytes(image))
+        limits.check_bytes(len(content))
+        return content
     array = np.asarray(image)
+    if array.ndim not in (2, 3) or 0 in array.shape:
+        raise ValueError(f"arrays must be (H, W) or (H, W, C), and of uint8; found {array.shape} of {array.dtype}")
+    limits.check_pixels(*array.shape[:2])
     if array.dtype != np.uint8 and not (array.dtype.kind in "iu" and array.min() >= 0 and array.max() <= 255):
         raise ValueError(f"arrays must be uint8, found {array.dtype}")
-    if array.ndim not in (2, 3) or 0 in array.shape:
-        raise ValueError(f"arrays must be (H, W) or (H, W, C), found {array.shape}")
+    pixels = array.astype(np.uint8)
     file = io.BytesIO()
-    Image.fromarray(array.astype(np.uint8).squeeze(2) if array.shape[2:] == (1,) else array.astype(np.uint8)).save(
-        file, "PNG"
-    )
+    Image.fromarray(pixels.squeeze(2) if pixels.shape[2:] == (1,) else pixels).save(file, "PNG")
     return file.getvalue()
 
 
-def _load_pyfunc(folder: str) -> Classifier:
-    """Load the classifier of a registered model: the function that MLflow's pyfunc flavor calls."""
-    return Classifier(Path(folder))
+def _from_base64(text: str, limits: Limits) -> bytes:
+    packed = "".join(text.split())  # e-mail and `base64` wrap lines
+    limits.check_bytes(3 * (len(packed) // 4) - 2)  # at least so many, of any text that is base64
+    try:
+        return base64.b64decode(packed, validate=True)
+    except ValueError:  # not ASCII, or not base64
+        raise ValueError("text must be the base64 of an image file") from None
+
+
+def _unpacked(data: bytes) -> bytes:
+    """Return the bytes of an image file, which may be in base64: of `inputs`, MLflow's server hands that on as bytes.
+
+    Of image files, only the plain forms of PPM have no other characters.
+    """
+    if _BASE64.fullmatch(data) and not _PLAIN.match(data):
+        with suppress(ValueError):
+            return base64.b64decode(b"".join(data.split()), validate=True)
+    return data

@@ -49,6 +49,8 @@ def opened(data: bytes, max_pixels: int) -> Iterator[Image.Image]:
 def _refused(image: Image.Image, max_pixels: int) -> str:
     if image.width * image.height > max_pixels:
         return f"{image.width}x{image.height} pixels are over the limit of {max_pixels}"
+    if image.format == "EPS":  # Pillow would run Ghostscript on it
+        return "EPS is a program rather than an image; save it as PNG"
     if image.mode == "F":  # white could be 1, 255 or anything
         return "holds floating-point numbers; save it with 8 or 16 bits"
     return ""

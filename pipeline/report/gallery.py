@@ -36,6 +36,8 @@ def answers(predictions: Mapping[str, pd.DataFrame]) -> Answers:
         test = table[table["split"] == "test"].sort_values(["id", "label", "seed", *columns], kind="stable")
         means[name] = test.groupby(["id", "label"], sort=True)[columns].mean()
     index = next(iter(means.values())).index
+    for table in means.values():  # of a first answer, each seed has its own images, and a seed may have diverged
+        index = index.intersection(table.index, sort=True)
     ids = index.get_level_values("id").to_numpy(dtype=str)
     labels = index.get_level_values("label").to_numpy(dtype=int)
     shares = {name: table.reindex(index).to_numpy() for name, table in means.items()}

@@ -4,6 +4,7 @@ from pipeline.common.text_table import text_table
 from pipeline.config.metric_names import METRICS
 from pipeline.data.summary import notes_on
 from pipeline.report import tables
+from pipeline.report.split_words import with_split
 from pipeline.report.templating import template_environment
 from pipeline.statistics.schema import Comparison
 from pipeline.verdict import formatting
@@ -39,7 +40,17 @@ def markdown(comparison: Comparison, verdict: Verdict, figures: dict[str, str], 
 def summary(comparison: Comparison, verdict: Verdict) -> str:
     """Return at most 18 lines: a table of the strategies, and the verdict, under constraints where there are any."""
     metric, level = comparison.metric, formatting.level(comparison.confidence)
-    rows = [("", f"test {formatting.called(metric)}", f"{level} interval", "AUC", "log loss", "search", "train FLOPs")]
+    rows = [
+        (
+            "",
+            f"{comparison.split} {formatting.called(metric)}",
+            f"{level} interval",
+            "AUC",
+            "log loss",
+            "search",
+            "train FLOPs",
+        )
+    ]
     for name in comparison.ranked(comparison.strategies, "test")[:8]:
         test, cost = comparison.strategies[name].test, comparison.strategies[name].cost
         rows.append(
@@ -55,4 +66,5 @@ def summary(comparison: Comparison, verdict: Verdict) -> str:
         )
     without = f"\n\nWithout constraints: {verdict.unconstrained.answers.use}" if verdict.constrained else ""
     begin = "Under your constraints:\n" if verdict.constrained else ""
-    return "\n\n".join([text_table(rows), begin + "\n".join(tables.said(verdict.answers))]) + without
+    told = "\n\n".join([text_table(rows), begin + "\n".join(tables.said(verdict.answers))]) + without
+    return with_split(told, comparison.split)

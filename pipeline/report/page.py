@@ -3,7 +3,7 @@
 import base64
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,7 @@ from pipeline.data.image_set import ImageSet
 from pipeline.data.summary import notes_on
 from pipeline.report import confusion, gallery, tables
 from pipeline.report.figures import curve_figures, drawing, ranking_figure, scores, search_figures
+from pipeline.report.split_words import with_split
 from pipeline.report.templating import template_environment
 from pipeline.statistics.schema import Comparison, StrategyResult
 from pipeline.statistics.timings import Timings
@@ -43,13 +44,14 @@ def render(
     test_images: ImageSet | None,
     about: Tree,
     importances: dict[str, dict[str, float]] | None = None,
+    first: Sequence[str] = (),
 ) -> str:
     """Return the page, at most 3 MB.
 
     `timings`, `trials` and `predictions` hold, by strategy, what tune and train write; strategies may be missing.
     `about` says how to reproduce the results: `commit`, `versions` {package: version}, `commands`, and `paths`
     {image id: path}, all optional. `importances` {strategy: {setting: share}} replaces the rank correlations computed
-    from the trials.
+    from the trials. `first` are the sentences with which a first answer says what it is.
     """
     about = _ABOUT | about
     context = {
@@ -72,6 +74,7 @@ def render(
         "crossings": tables.curve_sentences(comparison, verdict.unconstrained.recommended),
         "ranking_says": ranking_sentence(comparison.ranking) if comparison.ranking else "",
         "sections": sections(comparison, verdict, trials, predictions),
+        "first": first,
     }
     found = gallery.answers(predictions) if predictions else None
     bare = _written(context | {"gallery": _gallery(found, comparison, None, about)})
@@ -106,6 +109,7 @@ def _written(context: Tree) -> str:
     style = Markup(environment.get_template("report.css.j2").render())
     page = environment.get_template("report.html.j2").render(
         **context, script=Markup(script), token=token, style=style)  # fmt: skip
+    page = with_split(page, context["c"].split)
     # No line break between a number and its unit.
     page = re.sub(r"(?<=\d) (?=%|[kMGTPE] FLOPs)", "\N{NO-BREAK SPACE}", page)
     return re.sub(r"(?<=\d\N{NO-BREAK SPACE}[kMGTPE]) (?=FLOPs)", "\N{NO-BREAK SPACE}", page)

@@ -159,7 +159,7 @@ def standing_rows(comparison: Comparison, verdict: Verdict) -> list[tuple[str, s
     A row holds its name, the standing, the probability of that, the expected gain, the expected loss against the best,
     and what would decide it.
     """
-    metric, tested = comparison.metric, sum(comparison.dataset.counts["test"].values())
+    metric, tested = comparison.metric, sum(comparison.scored.values())
     rows = []
     for name, found in sorted(verdict.standings.items(), key=lambda item: (item[1].loss, item[0])):
         more = found.decided_by.test_images if found.decided_by else None

@@ -23,12 +23,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     quiet()
     one_thread_pool(params.runtime.threads)
     from pipeline.common.files import write_csv, write_json
-    from pipeline.data.preparation import prepare
+    from pipeline.data.preparation import licence_of, prepare
     from pipeline.data.summary import EXCLUDED, SUMMARY, notes_on
 
     watch, root = Stopwatch(), args.params.resolve().parent / params.data.path
     prepared = prepare(root, params.data.label, params.prepare, params.largest_image_size, args.dev, args.test)
-    summary = prepared.summary(params.data.name)
+    summary = prepared.summary(params.data.name, licence_of(root))
     write_json(args.summary / SUMMARY, summary)
     write_csv(args.summary / EXCLUDED, prepared.cleaned.listing())
     write_json(args.timings, watch.read())

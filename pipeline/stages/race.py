@@ -29,6 +29,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     quiet()
     one_thread_pool(params.runtime.threads)
     from pipeline.common.files import write_json
+    from pipeline.execution import so_far
     from pipeline.execution.rounds import rounds
 
     if rounds(params.train):
@@ -37,6 +38,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         _pass_on(args.trained, args.out, names)
         print("race: nothing to give out, every strategy has all of its trainings")
     write_json(args.timings, watch.read())
+    print(so_far.tell(args.out.parent, params))
 
 
 def _pass_on(trained: Path, out: Path, names: Sequence[str]) -> None:

@@ -17,6 +17,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         trained="folder of the results of all trainings",
         test="folder of test",
         models="folder with a folder per strategy",
+        cards="folder with each one's model card",
         out="file for what was registered",
     )
     args = parser.parse_args(argv)
@@ -29,6 +30,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     from pipeline.statistics.schema import Comparison
     from pipeline.tracking.arm_runs import ArmTracker
     from pipeline.tracking.experiments import Dataset
+    from pipeline.tracking.model_cards import ALIASES, publish_cards, registered_model_says
 
     root = args.params.resolve().parent
     compared, verdict = Comparison.load(args.comparison), Recommendation.load(args.verdict)
@@ -39,6 +41,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     tracker = ArmTracker(root, params.tracking.experiment, dataset)
     with tracker.stage(key, "register", {"stage": "register"}) as run:
         document, said = registration.register(tracker, args.models, args.trained, images)
+        about = registered_model_says(compared.dataset.name, compared.dataset.classes, ALIASES)
+        numbers = {name: entry["version"] for name, entry in document["versions"].items()}
+        publish_cards(root, params.register_.model, numbers, args.cards, about)
         write_json(args.out, document)
         tracker.finish(run, {} if registration.gain is None else {GAIN: registration.gain}, [args.out])
     print(said)

@@ -24,7 +24,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     from pipeline.common.files import read_json, write_csv, write_json
     from pipeline.common.hashes import digest
     from pipeline.common.lock import one_process
-    from pipeline.execution import jobs
+    from pipeline.execution import jobs, so_far
     from pipeline.execution.retraining import Retrainings
     from pipeline.execution.rounds import minimum
     from pipeline.network import latency
@@ -74,6 +74,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     taken = results.wall_clock(trained, recipe, params.train, run_context)
     speed = latency.measure(args.model, images.images, params.runtime.threads)
     write_json(args.timings, {**watch.read(), "train": taken, **speed})
+    print(so_far.tell(args.out.parent, params))
 
 
 def _arguments(argv: Sequence[str] | None) -> Namespace:

@@ -1,5 +1,6 @@
 """Search one strategy's space on train and valid, and export the best recipe and all trials."""
 
+from argparse import Namespace
 from collections.abc import Sequence
 from functools import partial
 
@@ -12,11 +13,7 @@ from pipeline.config import params as parameters
 @handle_user_errors
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the stage."""
-    parser = stage_parser(__doc__, dev="folder of train and valid", weights="folder of what stage weights brought",
-                          views="what stage views chose", work="folder for features, units and studies",
-                          out="folder for <strategy>.json and .csv", timings="file for timings")  # fmt: skip
-    parser.add_argument("strategy", help="a row of `strategies` in params.yaml, or an arm: <row>-<backbone>")
-    args = parser.parse_args(argv)
+    args = _arguments(argv)
     params = parameters.load(args.params)
     row = params.strategy(args.strategy)
     quiet()
@@ -25,7 +22,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     from pipeline.common.lock import one_process
     from pipeline.config.metric_names import objective, resolve_metric
     from pipeline.data import image_set
-    from pipeline.execution import jobs
+    from pipeline.execution import jobs, so_far
     from pipeline.search import trials
     from pipeline.search.budget import budget_flops
     from pipeline.search.halving import whole_trainings
@@ -70,6 +67,15 @@ def main(argv: Sequence[str] | None = None) -> None:
             write_json(found := args.out / f"{args.strategy}.json", result)
             tracker.searched(parent, found, {f"search_valid_{minimised}": result["value"]}, [csv])
     write_json(args.timings, watch.read())
+    print(so_far.tell(args.out.parent, params))
+
+
+def _arguments(argv: Sequence[str] | None) -> Namespace:
+    parser = stage_parser(__doc__, dev="folder of train and valid", weights="folder of what stage weights brought",
+                          views="what stage views chose", work="folder for features, units and studies",
+                          out="folder for <strategy>.json and .csv", timings="file for timings")  # fmt: skip
+    parser.add_argument("strategy", help="a row of `strategies` in params.yaml, or an arm: <row>-<backbone>")
+    return parser.parse_args(argv)
 
 
 if __name__ == "__main__":

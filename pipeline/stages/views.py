@@ -6,10 +6,6 @@ from pipeline.common.entry_point import exit_now, handle_user_errors, stage_pars
 from pipeline.common.progress import Progress, one_thread_pool, quiet
 from pipeline.config import params as parameters
 from pipeline.config.features import AUTO, Features
-from pipeline.config.params import Params
-from pipeline.config.recipe import Recipe
-
-PACKAGED = {"backbone": "efficientnet_lite0", "image_size": 224, "features": "stages"}  # where no strategy has a source
 
 
 @handle_user_errors
@@ -34,23 +30,12 @@ def main(argv: Sequence[str] | None = None) -> None:
         context = jobs.open_context(args.dev, None, args.work, params.prepare.valid_fraction, features,
                                     params.runtime, weights=args.weights).run_context  # fmt: skip
         with Progress("views", len(context.dev) * len(features.views), "image") as bar:
-            tried = choosing.choose_views(recipe_that_judges(params), context, tta, bar.step)
+            tried = choosing.choose_views(choosing.recipe_that_judges(params), context, tta, bar.step)
         given = ("identity", *(each.view for each in tried if each.kept))
         for each in tried:
             print(f"{each.view}: {'kept' if each.kept else 'left out'}; with it, the validation log loss of a head on "
                   f"frozen features goes from {each.before:.4f} to {each.after:.4f}")  # fmt: skip
     write_json(args.out, choosing.document(given, tried))
-
-
-def recipe_that_judges(params: Params) -> Recipe:
-    """Return a logistic head on the features that the first strategy with pretrained weights has, so they are shared.
-
-    Without one, it is the packaged default backbone's.
-    """
-    rows = sorted((params.strategy(name) for name in params.arms), key=lambda row: row.cuts() != ("head",))
-    sourced = [{**row.recipe, **row.default_values()} for row in rows if "pretrained" in row.values("weights")]
-    known = {key: value for key, value in (sourced or [{}])[0].items() if key in PACKAGED}
-    return Recipe(**{**PACKAGED, **known, "weights": "pretrained", "cut": "head", "head": "logistic"})
 
 
 if __name__ == "__main__":

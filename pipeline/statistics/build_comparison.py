@@ -28,8 +28,10 @@ from pipeline.statistics.stored_results import Measured, TrainResult, TuneResult
 FINEST = 60  # sizes at which a curve's law is drawn
 
 
-def build_comparison(measured: Measured, dataset: DatasetSummary, wanted: Compare) -> Comparison:
-    """Return the comparison of the strategies measured on a data set."""
+def build_comparison(
+    measured: Measured, dataset: DatasetSummary, wanted: Compare, validated: dict[str, int] | None = None
+) -> Comparison:
+    """Return the comparison of the strategies measured on a data set; `validated` as a Comparison has it."""
     metric = resolve_metric(wanted.metric, dataset.counts["train"])
     predictions = measured.predictions
     draws = curve_draws(predictions, metric, wanted.resamples, wanted.seed)
@@ -56,6 +58,7 @@ def build_comparison(measured: Measured, dataset: DatasetSummary, wanted: Compar
         ),
         ranking=None,
         winner=winner,
+        validated=validated,
     )
     return found.model_copy(update={"ranking": ranking(found)})
 

@@ -60,11 +60,17 @@ def influence_tables(scored: Scored, shared: bool = True) -> dict[str, Influence
 
 
 def recall_influence_tables(scored: Scored) -> list[InfluenceTable | None]:
-    """Return a table of each class's recall, for seeds that share their images; None for a class without images."""
-    labels = scored.labels[0]
-    right = np.stack([p.argmax(1) == labels for p in scored.probabilities])
-    members = [labels == c for c in range(scored.probabilities[0].shape[1])]
-    return [mean_influence_table(right, rows) if rows.any() else None for rows in members]
+    """Return a table of each class's recall; None for a class of which some seed has scored no image."""
+    columns, width = _columns(scored, shared=True)
+    right = [p.argmax(1) == y for y, p in zip(scored.labels, scored.probabilities, strict=True)]
+
+    def table(c: int) -> InfluenceTable | None:
+        members = [labels == c for labels in scored.labels]
+        if not all(rows.any() for rows in members):
+            return None
+        return _joined([mean_influence_table(r[None], rows) for r, rows in zip(right, members)], columns, width)
+
+    return [table(c) for c in range(scored.probabilities[0].shape[1])]
 
 
 def influence_tables_of(labels: np.ndarray, probabilities: np.ndarray) -> dict[str, InfluenceTable]:

@@ -213,6 +213,19 @@ class Comparison(VersionedDocument):
     crossovers: tuple[Crossover, ...]  # of every pair
     ranking: BackboneRanking | None  # None: fewer than two pretrained backbones
     winner: str  # the best on validation
+    # Of a first answer, which opens no test split: validation images by class. They stand in for test wherever a
+    # field or a comment here says test; each seed has its own, and this counts those of one seed.
+    validated: dict[str, int] | None = None
+
+    @property
+    def split(self) -> Literal["test", "validation"]:
+        """Return the images that scores and differences are of, by name."""
+        return "test" if self.validated is None else "validation"
+
+    @property
+    def scored(self) -> dict[str, int]:
+        """Return how many images the scores of a seed are of, by class."""
+        return self.dataset.counts["test"] if self.validated is None else self.validated
 
     def goodness(self, name: str, split: str) -> float:
         """Return the mean of the metric that decides on valid or test, its sign such that more is better."""

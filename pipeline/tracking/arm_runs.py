@@ -41,6 +41,11 @@ class ScoredArm:
 class ArmTracker(MlflowTracker):
     """Keep the runs of arms."""
 
+    @property
+    def experiments(self) -> tuple[str, str]:
+        """Return the ids of the experiments of arms and of stages."""
+        return self._arms, self._stages
+
     @contextmanager
     def searching(self, arm: str, key: str, tags: dict[str, str]) -> Iterator[str]:
         """Open or resume the run of an arm whose recipe is searched for; yield its id. An error ends both."""
@@ -116,6 +121,11 @@ class ArmTracker(MlflowTracker):
         if run.info.status != "FINISHED":
             self._client.set_terminated(run.info.run_id, "FINISHED")
         return str(run.info.run_id)
+
+    @as_user_error
+    def describe(self, note: str) -> None:
+        """Show a note, Markdown, above the runs of arms."""
+        self._client.set_experiment_tag(self._arms, "mlflow.note.content", note)
 
     @as_user_error
     def model(self, arm: str, folder: Path, params: dict[str, Any]) -> str:

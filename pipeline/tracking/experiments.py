@@ -13,6 +13,8 @@ from pipeline.common.hashes import digest
 from pipeline.common.provenance import commit
 from pipeline.data.image_set import ImageSet
 
+# Without the tag, the UI opens in its mode for language-model applications.
+KIND, MODELS = "mlflow.experimentKind", "custom_model_development"
 STAGES = "{}-stages"  # the name of the experiment of stages, from that of the arms'
 
 
@@ -44,11 +46,11 @@ def open_experiment(client: Any, root: Path, name: str) -> str:
 
     found = client.get_experiment_by_name(name)
     if found:
+        if KIND not in found.tags:  # made by another tool, or by older code
+            client.set_experiment_tag(found.experiment_id, KIND, MODELS)
         return str(found.experiment_id)
-    # Without the tag, the UI opens in its mode for language-model applications.
-    tags = {"mlflow.experimentKind": "custom_model_development"}
     try:
-        return str(client.create_experiment(name, artifact_location=_location(root, name), tags=tags))
+        return str(client.create_experiment(name, artifact_location=_location(root, name), tags={KIND: MODELS}))
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":  # another stage was quicker
             raise

@@ -65,7 +65,7 @@ def find_or_log(
             run_id=run,
             params={key: str(value) for key, value in params.items()},
             tags={KEY: model_key(folder)},
-            loader_module=f"{code.name}.classifier",
+            loader_module=f"{code.name}.served",
             data_path=str(folder),
             code_paths=[str(code)],
             pip_requirements=[f"{package}=={version(package).split('+')[0]}" for package in SERVED],

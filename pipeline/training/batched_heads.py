@@ -12,7 +12,7 @@ from pipeline.common.seeding import derive
 from pipeline.config.recipe import Recipe
 from pipeline.network.devices import AT_ONCE
 from pipeline.training.loop import one_cycle
-from pipeline.training.samples import Inputs, Samples, SampleWeights, first_view, steps_of_epoch
+from pipeline.training.samples import Inputs, Samples, SampleWeights, steps_of_epoch
 
 SHAPE = (
     "backbone",
@@ -85,14 +85,14 @@ class HeadStack:
         }
         return [found[recipe.class_weight_power] for recipe in self.recipes]
 
-    def predict(self, inputs: Inputs, rows: np.ndarray) -> np.ndarray:
-        """Return class probabilities of the first view, float64 (H, len(rows), classes)."""
+    def predict(self, inputs: Inputs, rows: np.ndarray, views: int = 1) -> np.ndarray:
+        """Return class probabilities, float64 (H, len(rows), classes): the mean over the first views."""
         found = []
         with torch.no_grad():
             for start in range(0, len(rows), AT_ONCE):
                 part = rows[start : start + AT_ONCE]
-                x = first_view(inputs, part).to(self.device)
-                found.append(self._logits(x, None).double().softmax(2).cpu())
+                by_view = [inputs.take(part, np.full(len(part), view)).to(self.device) for view in range(views)]
+                found.append(sum(self._logits(x, None).double().softmax(2).cpu() for x in by_view) / views)
         return torch.cat(found, 1).numpy()
 
     def state(self, i: int) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import torch
 
 from pipeline.common.files import read_json
 from pipeline.config.features import Features, View
+from pipeline.config.params import Params
 from pipeline.config.recipe import Recipe
 from pipeline.data.image_set import train_valid
 from pipeline.network.build import build
@@ -21,6 +22,8 @@ from pipeline.training.samples import Inputs, first_view
 
 CANDIDATES: Final[tuple[View, ...]] = ("hflip", "vflip", "rot180")  # in the order in which they are tried
 SEEDS = (0, 1, 2)  # of the splits on which heads are compared
+# Where no strategy has a source.
+PACKAGED: Final = {"backbone": "efficientnet_lite0", "image_size": 224, "features": "stages"}
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,17 @@ class TriedView:
     def kept(self) -> bool:
         """Say whether the view stays: the log loss does not rise."""
         return self.after <= self.before
+
+
+def recipe_that_judges(params: Params) -> Recipe:
+    """Return a logistic head on the features that the first strategy with pretrained weights has, so they are shared.
+
+    Without one, it is the packaged default backbone's.
+    """
+    rows = sorted((params.strategy(name) for name in params.arms), key=lambda row: row.cuts() != ("head",))
+    sourced = [{**row.recipe, **row.default_values()} for row in rows if "pretrained" in row.values("weights")]
+    known = {key: value for key, value in (sourced or [{}])[0].items() if key in PACKAGED}
+    return Recipe(**{**PACKAGED, **known, "weights": "pretrained", "cut": "head", "head": "logistic"})
 
 
 class _SomeViews:

@@ -56,6 +56,7 @@ class _Trunk:
     valid: np.ndarray
     price: Cost  # before the first epoch
     epoch_flops: int
+    look_flops: int  # of a look at one view of the validation images
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,8 @@ def _trunk(asked: _Asked) -> _Trunk:
     inputs = costed.inputs("head")
     example = first_view(inputs, train[:1]).to(context.device)
     flops = epochs_flops(network.head, example, images_an_epoch(len(train), recipe), len(valid))
-    return _Trunk(inputs, network.groups, train, valid, costed.price(network.head, 0), flops)
+    look = epochs_flops(network.head, example, 0, len(valid))
+    return _Trunk(inputs, network.groups, train, valid, costed.price(network.head, 0), flops, look)
 
 
 class _Stack:
@@ -111,7 +113,9 @@ class _Stack:
         failed = [""] * len(self.recipes)
         while stack.done < until:
             losses = stack.epoch(samples)
-            probabilities = stack.predict(inputs, valid)
+            # After the last epoch, as the model will be served; see `unit`.
+            views = len(context.scored) if stack.done == first.epochs else 1
+            probabilities = stack.predict(inputs, valid, views)
             found = zip(failed, losses, probabilities)
             failed = [was or _trouble(loss, predicted, stack.done) for was, loss, predicted in found]
             sound = [i for i, why in enumerate(failed) if not why]
@@ -119,7 +123,9 @@ class _Stack:
                 epochs[i].append(Epoch(stack.done, losses[i], scores))
                 on_epoch(i, epochs[i][-1])
         self._save(stack, epochs)
-        prices = [replace(trunk.price, fit_flops=len(each) * trunk.epoch_flops) for each in epochs]
+        further = (len(context.scored) - 1) * trunk.look_flops  # views, after the last epoch
+        spent = [len(each) * trunk.epoch_flops + further * (len(each) == first.epochs) for each in epochs]
+        prices = [replace(trunk.price, fit_flops=flops) for flops in spent]
         return [Outcome(*each) for each in zip(epochs, prices, failed)]
 
     def _restore(self, stack: HeadStack, until: int) -> list[list[Epoch]]:

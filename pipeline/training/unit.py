@@ -33,6 +33,7 @@ from pipeline.training.run_context import (
 from pipeline.training.samples import Inputs, first_view, images_an_epoch
 
 STATE, TIMING = "state.pt", "timing.json"
+CHECKPOINT_SECONDS = 300.0  # a kill costs about as much
 
 
 def unit(
@@ -44,12 +45,16 @@ def unit(
     on_epoch: OnEpoch = lambda epoch: None,
     on_images: OnImages = lambda count: None,
     fraction: float = 1.0,
+    validated: bool = False,
 ) -> Outcome:
     """Train a recipe up to epoch `until` (default: all) and score it; a unit that is done is read back instead.
 
     A unit stopped at an earlier epoch is continued from there. With `test`, its images are scored too, and the
     trained network is kept in `unit_folder`. A `fraction` below 1 trains on that share of the training images, for a
     point of a learning curve: then validation is looked at after the last epoch alone, and no network is kept.
+
+    With `validated` and no test, the predictions on validation are kept all the same, at any fraction. Whoever asks
+    for the same unit without them is given this one's outcome.
     """
     until = until or recipe.epochs
     backbone = context.weight_store.find(recipe.backbone)
@@ -57,28 +62,40 @@ def unit(
     work = _Unit(recipe, backbone, context, seed, folder, fraction)
 
     def train() -> dict[str, Any]:
-        start = time.perf_counter(), time.process_time()
-        outcome = work.run(until, test, on_epoch, on_images)
-        taken = {"seconds": time.perf_counter() - start[0], "cpu_seconds": time.process_time() - start[1]}
-        write_json(folder / TIMING, taken)  # apart from the outcome, which is the same in every run
+        outcome = work.run(until, test, on_epoch, on_images, validated)
+        write_json(folder / TIMING, work.taken())  # apart from the outcome, which is the same in every run
         return asdict(outcome)
 
-    return Outcome.from_dict(once(folder / _outcome_name(until, test), train))
+    scored = folder / _outcome_name(until, None, validated=True)
+    if test is None and not validated and scored.exists():
+        return replace(Outcome.from_dict(read_json(scored)), valid={})
+    outcome = Outcome.from_dict(once(folder / _outcome_name(until, test, validated), train))
+    if until == recipe.epochs:  # nothing goes on from there
+        (folder / STATE).unlink(missing_ok=True)
+    return outcome
 
 
 def is_done(
-    recipe: Recipe, context: RunContext, seed: int, until: int, test: ImageSet | None = None, fraction: float = 1.0
+    recipe: Recipe,
+    context: RunContext,
+    seed: int,
+    until: int,
+    test: ImageSet | None = None,
+    fraction: float = 1.0,
+    validated: bool = False,
 ) -> bool:
     """Say whether a unit is finished, so that it would only be read back."""
-    return (unit_folder(recipe, context, seed, fraction=fraction) / _outcome_name(until, test)).exists()
+    folder = unit_folder(recipe, context, seed, fraction=fraction)
+    return (folder / _outcome_name(until, test, validated)).exists()
 
 
-def _outcome_name(until: int, test: ImageSet | None) -> str:
-    return f"epoch-{until}-{test.digest}.json" if test else f"epoch-{until}.json"
+def _outcome_name(until: int, test: ImageSet | None, validated: bool = False) -> str:
+    scored = f"-{test.digest}" if test else "-valid" if validated else ""
+    return f"epoch-{until}{scored}.json"
 
 
 def timing(recipe: Recipe, context: RunContext, seed: int, fraction: float = 1.0) -> dict[str, float]:
-    """Return `seconds` and `cpu_seconds` that a finished unit took when it was last trained, scoring included."""
+    """Return `seconds` and `cpu_seconds` that a finished unit took, scoring included, and what a kill lost left out."""
     return read_json(unit_folder(recipe, context, seed, fraction=fraction) / TIMING)
 
 
@@ -91,8 +108,17 @@ class _Unit:
         self.recipe, self.backbone, self.context, self.seed = recipe, backbone, context, seed
         self.folder, self.fraction = folder, fraction
         self.probe_flops = 0
+        self._began = time.perf_counter(), time.process_time()
+        self._before = {"seconds": 0.0, "cpu_seconds": 0.0}  # of the process that left the state
 
-    def run(self, until: int, test: ImageSet | None, on_epoch: OnEpoch, on_images: OnImages) -> Outcome:
+    def taken(self) -> dict[str, float]:
+        """Return `seconds` and `cpu_seconds` so far, with those before the state that was gone on from."""
+        seconds, cpu_seconds = time.perf_counter() - self._began[0], time.process_time() - self._began[1]
+        return {"seconds": self._before["seconds"] + seconds, "cpu_seconds": self._before["cpu_seconds"] + cpu_seconds}
+
+    def run(
+        self, until: int, test: ImageSet | None, on_epoch: OnEpoch, on_images: OnImages, validated: bool
+    ) -> Outcome:
         context, recipe = self.context, self.recipe
         train, valid = train_valid(context.dev, context.valid_fraction, self.seed)
         if self.fraction < 1:
@@ -105,7 +131,7 @@ class _Unit:
         fit = Fit(body, recipe, self.seed, context.device, context.precision)
         transform = augmentation(recipe, len(stem) == 0, body[0])
         epochs = self._restore(fit, costed, until)
-        failed = ""
+        failed, kept = "", time.monotonic()
         try:
             fitted = None if epochs else self._start_head(costed, train, valid)
             while len(epochs) < until:
@@ -113,8 +139,12 @@ class _Unit:
                 number = len(epochs) + 1
                 # Of few images, looking at validation every epoch would take as long as training.
                 looked = self.fraction == 1 or number == until
-                scores = score(context.dev.labels[valid], self._predict(body, inputs, valid)) if looked else {}
+                found = self._predict(body, inputs, valid, self._views(number)) if looked else None
+                scores = {} if found is None else score(context.dev.labels[valid], found)
                 epochs.append(Epoch(number, loss, scores))
+                if len(epochs) < until and time.monotonic() - kept > CHECKPOINT_SECONDS:
+                    self._save(fit, costed, epochs)
+                    kept = time.monotonic()
                 on_epoch(epochs[-1])
         except DivergedError as error:
             failed = str(error)
@@ -122,19 +152,29 @@ class _Unit:
         example = first_view(inputs, train[:1]).to(context.device)
         by_epochs = [] if self._is_fitted else epochs
         trained = len(by_epochs) * images_an_epoch(len(train), recipe)
-        validated = sum(bool(epoch.valid) for epoch in by_epochs) * len(valid)
-        price = costed.price(body, self.probe_flops + epochs_flops(body, example, trained, validated))
+        looked_at = sum(self._views(epoch.number) for epoch in by_epochs if epoch.valid) * len(valid)
+        price = costed.price(body, self.probe_flops + epochs_flops(body, example, trained, looked_at))
         outcome = Outcome(epochs, price, failed, images=len(train))
-        if test is None or failed:
+        if failed or not (test or validated):
             return outcome
-        outcome = replace(outcome, test=self._open_test(costed, body, test))
-        if self.fraction < 1:
+        if test is not None:
+            outcome = replace(outcome, test=self._open_test(costed, body, test))
+        if self.fraction == 1:
+            save_model(network, costed.spec(), self.folder)
+        elif test is not None:
             return outcome
-        save_model(network, costed.spec(), self.folder)
         return replace(outcome, valid=_predictions(valid, self._predict(body, inputs, valid, len(context.scored))))
 
     def _predict(self, body: nn.Module, inputs: Inputs, rows: np.ndarray, views: int = 1) -> np.ndarray:
         return predict(body, inputs, rows, self.context.device, views, self.context.precision)
+
+    def _views(self, number: int) -> int:
+        """Return how many views of the validation images an epoch is scored on.
+
+        After the last it is those that the model will be served with: one view alone would favour what smooths
+        predictions, such as mixup, which the mean over several does anyway.
+        """
+        return len(self.context.scored) if number == self.recipe.epochs else 1
 
     @property
     def _is_fitted(self) -> bool:
@@ -170,16 +210,15 @@ class _Unit:
             return []
         fit.restore(state["fit"])
         self.probe_flops, costed.passes = state["probe_flops"], {**costed.passes, **state["passes"]}
+        self._before = state["taken"]
         return epochs
 
     def _save(self, fit: Fit, costed: CostedNetwork, epochs: list[Epoch]) -> None:
-        """Keep the state for the next rung; after the last epoch nothing goes on from it."""
-        path = self.folder / STATE
+        """Keep the state for the next rung, or for the next process; after the last epoch nothing goes on from it."""
         if fit.done == self.recipe.epochs or self._is_fitted:
-            path.unlink(missing_ok=True)
             return
-        state = {"fit": fit.state(), "probe_flops": self.probe_flops, "passes": costed.passes}
-        save_state(path, state, epochs)
+        state = {"fit": fit.state(), "probe_flops": self.probe_flops, "passes": costed.passes, "taken": self.taken()}
+        save_state(self.folder / STATE, state, epochs)
 
     def _open_test(self, costed: CostedNetwork, body: nn.Module, test: ImageSet) -> dict[str, Any]:
         """Score the test split, once, at the end."""

@@ -13,10 +13,10 @@ from pipeline.commands import app, check
 from pipeline.commands.app import main
 from tests.support.imports import ROOT
 
-COMMANDS = ("check", "init", "status", "report", "rank", "cache", "cache list", "cache clear", "registry",
-            *(f"registry {word}" for word in ("status", "history", "promote", "rollback", "compare")))  # fmt: skip
+COMMANDS = ("check", "init", "quick", "status", "report", "rank", "predict", "cache", "cache list", "cache clear",
+            "registry", *(f"registry {word}" for word in ("status", "history", "promote", "rollback", "compare")))  # fmt: skip
 HEAVY = {"torch", "torchvision", "timm", "mlflow", "optuna", "pandas", "numpy", "scipy", "sklearn", "matplotlib",
-         "PIL", "dvc", "ruamel", "tqdm"}  # fmt: skip
+         "PIL", "dvc", "ruamel", "tqdm", "fsspec"}  # fmt: skip
 IMPORTED = """
 import json, sys
 from pipeline.commands.app import main
@@ -43,7 +43,17 @@ def test_help_loads_nothing_heavy(words, tmp_path):
 def test_help_names_every_command_with_a_whole_sentence(capsys):
     assert main(["--help"]) == 0
     listed = capsys.readouterr().out.partition("Commands:\n")[2].splitlines()
-    assert [line.split()[0] for line in listed] == ["check", "init", "status", "report", "rank", "registry", "cache"]
+    assert [line.split()[0] for line in listed] == [
+        "check",
+        "init",
+        "quick",
+        "status",
+        "report",
+        "rank",
+        "predict",
+        "registry",
+        "cache",
+    ]
     assert all(line.endswith(".") and not line.endswith("...") for line in listed)
 
 

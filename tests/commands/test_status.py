@@ -5,7 +5,8 @@ import pytest
 
 from pipeline.commands.app import main
 from pipeline.commands.dvc_stages import StageStatus
-from pipeline.commands.status import summary, table
+from pipeline.commands.status import summary, table, to_come
+from pipeline.execution.so_far import Estimate
 from tests.support.imports import ROOT
 
 DONE = StageStatus("prepare", seconds=3.2)
@@ -17,15 +18,17 @@ WAITING = StageStatus("train@b", waits=("tune@b",), seconds=1320)
 
 
 def test_each_stage_has_a_line():
-    lines = table([DONE, NEVER, CHANGED, WAITING]).splitlines()
+    times = {"train@a": Estimate(600, "a guess"), "prepare": Estimate(9, "a guess")}
+    lines = table([DONE, NEVER, CHANGED, WAITING], times).splitlines()
     assert [re.split(r"  +", line) for line in lines] == [
-        ["stage", "what a run would do", "took last"],
+        ["stage", "what a run would do", "took last", "may take, in CPU time"],
         ["prepare", "nothing: done", "3.2 s"],
-        ["train@a", "run it for the first time", "not known"],
+        ["train@a", "run it for the first time", "not known", "10 min, by a guess"],
         ["tune@b", "run it again, changed: search.budget, features.views, pipeline/training and 1 more", "8 min"],
         ["train@b", "run it again if what it gets from tune@b changes", "22 min"],
     ]
-    assert len({line.rindex("  ") for line in lines}) == 1
+    assert "1 may take 10 min of processor time" in to_come([DONE, NEVER, CHANGED], times)
+    assert to_come([DONE], times) == ""
 
 
 def test_the_times_of_what_would_run_are_summed_and_missing_ones_are_named():

@@ -4,7 +4,7 @@ import pytest
 
 from pipeline.config.params import Prepare
 from pipeline.data.image_set import load
-from pipeline.data.preparation import prepare
+from pipeline.data.preparation import licence_of, prepare
 from pipeline.data.summary import notes_on
 from pipeline.inference.decoding import decode
 
@@ -64,3 +64,19 @@ def test_the_summary_counts_every_image_and_lists_what_was_left_out(prepared):
     assert summary.excluded.kinds == {"cannot be used": 2, "no label": 1}
     assert [path for path, _ in summary.excluded.first] == found.cleaned.listing()["path"].tolist()
     assert "Left out: 3 image(s) (cannot be used: 2; no label: 1)" in notes_on(summary)[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("LICENCE.txt", "\n  CC BY 4.0,   see\tx \nmore\n", "CC BY 4.0, see x"),
+        ("license", "MIT", "MIT"),
+        ("License.md", b"\xff free", "\N{REPLACEMENT CHARACTER} free"),
+        ("LICENSE", "", ""),
+        ("notes.txt", "MIT", ""),
+    ],
+)
+def test_the_licence_of_images_is_the_first_line_of_its_file(tmp_path, name, text, said):
+    (tmp_path / name).write_bytes(text if isinstance(text, bytes) else text.encode())
+    assert licence_of(tmp_path) == said
+    assert licence_of(tmp_path / name) == ""

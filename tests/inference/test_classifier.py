@@ -44,6 +44,7 @@ def test_every_way_to_give_images_gives_the_same_answer(classifier, images):
         "bytes": files,
         "bytearrays": [bytearray(file) for file in files],
         "base64": text,
+        "base64 as bytes": [base64.encodebytes(file) for file in files],
         "base64 in lines": [base64.encodebytes(file).decode() for file in files],
         "base64 with other spaces": [f"  {t[:9]}\t{t[9:40]}\r\n{t[40:]}\n" for t in text],
         "a column": pd.DataFrame({"number": range(7), "image": files}),
@@ -57,6 +58,13 @@ def test_every_way_to_give_images_gives_the_same_answer(classifier, images):
     }
     for way, given_so in ways.items():
         pd.testing.assert_frame_equal(classifier.predict(given_so), expected, obj=way)
+
+
+def test_a_file_that_consists_of_letters_and_digits_is_not_taken_for_base64(classifier):
+    levels = " ".join(["200"] * SIZE * SIZE)
+    plain = f"P2\n{SIZE} {SIZE}\n255\n{levels}\n".encode()
+    expected = classifier.predict(np.full((1, SIZE, SIZE), 200, np.uint8))
+    pd.testing.assert_frame_equal(classifier.predict([plain]), expected)
 
 
 def test_a_single_image_is_a_batch_of_one(classifier, images):

@@ -56,9 +56,11 @@ class Chain:
                         "out": results / "comparison.json", "verdict": results / "verdict.json",
                         "page": results / "report.html", "report": results / "report.md",
                         "figures": results / "figures", "metrics": results / "metrics.json",
-                        "plots": results / "plots", "timings": timings},
+                        "plots": results / "plots", "timings": timings, "models": root / "models",
+                        "cards": results / "cards"},
             "register": {"comparison": results / "comparison.json", "verdict": results / "verdict.json",
                          "trained": results / "race", "test": self.prepared.test, "models": root / "models",
+                         "cards": results / "cards",
                          "out": results / "registry.json"},
         }[stage]  # fmt: skip
         words = [str(word) for name, path in paths.items() for word in (f"--{name}", path)]
@@ -97,8 +99,8 @@ class Chain:
         return {name: run for name, run in runs.items() if wanted.items() <= run.data.tags.items()}
 
     def results(self) -> dict[str, bytes]:
-        """Return what all files of results hold, but for timings and the page, which shows them."""
-        files = [path for path in (self.root / "results").rglob("*") if path.is_file() and path.name != "report.html"]
+        """Return what all files of results hold, but for timings and the pages, which show them."""
+        files = [path for path in (self.root / "results").rglob("*") if path.is_file() and path.suffix != ".html"]
         return {str(p.relative_to(self.root)): p.read_bytes() for p in files if "timings" not in p.parts}
 
 

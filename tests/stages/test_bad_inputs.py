@@ -42,10 +42,12 @@ class Site:
                                    "tuned": root / "results/tune/frozen.json", "model": out / "model"}),
             "compare": ([], {"tuned": root / "results/tune", "trained": root / "results/train", "test": root / "test",
                              "times": root / "results/timings", "data": root / "summary/summary.json",
+                             "models": root / "models",
                              **{name: out / name for name in ("out", "verdict", "page", "report", "figures", "metrics",
-                                                              "plots")}}),
+                                                              "plots", "cards")}}),
             "register": ([], {"comparison": root / "comparison.json", "verdict": root / "verdict.json",
                               "trained": root / "results/race", "test": root / "test", "models": root / "models",
+                              "cards": root / "results/cards",
                               "out": out / "registry.json"}),
         }[stage]  # fmt: skip
         options |= {"params": self.root / "params.yaml"}

@@ -104,6 +104,29 @@ def test_the_comparison_is_a_run_with_report_and_figures(chain, compared):
     assert run.data.metrics["frozen.accuracy"] == pytest.approx(mean)
 
 
+def test_the_run_of_each_arm_holds_the_comparison_and_the_card_and_says_where_it_came_from(chain, compared, advice):
+    for name, strategy in compared.strategies.items():
+        run, score = chain.runs()[name], strategy.test["accuracy"]
+        found = [run.data.metrics[f"test_accuracy{end}"] for end in ("", "_low", "_high")]
+        assert found == pytest.approx([score.mean, *score.ci])
+        assert run.data.metrics["train_flops"] == strategy.cost.train_flops
+        assert run.data.params["backbone"] == strategy.recipe.backbone
+        assert (run.data.tags["verdict"] == "recommended") == (name == advice.recommended)
+        assert "README.md" in {file.path for file in chain.client.list_artifacts(run.info.run_id)}
+        assert {"mlflow.source.name", "mlflow.source.type"} <= set(run.data.tags)
+        linked = {(m.key, m.dataset_name) for model in chain.client.search_logged_models([run.info.experiment_id])
+                  if model.source_run_id == run.info.run_id for m in model.metrics}  # fmt: skip
+        assert ("test_accuracy_low", "tiny-test") in linked
+
+
+def test_the_experiment_shows_the_verdict_and_links_to_runs_that_are_there(chain, compared, advice):
+    experiment = chain.client.get_experiment_by_name("tiny")
+    note, runs = experiment.tags["mlflow.note.content"], chain.runs()
+    assert advice.answers.use in note
+    assert f"/runs/{runs['compare'].info.run_id}/artifacts/report.html" in note
+    assert all(runs[name].info.run_id in note for name in compared.strategies)
+
+
 def test_learning_curves_calibration_and_transferability_are_part_of_it(compared):
     for name, strategy in compared.strategies.items():
         half, whole = strategy.curve
@@ -128,7 +151,7 @@ def test_the_verdict_follows_from_the_comparison_and_answers_every_claim(compare
 def again(chain, to, **changed):
     """Compare what the chain has trained once more, into a folder; return the client of its MLflow database."""
     words = chain.command("compare")
-    for name in ("out", "verdict", "page", "report", "figures", "metrics", "plots", "timings"):
+    for name in ("out", "verdict", "page", "report", "cards", "figures", "metrics", "plots", "timings"):
         at = words.index(f"--{name}") + 1
         words[at] = str(to / Path(words[at]).name)
     for name, file in changed.items():

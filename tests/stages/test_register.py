@@ -1,6 +1,7 @@
 import json
 import os
 import shutil
+from pathlib import Path
 from unittest.mock import patch
 
 import pytest
@@ -49,6 +50,17 @@ def test_versions_say_which_strategy_data_and_run_they_come_from(chain, registry
         assert (version.tags["strategy"], version.tags["data"]) == (name, compared.dataset.digest)
         assert version.tags["backbone"] == compared.strategies[name].recipe.backbone
         assert version.run_id == chain.runs()[name].info.run_id
+
+
+def test_every_version_has_its_card_as_description_and_among_its_files(chain, registry):
+    for name, entry in registry["versions"].items():
+        version = chain.client.get_model_version("tiny", str(entry["version"]))
+        assert version.description.startswith(f"# {name}: test accuracy ")
+        assert "## Scores on test" in version.description
+        card = (chain.root / "results" / "cards" / name / "README.md").read_bytes()
+        files = Path(chain.client.get_model_version_download_uri("tiny", version.version).removeprefix("file://"))
+        assert (files / "README.md").read_bytes() == card
+    assert "`champion`: the one in service" in chain.client.get_registered_model("tiny").description
 
 
 def test_running_every_stage_again_changes_no_result_and_adds_no_run(chain):

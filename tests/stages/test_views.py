@@ -4,8 +4,7 @@ import pytest
 
 from pipeline.config import params as parameters
 from pipeline.config.features import AUTO
-from pipeline.stages.views import recipe_that_judges
-from pipeline.training.choose_views import CANDIDATES
+from pipeline.training.choose_views import CANDIDATES, recipe_that_judges
 
 
 @pytest.fixture

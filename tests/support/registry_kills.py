@@ -65,7 +65,8 @@ def stage(root: Path, verdict: str) -> Callable[[], int]:
     """Return a function that runs stage register with a verdict."""
     results = root / "results"
     paths = {"comparison": results / "comparison.json", "verdict": results / verdict, "trained": results / "race",
-             "test": root / "data/prepared/test", "models": root / "models", "out": results / "registry.json",
+             "test": root / "data/prepared/test", "models": root / "models", "cards": results / "cards",
+             "out": results / "registry.json",
              "params": root / "params.yaml"}  # fmt: skip
     words = [str(word) for name, path in paths.items() for word in (f"--{name}", path)]
     return lambda: register.main(words)

@@ -115,8 +115,9 @@ class Site:
         return said
 
     def results(self) -> dict[str, bytes]:
-        """Return what all files of results hold, but for timings."""
+        """Return what all files of results hold, but for timings and the page of what is known so far."""
         files = [p for p in (self.root / "results").rglob("*") if p.is_file() and "timings" not in p.parts]
+        files = [p for p in files if p.name != "progress.html"]
         return {str(p.relative_to(self.root)): p.read_bytes() for p in files}
 
     def models(self) -> dict[str, bytes]:

@@ -10,7 +10,7 @@ from pipeline.inference.classifier import Classifier
 from pipeline.network.build import export_model
 from pipeline.training.metrics import score
 from pipeline.training.run_context import drop_states, unit_folder
-from pipeline.training.unit import unit
+from pipeline.training.unit import timing, unit
 from tests.support.kinds import KINDS, every_kind, make_context, recipe
 
 
@@ -45,6 +45,25 @@ def test_a_unit_that_was_interrupted_gives_the_same_outcome(kind, died_in, conte
     with pytest.raises(KeyboardInterrupt):
         unit(recipe(kind), context, 1, on_epoch=die)
     assert unit(recipe(kind), context, 1) == unit(recipe(kind), make_context(image_set, tmp_path / "elsewhere"), 1)
+
+
+@pytest.mark.parametrize("kind", ["scratch", "partial"])
+def test_a_long_training_that_is_killed_goes_on_from_its_checkpoint(kind, context, image_set, tmp_path, monkeypatch):
+    monkeypatch.setattr("pipeline.training.unit.CHECKPOINT_SECONDS", 0.0)
+
+    def die(epoch):
+        if epoch.number == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        unit(recipe(kind), context, 1, on_epoch=die)
+    heard: list[int] = []
+    gone_on = unit(recipe(kind), context, 1, on_epoch=lambda epoch: heard.append(epoch.number))
+    assert heard == [3]
+    elsewhere = make_context(image_set, tmp_path / "elsewhere")
+    assert gone_on == unit(recipe(kind), elsewhere, 1)
+    assert not list(unit_folder(recipe(kind), context, 1).glob("*.pt"))
+    assert timing(recipe(kind), context, 1)["cpu_seconds"] > 0
 
 
 def test_a_unit_without_the_state_to_go_on_from_starts_anew_to_the_same_outcome(context, image_set, tmp_path):
@@ -114,6 +133,14 @@ def test_the_test_split_is_scored_when_it_is_given_and_then_alone(kind, context,
 
 
 @every_kind
+def test_a_trial_is_judged_after_its_last_epoch_by_what_would_be_served(kind, context, image_set, test_set):
+    outcome = unit(recipe(kind), context, 1, test=test_set)
+    served = score(image_set.labels[outcome.valid["rows"]], np.array(outcome.valid["probabilities"]))
+    assert outcome.epochs[-1].valid == pytest.approx(served)
+    assert len(context.scored) > 1
+
+
+@every_kind
 @pytest.mark.parametrize("tta", [True, False])
 def test_what_is_served_is_what_was_scored(kind, tta, image_set, test_set, tmp_path):
     context = make_context(image_set, tmp_path, tta)
@@ -165,7 +192,8 @@ def test_costs_count_what_is_trained_and_what_is_passed_through_the_stem(context
 def test_a_linear_head_s_cost_is_what_it_comes_to_by_hand(context):
     train, valid = train_valid(context.dev, 0.2, 1)
     cost = unit(recipe("frozen", head="linear"), context, 1).cost
-    assert cost.fit_flops == 3 * (2 * (2 * 128 * 2) * len(train) + 2 * 128 * 2 * len(valid))
+    looks = 3 + 1  # after the last epoch at two views
+    assert cost.fit_flops == 3 * 2 * (2 * 128 * 2) * len(train) + looks * 2 * 128 * 2 * len(valid)
     backbone = cost.predict_flops // 2 - 2 * 128 * 2  # two views are averaged
     assert cost.passes == {"compact/random/32/head": backbone * 2 * len(context.dev)}
 
@@ -174,7 +202,7 @@ def test_steps_that_a_recipe_asks_for_beyond_its_epochs_are_paid_for(context):
     train, valid = train_valid(context.dev, 0.2, 1)
     few = recipe("frozen", head="linear", batch_size=len(train))  # one step for each of its three epochs
     costs = [unit(each, context, 1).cost.fit_flops for each in (few, few.model_copy(update={"min_steps": 12}))]
-    looked = 3 * 2 * 128 * 2 * len(valid)
+    looked = (3 + 1) * 2 * 128 * 2 * len(valid)
     assert costs[1] - looked == 4 * (costs[0] - looked)
 
 
@@ -223,3 +251,27 @@ def test_a_logistic_head_is_the_same_whatever_it_does_not_depend_on(context):
     one = recipe("frozen", head="logistic", epochs=7, learning_rate=0.1, dropout=0.4)
     assert one == recipe("frozen", head="logistic", epochs=2, learning_rate=0.2, weight_decay=3.0)
     assert unit(one, context, 1, until=one.epochs).epochs[0].valid
+
+
+@every_kind
+@pytest.mark.parametrize("fraction", [0.5, 1.0])
+def test_a_validated_unit_keeps_its_predictions_on_validation_and_opens_no_test(kind, fraction, context, image_set):
+    made = unit(recipe(kind), context, 1, fraction=fraction, validated=True)
+    _, valid = train_valid(image_set, context.valid_fraction, 1)
+    assert made.valid["rows"] == valid.tolist()
+    assert np.shape(made.valid["probabilities"]) == (len(valid), 2)
+    assert made.test == {}
+
+
+@every_kind
+def test_a_validated_unit_answers_whoever_asks_for_the_same_without_predictions(kind, context, image_set, tmp_path):
+    validated = unit(recipe(kind), context, 1, validated=True)
+    plain = unit(recipe(kind), context, 1, on_epoch=fail_if_trained, on_images=fail_if_trained)
+    assert plain == replace(validated, valid={}) == unit(recipe(kind), make_context(image_set, tmp_path / "other"), 1)
+
+
+def test_a_validated_units_predictions_are_those_of_the_unit_that_opens_test(context, test_set, image_set, tmp_path):
+    elsewhere = make_context(image_set, tmp_path / "elsewhere")
+    validated = unit(recipe(), context, 1, validated=True)
+    tested = unit(recipe(), elsewhere, 1, test=test_set)
+    assert replace(tested, test={}) == validated

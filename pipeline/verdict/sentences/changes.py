@@ -67,7 +67,7 @@ def _other_worth(change: OtherWorth, decision: Decision) -> str:
 
 def _more_testing(change: MoreTesting, decision: Decision) -> str:
     comparison, own, name = decision.comparison, str(decision.recommended), change.strategy
-    tested, needed = sum(comparison.dataset.counts["test"].values()), change.needed
+    tested, needed = sum(comparison.scored.values()), change.needed
     ways = []
     if needed.test_images is not None:
         ways.append(f"about {rough(tested * (needed.test_images - 1))} more test images")

@@ -1,0 +1,134 @@
+"""A first answer on prepared images: train, compare on validation images, write the page, say what going on takes."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipeline.common.timing import Stopwatch
+from pipeline.config.params import Params
+
+if TYPE_CHECKING:
+    from pipeline.execution.first_answer import Trainings
+    from pipeline.search.forecast import Forecast
+    from pipeline.statistics.schema import Comparison
+    from pipeline.training.results import Trained
+
+PAGE, COMPARISON, VERDICT, FORECAST = "report.html", "comparison.json", "verdict.json", "forecast.json"
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where a first answer finds what it needs, and where it leaves its results."""
+
+    dev: Path  # train and valid
+    summary: Path  # a folder with summary.json
+    weights: Path | None
+    work: Path
+    out: Path
+
+
+def answer(settings: Params, root: Path, places: Places, commands: Sequence[str], watch: Stopwatch) -> str:
+    """Give the first answer; return what to print.
+
+    `settings` are those of a whole run, and `commands` this command and the one that goes on.
+    """
+    from pipeline.common import provenance
+    from pipeline.common.files import write_json, write_text
+    from pipeline.config.quick import quick
+    from pipeline.data import image_set
+    from pipeline.execution import first_answer
+    from pipeline.report import markdown, page
+    from pipeline.verdict.advice import advise
+    from pipeline.verdict.sentences.first_answer import first_answer as told
+
+    params = quick(settings)
+    make_context = first_answer.open_data(params, places.dev, places.work, places.weights)
+    found = first_answer.train(params, make_context, _Lines(params, places.dev).say)
+    images = found.context.run_context.dev
+    compared, measured = _compared(params, places, found)
+    verdict, to_come = advise(compared), _forecasts(settings, found)
+    whole = {name: row.full_recipe(row.default_values()) for name, row in settings.strategies.items()}
+    spent = watch.read()["cpu_seconds"]
+    left = sum(each.tune + each.train for each in to_come.values())
+    said = told(compared, whole, spent, left, f"`{commands[1]}`")
+    about = {**provenance.about(root, places.dev / image_set.MANIFEST), "commands": [*commands[:1]]}
+    compared.save(places.out / COMPARISON)
+    verdict.save(places.out / VERDICT)
+    write_text(places.out / PAGE, page.render(compared, verdict, {}, {}, measured.tested, images, about, first=said))
+    write_json(places.out / FORECAST, {"strategies": to_come, "trainings": _taken(found), **watch.read()})
+    notes = "\n".join(f"- {sentence}" for sentence in said)
+    return f"{markdown.summary(compared, verdict)}\n\n{notes}\n\n{places.out / PAGE}"
+
+
+class _Lines:
+    """A line for each strategy, as soon as its trainings are done."""
+
+    def __init__(self, params: Params, dev: Path) -> None:
+        from pipeline.config.metric_names import resolve_metric
+        from pipeline.data import image_set
+
+        self._all, self._done, self._images = len(params.strategies), 0, image_set.load(dev)
+        self._metric = resolve_metric(params.compare.metric, image_set.training_counts(dev))
+
+    def say(self, name: str, trained: "Trained", seconds: float) -> None:
+        """Print it: the score on validation, and what the trainings took."""
+        from pipeline.training.results import means, summarise
+        from pipeline.verdict.formatting import called, duration, score
+
+        self._done += 1
+        sound = {seed: outcome for seed, outcome in trained[1.0].items() if not outcome.failed}
+        told = "its loss diverged"
+        if sound:
+            mean = means(summarise(sound, self._images, self._images))[f"valid_{self._metric}"]
+            told = f"validation {called(self._metric)} {score(mean, self._metric)}"
+        print(f"{name}: {told}, {duration(seconds)} of processor time ({self._done} of {self._all})", flush=True)
+
+
+def _compared(params: Params, places: Places, found: "Trainings") -> tuple["Comparison", Any]:
+    """Return the comparison, and what it rests on."""
+    from pipeline.config.metric_names import objective, resolve_metric
+    from pipeline.data.summary import SUMMARY, DatasetSummary
+    from pipeline.statistics import validated
+    from pipeline.statistics.build_comparison import build_comparison
+
+    dataset, images = DatasetSummary.load(places.summary / SUMMARY), found.context.run_context.dev
+    goal = objective(resolve_metric(params.compare.metric, dataset.counts["train"]))
+    measured = validated.measured(found.trained, found.recipes, found.model_bytes, images, goal)
+    first = next(o for by_fraction in found.trained.values() for o in by_fraction[1.0].values() if not o.failed)
+    return build_comparison(measured, dataset, params.compare, validated.counts(first, images)), measured
+
+
+def _forecasts(settings: Params, found: "Trainings") -> Mapping[str, "Forecast"]:
+    """Return what a whole run's search and retrainings of each strategy will take, by the trainings that were done."""
+    from pipeline.search.forecast import MeasuredTraining, forecast
+
+    passes: dict[str, int] = {}
+    alone, extra = {}, 0.0
+    for name, trained in found.trained.items():
+        whole = next(iter(trained[1.0].values()))
+        passes |= whole.cost.passes
+        rates = [taken / flops for taken, flops in found.seconds[name] if flops]
+        rate = min(rates, default=0.0)  # of a training that found its features cached
+        alone[name] = rate * whole.cost.fit_flops
+        extra += sum(max(taken - rate * flops, 0.0) for taken, flops in found.seconds[name])
+    rate = extra / max(sum(passes.values()), 1)
+    return {
+        name: forecast(
+            settings.strategies[name],
+            settings.search,
+            settings.train,
+            MeasuredTraining(
+                recipe, alone[name], rate * sum(next(iter(found.trained[name][1.0].values())).cost.passes.values())
+            ),
+        )
+        for name, recipe in found.recipes.items()
+    }
+
+
+def _taken(found: "Trainings") -> dict[str, dict[str, float]]:
+    """Return CPU-seconds and FLOPs of each strategy's trainings."""
+    return {
+        name: {"cpu_seconds": sum(taken for taken, _ in each), "fit_flops": sum(flops for _, flops in each)}
+        for name, each in found.seconds.items()
+    }
