@@ -14,7 +14,8 @@ from pipeline.commands.app import main
 from tests.support.imports import ROOT
 
 COMMANDS = ("check", "init", "quick", "status", "report", "rank", "predict", "cache", "cache list", "cache clear",
-            "registry", *(f"registry {word}" for word in ("status", "history", "promote", "rollback", "compare")))  # fmt: skip
+            "registry", "registry status", "registry history", "registry promote", "registry rollback",
+            "registry compare")  # fmt: skip
 HEAVY = {"torch", "torchvision", "timm", "mlflow", "optuna", "pandas", "numpy", "scipy", "sklearn", "matplotlib",
          "PIL", "dvc", "ruamel", "tqdm", "fsspec"}  # fmt: skip
 IMPORTED = """
