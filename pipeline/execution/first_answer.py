@@ -40,7 +40,7 @@ def open_data(params: Params, dev: Path, work: Path, weights: Path | None) -> Ca
     if features.views == AUTO:
         every = Features(views=("identity", *choose_views.CANDIDATES), tta=features.tta, cache_gb=features.cache_gb)
         context = jobs.open_context(dev, None, work, fraction, every, params.runtime, cuts, weights).run_context
-        judge = choose_views.recipe_that_judges(params)
+        judge = choose_views.recipe_that_judges(params.arms.values())
         tried = choose_views.choose_views(judge, context, features.tta, lambda count: None)
         kept = ("identity", *(each.view for each in tried if each.kept))
         features = features.model_copy(update={"views": kept})
