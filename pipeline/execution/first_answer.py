@@ -55,7 +55,7 @@ def train(params: Params, make_context: Callable[[], StageContext], on_arm: OnAr
     trained: dict[str, Trained] = {}
     sizes: dict[str, int] = {}
     seconds: dict[str, list[tuple[float, float]]] = {}
-    with jobs.executor(params.search.workers, make_context, context) as executor:
+    with jobs.executor(params.search.workers, make_context, context, params.cluster) as executor:
         for name, recipe in recipes.items():
             with TrialProgress(name, len(points), len(points), "training") as bar:
                 work = Retrainings({name: recipe}, params.train, context, executor, bar)
