@@ -40,7 +40,7 @@ def open_data(params: Params, dev: Path, work: Path, weights: Path | None) -> Ca
     if features.views == AUTO:
         every = Features(views=("identity", *choose_views.CANDIDATES), tta=features.tta, cache_gb=features.cache_gb)
         context = jobs.open_context(dev, None, work, fraction, every, params.runtime, cuts, weights).run_context
-        judge = choose_views.recipe_that_judges(params)
+        judge = choose_views.recipe_that_judges(params.arms.values())
         tried = choose_views.choose_views(judge, context, features.tta, lambda count: None)
         kept = ("identity", *(each.view for each in tried if each.kept))
         features = features.model_copy(update={"views": kept})
@@ -55,7 +55,7 @@ def train(params: Params, make_context: Callable[[], StageContext], on_arm: OnAr
     trained: dict[str, Trained] = {}
     sizes: dict[str, int] = {}
     seconds: dict[str, list[tuple[float, float]]] = {}
-    with jobs.executor(params.search.workers, make_context, context) as executor:
+    with jobs.executor(params.search.workers, make_context, context, params.cluster) as executor:
         for name, recipe in recipes.items():
             with TrialProgress(name, len(points), len(points), "training") as bar:
                 work = Retrainings({name: recipe}, params.train, context, executor, bar)

@@ -29,8 +29,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         features = Features(views=("identity", *choosing.CANDIDATES), tta=tta, cache_gb=params.features.cache_gb)
         context = jobs.open_context(args.dev, None, args.work, params.prepare.valid_fraction, features,
                                     params.runtime, weights=args.weights).run_context  # fmt: skip
+        judge = choosing.recipe_that_judges(params.strategy(name) for name in params.arms)
         with Progress("views", len(context.dev) * len(features.views), "image") as bar:
-            tried = choosing.choose_views(choosing.recipe_that_judges(params), context, tta, bar.step)
+            tried = choosing.choose_views(judge, context, tta, bar.step)
         given = ("identity", *(each.view for each in tried if each.kept))
         for each in tried:
             print(f"{each.view}: {'kept' if each.kept else 'left out'}; with it, the validation log loss of a head on "

@@ -1,6 +1,6 @@
 """Which flips leave the labels true: those that do not hurt a head on frozen features, on validation images."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -10,8 +10,8 @@ import torch
 
 from pipeline.common.files import read_json
 from pipeline.config.features import Features, View
-from pipeline.config.params import Params
 from pipeline.config.recipe import Recipe
+from pipeline.config.strategies import Strategy
 from pipeline.data.image_set import train_valid
 from pipeline.network.build import build
 from pipeline.training.logistic import fit_logistic
@@ -40,12 +40,12 @@ class TriedView:
         return self.after <= self.before
 
 
-def recipe_that_judges(params: Params) -> Recipe:
+def recipe_that_judges(strategies: Iterable[Strategy]) -> Recipe:
     """Return a logistic head on the features that the first strategy with pretrained weights has, so they are shared.
 
     Without one, it is the packaged default backbone's.
     """
-    rows = sorted((params.strategy(name) for name in params.arms), key=lambda row: row.cuts() != ("head",))
+    rows = sorted(strategies, key=lambda row: row.cuts() != ("head",))
     sourced = [{**row.recipe, **row.default_values()} for row in rows if "pretrained" in row.values("weights")]
     known = {key: value for key, value in (sourced or [{}])[0].items() if key in PACKAGED}
     return Recipe(**{**PACKAGED, **known, "weights": "pretrained", "cut": "head", "head": "logistic"})

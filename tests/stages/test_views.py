@@ -34,6 +34,6 @@ def test_auto_tries_each_candidate_and_keeps_those_that_do_not_hurt(found):
 
 def test_the_features_that_judge_are_those_of_the_frozen_strategy(found):
     params = found(["identity"])[1]
-    row, judge = params.strategy("frozen").recipe, recipe_that_judges(params)
+    row, judge = params.strategy("frozen").recipe, recipe_that_judges(params.arms.values())
     assert (judge.backbone, judge.image_size, judge.cut) == (row["backbone"], row["image_size"], "head")
     assert judge.weights == "pretrained"
