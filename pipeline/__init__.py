@@ -8,9 +8,8 @@ of its `__init__.py`. `tests/test_architecture.py` reads this list and holds eve
     commands    the way in for people: `headstart check`, `init`, `rank`, ...
     report      how results look: the page, Markdown, figures, what DVC plots
     verdict     what follows for a person: the decision, its reasons, common claims
-    registration  which model goes into service: the gate in front of the alias champion
+    tracking    MLflow: runs, the model registry, the gate in front of the alias champion
     statistics  what the predictions say: intervals, differences, curves, calibration
-    tracking    MLflow: runs, the model registry
     search      Optuna: which recipes are tried, and which go on
     execution   where jobs run: this process, or worker processes
     training    one unit of work: one recipe, trained with one seed

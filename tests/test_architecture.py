@@ -19,7 +19,7 @@ import yaml
 from tests.support.imports import ROOT, imported_names
 from tests.support.structure import HEAVY, LOOKS, READERS, SHOWING, House
 
-MOST_ROOMS, MOST_LINES, MOST_LINES_OF_A_FUNCTION = 16, 260, 60
+MOST_ROOMS, MOST_LINES, MOST_LINES_OF_A_FUNCTION = 15, 260, 60
 
 # Packages of others that belong to some rooms alone.
 ONLY_IN = {
@@ -45,8 +45,8 @@ TESTED_IN = {
     "data/summary": "data/test_preparation.py",
     "execution/ray_cluster": "execution/test_ray_executor.py",
     "execution/ray_worker": "execution/test_ray_executor.py",
-    "registration/by_hand": "commands/test_registry.py",
-    "registration/register_arms": "stages/test_register.py",
+    "tracking/by_hand": "commands/test_registry.py",
+    "tracking/register_arms": "stages/test_register.py",
     "report/publish": "stages/test_compare.py",
     "report/templating": "report/test_markdown.py",
 }

@@ -97,7 +97,7 @@ def promote(
     the champion meanwhile.
     """
     settings, registry = _opened(params)
-    from pipeline.registration import by_hand
+    from pipeline.tracking import by_hand
     from pipeline.tracking.promotion import DisplacedError
 
     root = params.resolve().parent
@@ -123,7 +123,7 @@ def _gate(settings: "Params", root: Path, dev: Path, test: Path) -> tuple[Any, A
     from pipeline.config.metric_names import resolve_metric
     from pipeline.data.image_set import training_counts
     from pipeline.data.labelled_files import test_files
-    from pipeline.registration.register_arms import rules
+    from pipeline.tracking.register_arms import rules
 
     metric = resolve_metric(settings.compare.metric, training_counts(dev))
     return test_files(test, root / settings.data.path), rules(
@@ -142,7 +142,7 @@ def rollback(
 ) -> None:  # fmt: skip
     """Put the version back into service that was champion before. No gate is asked."""
     _, registry = _opened(params)
-    from pipeline.registration import by_hand
+    from pipeline.tracking import by_hand
     from pipeline.tracking.promotion import DisplacedError
 
     try:
@@ -168,7 +168,7 @@ def compare(
     """Compare two versions on the same images, paired."""
     settings, registry = _opened(params)
     from pipeline.data.labelled_files import folder_files, test_files
-    from pipeline.registration import by_hand
+    from pipeline.tracking import by_hand
 
     root = params.resolve().parent
     images = folder_files(folder, settings.data.label) if folder else test_files(test, root / settings.data.path)

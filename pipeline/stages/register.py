@@ -25,12 +25,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     quiet()
     from pipeline.common.files import write_json
     from pipeline.data.labelled_files import test_files
-    from pipeline.registration.register_arms import GAIN, Registration
     from pipeline.statistics.recommendation import Recommendation
     from pipeline.statistics.schema import Comparison
     from pipeline.tracking.arm_runs import ArmTracker
     from pipeline.tracking.experiments import Dataset
     from pipeline.tracking.model_cards import ALIASES, publish_cards, registered_model_says
+    from pipeline.tracking.register_arms import GAIN, Registration
 
     root = args.params.resolve().parent
     compared, verdict = Comparison.load(args.comparison), Recommendation.load(args.verdict)

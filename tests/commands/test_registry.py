@@ -8,8 +8,7 @@ os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"  # before mlflow loads: tests ar
 import pytest
 
 from pipeline.commands.app import main
-from pipeline.registration import by_hand
-from pipeline.tracking import served_scores
+from pipeline.tracking import by_hand, served_scores
 from pipeline.tracking.promotion import Entry, Promotions
 from pipeline.tracking.registry import CHALLENGER, CHAMPION
 

@@ -7,9 +7,9 @@ from unittest.mock import patch
 import pytest
 
 from pipeline.common.dvc_experiment import BASELINE, NAME
-from pipeline.registration.by_hand import roll_back
 from pipeline.statistics.recommendation import Recommendation
 from pipeline.statistics.schema import Comparison
+from pipeline.tracking.by_hand import roll_back
 from pipeline.tracking.promotion import Promotions
 from pipeline.tracking.registry import Registry
 

@@ -20,8 +20,8 @@ import mlflow.store.model_registry.sqlalchemy_store
 import mlflow.store.tracking.sqlalchemy_store  # noqa: F401  # here, so that no fork has to
 
 from pipeline.commands.app import main as headstart
-from pipeline.registration import by_hand, register_arms  # noqa: F401
 from pipeline.stages import register
+from pipeline.tracking import by_hand, register_arms  # noqa: F401
 from pipeline.tracking.client import KEY
 from pipeline.tracking.promotion import Promotions
 from pipeline.tracking.registry import Registry

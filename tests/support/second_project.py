@@ -19,10 +19,10 @@ from pipeline.inference.classifier import Classifier
 from pipeline.inference.network import Network
 from pipeline.network.build import save_model
 from pipeline.network.cut import describe
-from pipeline.registration.gate import Challenger, Rules
-from pipeline.registration.register_arms import ADMISSIBLE, GAIN, TOLERANCE
 from pipeline.tracking import logged_models, served_scores
 from pipeline.tracking.client import KEY
+from pipeline.tracking.gate import Challenger, Rules
+from pipeline.tracking.register_arms import ADMISSIBLE, GAIN, TOLERANCE
 from pipeline.tracking.registry import Registry, Version
 from tests.conftest import lay_out_images
 

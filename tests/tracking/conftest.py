@@ -9,6 +9,7 @@ os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"  # before mlflow loads: tests ar
 import pytest
 from mlflow import MlflowClient
 
+from tests.support.second_project import add, project, trained_project  # noqa: F401
 from tests.support.served import tiny_model
 
 

@@ -6,8 +6,8 @@ import pytest
 from pipeline.common.errors import UserError
 from pipeline.config.params import Runtime
 from pipeline.config.recipe import Recipe
-from pipeline.registration.gate import Challenger, judge, tolerance
 from pipeline.tracking import served_scores
+from pipeline.tracking.gate import Challenger, judge, tolerance
 from pipeline.tracking.promotion import Promotions
 from pipeline.tracking.registry import CHAMPION
 from tests.support.second_project import RULES

@@ -10,13 +10,13 @@ from pipeline.common.hashes import digest
 from pipeline.common.provenance import commit
 from pipeline.config.params import Register, Runtime
 from pipeline.data.labelled_files import LabelledFiles
-from pipeline.registration.gate import Challenger, Judgement, Rules, judge, tolerance
 from pipeline.statistics.recommendation import Recommendation
 from pipeline.statistics.schema import Comparison
 from pipeline.statistics.stored_results import TrainResult
 from pipeline.tracking import served_scores
 from pipeline.tracking.arm_runs import ArmTracker
 from pipeline.tracking.client import KEY
+from pipeline.tracking.gate import Challenger, Judgement, Rules, judge, tolerance
 from pipeline.tracking.logged_models import model_key
 from pipeline.tracking.promotion import Promotions
 from pipeline.tracking.registry import CHALLENGER, Registry, Version

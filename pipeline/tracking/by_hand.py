@@ -4,10 +4,10 @@ from collections.abc import Callable
 
 from pipeline.common.errors import UserError
 from pipeline.data.labelled_files import LabelledFiles
-from pipeline.registration.gate import Challenger, Judgement, Rules, compared, judge, on_images
-from pipeline.registration.register_arms import ADMISSIBLE, GAIN, TOLERANCE
 from pipeline.statistics.noninferiority import PairedDifference
+from pipeline.tracking.gate import Challenger, Judgement, Rules, compared, judge, on_images
 from pipeline.tracking.promotion import Entry, Promotions
+from pipeline.tracking.register_arms import ADMISSIBLE, GAIN, TOLERANCE
 from pipeline.tracking.registry import CHAMPION, Registry, Version
 from pipeline.tracking.served_scores import kept
 
