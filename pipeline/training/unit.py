@@ -131,7 +131,7 @@ class _Unit:
         fit = Fit(body, recipe, self.seed, context.device, context.precision)
         transform = augmentation(recipe, len(stem) == 0, body[0])
         epochs = self._restore(fit, costed, until)
-        failed, kept = "", time.monotonic()
+        failed, found, kept = "", None, time.monotonic()
         try:
             fitted = None if epochs else self._start_head(costed, train, valid)
             while len(epochs) < until:
@@ -163,7 +163,9 @@ class _Unit:
             save_model(network, costed.spec(), self.folder)
         elif test is not None:
             return outcome
-        return replace(outcome, valid=_predictions(valid, self._predict(body, inputs, valid, len(context.scored))))
+        if found is None or self._views(until) < len(context.scored):  # else they are those after the last epoch
+            found = self._predict(body, inputs, valid, len(context.scored))
+        return replace(outcome, valid=_predictions(valid, found))
 
     def _predict(self, body: nn.Module, inputs: Inputs, rows: np.ndarray, views: int = 1) -> np.ndarray:
         return predict(body, inputs, rows, self.context.device, views, self.context.precision)
