@@ -1,6 +1,5 @@
 """`headstart predict`: label every image of a folder with a registered model, or one of models/."""
 
-import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pipeline.commands.prediction_table import Row, partial_table, write_table
-from pipeline.common.errors import UserError
+from pipeline.common.errors import UserError, first_line
 
 if TYPE_CHECKING:
     import numpy as np
@@ -77,8 +76,7 @@ def opened(model: str) -> Iterator[tuple["Classifier", str]]:
         try:
             classifier = Classifier(folder)
         except Exception as error:  # safetensors, JSON and PyTorch each have their own
-            first = (str(error) or type(error).__name__).splitlines()[0][:200]
-            raise UserError(f"{model}: its files are damaged, or of another version: {first}") from None
+            raise UserError(f"{model}: its files are damaged, or of another version: {first_line(error)}") from None
         yield classifier, model_key(folder)
 
 
@@ -93,11 +91,11 @@ def _model_folder(model: str) -> Iterator[Path]:
         return
     if not re.fullmatch(r"models:/[^@/]+(@[^@/]+|/[1-9][0-9]*)", model):
         raise UserError(f"{model}: write models:/<name>@<alias> or models:/<name>/<version>")
-    if "MLFLOW_TRACKING_URI" not in os.environ and not Path("mlflow.db").exists():  # MLflow would make a new database
-        raise UserError(f"{model}: there is no registry here, which is mlflow.db or where MLFLOW_TRACKING_URI points; "
-                        "run this in the folder of a finished `dvc repro`")  # fmt: skip
     from pipeline.tracking import registry
 
+    if not registry.is_there(Path()):
+        raise UserError(f"{model}: there is no registry here, which is mlflow.db or where MLFLOW_TRACKING_URI points; "
+                        "run this in the folder of a finished `dvc repro`")  # fmt: skip
     with registry.fetch(Path(), model) as (_, folder):
         yield folder
 

@@ -3,7 +3,7 @@
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from pipeline.common.errors import UserError
+from pipeline.common.errors import UserError, first_line
 from pipeline.data.readers.class_folders import SUFFIXES
 
 
@@ -69,4 +69,4 @@ def _is_image(path: PurePosixPath) -> bool:
 
 
 def _first_line(error: Exception) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0][:200].rstrip(".")
+    return first_line(error).rstrip(".")

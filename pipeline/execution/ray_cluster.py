@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pipeline
-from pipeline.common.errors import UserError
+from pipeline.common.errors import UserError, first_line
 from pipeline.config.cluster import Cluster
 
 
@@ -37,7 +37,7 @@ def connect(cluster: Cluster) -> Any:
         )
     except (ConnectionError, ValueError, RuntimeError) as error:
         ray.shutdown()
-        reason = str(error).splitlines()[0][:200]
+        reason = first_line(error)
         raise UserError(f"no Ray cluster at {cluster.address or 'this machine'} (cluster.address): {reason}") from None
     return ray
 

@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from pipeline.common.outcome import Outcome
 from pipeline.config.params import Train
+from pipeline.config.recipe import Recipe
 
 MINIMUM_SEEDS = 3  # the fewest that say something of their scatter; what the band of a point of a curve needs
 
@@ -21,6 +22,12 @@ Reason = TypeVar("Reason")
 def every_point(train: Train) -> list[Point]:
     """Return the full factorial: every seed with every share of the images."""
     return [(fraction, seed) for fraction in sorted(train.fractions, reverse=True) for seed in train.seeds]
+
+
+def whole_retrainings(recipe: Recipe, train: Train) -> float:
+    """Return what the full factorial costs, in trainings of the recipe on all images."""
+    scaled = (f * recipe.with_scaled_epochs(f, train.epoch_scaling).epochs for f, _ in every_point(train))
+    return sum(scaled) / recipe.epochs
 
 
 def minimum(train: Train) -> list[Point]:

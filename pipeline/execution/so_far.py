@@ -16,7 +16,7 @@ from typing import Any, Final
 from pipeline.common.files import write_text
 from pipeline.config.params import Params
 from pipeline.config.recipe import Recipe
-from pipeline.execution.rounds import every_point
+from pipeline.execution.rounds import whole_retrainings
 
 PAGE: Final = "progress.html"
 LAST, SEARCH, FIRST = "its last run", "its search's operations and their speed", "a first answer's, and their speed"
@@ -69,10 +69,7 @@ def _train_seconds(results: Path, name: str, params: Params) -> float | None:
     if not (row and taken and tuned["search_flops"]):
         return None
     recipe, flops = Recipe(**tuned["recipe"]), float(row["flops"])
-    scaling = params.train.epoch_scaling
-    trainings = sum(f * recipe.with_scaled_epochs(f, scaling).epochs / recipe.epochs
-                    for f, _ in every_point(params.train))  # fmt: skip
-    return flops * trainings * float(taken["cpu_seconds"]) / float(tuned["search_flops"])
+    return flops * whole_retrainings(recipe, params.train) * float(taken["cpu_seconds"]) / float(tuned["search_flops"])
 
 
 def arms(results: Path, params: Params) -> list[ArmSoFar]:

@@ -20,7 +20,7 @@ import torch
 import torchvision
 from torch.hub import HASH_REGEX
 
-from pipeline.common.errors import UserError
+from pipeline.common.errors import UserError, first_line
 from pipeline.config.backbone_table import Backbone
 from pipeline.network.checkpoints import Tensors, read
 
@@ -135,7 +135,7 @@ def explain_download(name: str, url: str, file: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, HTTPException, RuntimeError) as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+        reason = first_line(error)
         raise UserError(
             f"{name}: its weights could not be downloaded ({reason}). Without a network, copy the file yourself:\n"
             f"  from      {url}\n  as        {file.name}\n  in folder {file.parent}\n"

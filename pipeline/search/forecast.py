@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pipeline.config.params import Train
 from pipeline.config.recipe import Recipe
 from pipeline.config.strategies import Search, Strategy
-from pipeline.execution.rounds import every_point
+from pipeline.execution.rounds import whole_retrainings
 from pipeline.search.halving import size_of, whole_trainings
 
 
@@ -40,9 +40,4 @@ def forecast(row: Strategy, search: Search, train: Train, measured: MeasuredTrai
     searched = trial * whole_trainings(row, search)
     if most is not None:
         searched = min(searched, most * (one + passes[whole.image_size]))
-    return Forecast(searched + sum(passes.values()), one * sum(_share(whole, train, f) for f, _ in every_point(train)))
-
-
-def _share(recipe: Recipe, train: Train, fraction: float) -> float:
-    """Return what a training on a share of the images costs, in those on all."""
-    return fraction * recipe.with_scaled_epochs(fraction, train.epoch_scaling).epochs / recipe.epochs
+    return Forecast(searched + sum(passes.values()), one * whole_retrainings(whole, train))

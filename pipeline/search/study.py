@@ -17,7 +17,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from sqlalchemy.exc import SQLAlchemyError
 
 from pipeline.common.code_digest import code_digest
-from pipeline.common.errors import UserError
+from pipeline.common.errors import UserError, first_line
 from pipeline.common.hashes import digest
 from pipeline.config.metric_names import LOG_LOSS
 from pipeline.config.strategies import Search, Strategy
@@ -93,7 +93,7 @@ def _as_user_error() -> Iterator[None]:
     try:
         yield
     except (optuna.exceptions.OptunaError, SQLAlchemyError, OSError) as error:
-        reason = str(error.__cause__ or error).splitlines()[0][:200]
+        reason = first_line(error.__cause__ or error)
         raise UserError(
             f"the study's database (optuna.db) cannot be used: {reason}\nFree space or rights, then run dvc repro "
             "again: finished trials are kept in the units folder beside it. If the file is damaged, delete it."

@@ -119,10 +119,15 @@ class Registry:
         return int(made.version)
 
 
+def is_there(root: Path) -> bool:
+    """Say whether there is a registry to look into; where there is none, MLflow would make a new database."""
+    return "MLFLOW_TRACKING_URI" in os.environ or (root / "mlflow.db").exists()
+
+
 def existing(root: Path, model: str) -> Registry:
     """Open a registered model; raise UserError where nothing has been registered yet."""
     missing = UserError(f"no version of {model} is registered yet; `uv run dvc repro` trains and registers one")
-    if "MLFLOW_TRACKING_URI" not in os.environ and not (root / "mlflow.db").exists():
+    if not is_there(root):
         raise missing
     registry = Registry(root, model)
     if not registry.versions():

@@ -12,7 +12,7 @@ from pipeline.common.seeding import derive
 from pipeline.config.recipe import Recipe
 from pipeline.network.devices import AT_ONCE
 from pipeline.training.loop import one_cycle
-from pipeline.training.samples import Inputs, Samples, SampleWeights, steps_of_epoch
+from pipeline.training.samples import Inputs, Samples, SampleWeights, one_view, steps_of_epoch
 
 SHAPE = (
     "backbone",
@@ -91,7 +91,7 @@ class HeadStack:
         with torch.no_grad():
             for start in range(0, len(rows), AT_ONCE):
                 part = rows[start : start + AT_ONCE]
-                by_view = [inputs.take(part, np.full(len(part), view)).to(self.device) for view in range(views)]
+                by_view = [one_view(inputs, part, view).to(self.device) for view in range(views)]
                 found.append(sum(self._logits(x, None).double().softmax(2).cpu() for x in by_view) / views)
         return torch.cat(found, 1).numpy()
 

@@ -13,7 +13,7 @@ from torch import nn
 
 from pipeline.config.recipe import Recipe
 from pipeline.training.loop import DivergedError
-from pipeline.training.samples import Inputs, Samples, SampleWeights
+from pipeline.training.samples import Inputs, Samples, SampleWeights, one_view
 
 PENALTIES = np.logspace(5, -6, 45)  # of the mean loss, strongest first (Kornblith et al. 2019, arXiv 1805.08974)
 PATIENCE = 6  # penalties without a better validation loss that end the path: weak ones take longest
@@ -72,7 +72,7 @@ def fit_logistic(head: nn.Sequential, samples: Samples, valid: np.ndarray, score
 def _standardised(head: nn.Sequential, inputs: Inputs, rows: np.ndarray, view: int) -> np.ndarray:
     standardize = head[0]
     with torch.no_grad():
-        x = inputs.take(rows, np.full(len(rows), view)).to(standardize.mean.device)
+        x = one_view(inputs, rows, view).to(standardize.mean.device)
         return standardize(x).cpu().numpy()
 
 

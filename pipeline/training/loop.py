@@ -14,7 +14,7 @@ from pipeline.network.devices import Precision, images_at_once, on_device, runni
 from pipeline.training.augment import Transform
 from pipeline.training.averaging import MovingAverage
 from pipeline.training.mixup import Mixed, Mixer
-from pipeline.training.samples import Inputs, Samples, first_view, steps_of_epoch
+from pipeline.training.samples import Inputs, Samples, first_view, one_view, steps_of_epoch
 
 
 class DivergedError(ArithmeticError):
@@ -160,7 +160,7 @@ def predict(
         at_once = images_at_once(body, on_device(first_view(inputs, rows[:1]), device))
         for start in range(0, len(rows), at_once):
             batch = rows[start : start + at_once]
-            by_view = [inputs.take(batch, np.full(len(batch), view)) for view in range(views)]
+            by_view = [one_view(inputs, batch, view) for view in range(views)]
             found.append(sum(body(on_device(x, device)).double().cpu().softmax(1) for x in by_view) / views)
     probabilities = torch.cat(found).numpy()
     if not np.isfinite(probabilities).all():

@@ -24,9 +24,14 @@ class Inputs(Protocol):
         ...
 
 
+def one_view(inputs: Inputs, rows: np.ndarray, view: int) -> torch.Tensor:
+    """Return the images in these rows as one of the views shows them."""
+    return inputs.take(rows, np.full(len(rows), view))
+
+
 def first_view(inputs: Inputs, rows: np.ndarray) -> torch.Tensor:
     """Return the images in these rows as the first view, the unchanged one, shows them."""
-    return inputs.take(rows, np.zeros(len(rows), dtype=np.int64))
+    return one_view(inputs, rows, 0)
 
 
 class Resident:
@@ -36,7 +41,7 @@ class Resident:
         """Copy all views of rows 0 to `count` - 1."""
         self.views, self.count, self.device = inputs.views, count, device
         parts = [
-            inputs.take(rows, np.full(len(rows), view)).to(device)
+            one_view(inputs, rows, view).to(device)
             for view in range(self.views)
             for rows in np.split(np.arange(count), range(AT_ONCE, count, AT_ONCE))
         ]

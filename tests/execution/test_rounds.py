@@ -3,7 +3,8 @@ from itertools import chain
 import pytest
 
 from pipeline.config.params import Train
-from pipeline.execution.rounds import every_point, minimum, race, rounds
+from pipeline.config.recipe import Recipe
+from pipeline.execution.rounds import every_point, minimum, race, rounds, whole_retrainings
 
 WHOLE = Train(seeds=(1, 2, 3, 4, 5), fractions=(0.1, 0.3, 1.0))
 NAMES = ["a", "b", "c"]
@@ -80,3 +81,9 @@ def test_the_judge_is_asked_before_each_round_of_those_still_in_the_race():
 
     raced(WHOLE, judge)
     assert seen == [{name: [1, 2, 3] for name in NAMES}, {name: [1, 2, 3, 4] for name in ("a", "c")}]
+
+
+def test_the_full_factorial_costs_its_images_times_its_epochs():
+    train = Train(seeds=(1, 2), fractions=(0.25, 1.0), epoch_scaling=0.5)
+    recipe = Recipe(backbone="compact", weights="random", cut="input", epochs=10, learning_rate=0.1)
+    assert whole_retrainings(recipe, train) == 2 * (1 + 0.25 * 2)  # a quarter of the images for twice the epochs
