@@ -103,14 +103,14 @@ def _forecasts(settings: Params, found: "Trainings") -> Mapping[str, "Forecast"]
     """Return what a whole run's search and retrainings of each strategy will take, by the trainings that were done."""
     from pipeline.search.forecast import MeasuredTraining, forecast
 
+    costs = {name: next(iter(trained[1.0].values())).cost for name, trained in found.trained.items()}
     passes: dict[str, int] = {}
     alone, extra = {}, 0.0
-    for name, trained in found.trained.items():
-        whole = next(iter(trained[1.0].values()))
-        passes |= whole.cost.passes
+    for name, cost in costs.items():
+        passes |= cost.passes
         rates = [taken / flops for taken, flops in found.seconds[name] if flops]
         rate = min(rates, default=0.0)  # of a training that found its features cached
-        alone[name] = rate * whole.cost.fit_flops
+        alone[name] = rate * cost.fit_flops
         extra += sum(max(taken - rate * flops, 0.0) for taken, flops in found.seconds[name])
     rate = extra / max(sum(passes.values()), 1)
     return {
@@ -118,9 +118,7 @@ def _forecasts(settings: Params, found: "Trainings") -> Mapping[str, "Forecast"]
             settings.strategies[name],
             settings.search,
             settings.train,
-            MeasuredTraining(
-                recipe, alone[name], rate * sum(next(iter(found.trained[name][1.0].values())).cost.passes.values())
-            ),
+            MeasuredTraining(recipe, alone[name], rate * sum(costs[name].passes.values())),
         )
         for name, recipe in found.recipes.items()
     }

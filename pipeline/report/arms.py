@@ -11,10 +11,9 @@ from pipeline.report.model_card import CardSources, model_card, verdict_on
 from pipeline.statistics.schema import Comparison
 from pipeline.statistics.stored_results import Measured
 from pipeline.tracking.arm_runs import ScoredArm
+from pipeline.tracking.client import NOTE
 from pipeline.tracking.logged_models import model_key
 from pipeline.verdict.schema import Verdict
-
-NOTE = "mlflow.note.content"
 
 
 @dataclass(frozen=True)

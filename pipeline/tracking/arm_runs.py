@@ -16,7 +16,7 @@ import numpy as np
 
 from pipeline.common.hashes import file_digest
 from pipeline.tracking import logged_models
-from pipeline.tracking.client import KEY, as_user_error
+from pipeline.tracking.client import KEY, NOTE, as_user_error
 from pipeline.tracking.runs import MlflowTracker, RunRecord, now, points
 
 SEARCH, TUNED, TRAINING, RESULT, RACED = (
@@ -125,7 +125,7 @@ class ArmTracker(MlflowTracker):
     @as_user_error
     def describe(self, note: str) -> None:
         """Show a note, Markdown, above the runs of arms."""
-        self._client.set_experiment_tag(self._arms, "mlflow.note.content", note)
+        self._client.set_experiment_tag(self._arms, NOTE, note)
 
     @as_user_error
     def model(self, arm: str, folder: Path, params: dict[str, Any]) -> str:

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from pipeline.common.errors import UserError
 
+NOTE = "mlflow.note.content"  # the tag whose text MLflow shows as a description
 KEY = "headstart.key"  # the tag with a hash of everything that determines a run, or a model
 
 

@@ -5,10 +5,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from pipeline.common.errors import UserError
-from pipeline.tracking.client import as_user_error, connect
+from pipeline.tracking.client import NOTE, as_user_error, connect
 
 LONGEST = 5000  # characters of a description that MLflow's database takes
-NOTE = "mlflow.note.content"
 OURS = "\n\n*Written by Headstart, which keeps it up to date; remove this line to keep your own words.*"
 ALIASES = {
     "champion": "the one in service",
