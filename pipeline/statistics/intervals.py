@@ -69,7 +69,8 @@ def estimate(table: InfluenceTable) -> Estimate:
 
     The variance is that of the seeds' mean, plus the covariance of two seeds due to the images they share. So each part
     of the noise counts once (Cornfield and Tukey 1956), whereas a bootstrap of both factors counts the residual three
-    times (Owen 2007). With one seed, it is that of the images alone.
+    times (Owen 2007). It is never less than that of the images alone, for these very seeds: the scores of two seeds may
+    agree by chance, and what is known of their images remains. With one seed, it is that of the images alone.
     """
     count = table.scores.shape[-1]
     mean = table.scores.mean(-1)
@@ -80,7 +81,7 @@ def estimate(table: InfluenceTable) -> Estimate:
     between = table.scores.var(-1, ddof=1) / count
     own = (table.influence**2).sum((-2, -1)) / count**2
     shared = (images - own) * count / (count - 1)
-    variance = between + np.maximum(shared, 0.0)
+    variance = np.maximum(between + np.maximum(shared, 0.0), images)
     share = np.minimum(between / np.where(variance > 0, variance, 1.0), 1.0)
     return Estimate(mean, variance, share, np.maximum(variance - images, 0.0), count, table.images)
 

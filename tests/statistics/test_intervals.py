@@ -34,13 +34,13 @@ def test_each_part_of_the_noise_counts_once(parts):
     found = estimate(table(crossed(np.random.default_rng(0), *parts, seeds, images, 4000)))
     seed, image, rest = np.square(parts)
     wanted = seed / seeds + image / images + rest / (seeds * images)
-    assert found.variance.mean() == pytest.approx(wanted, rel=0.06)
+    assert wanted * 0.95 < found.variance.mean() < wanted * 1.08  # it is never less than that of the images alone
     assert found.mean.var() == pytest.approx(wanted, rel=0.1)
 
 
 def test_noise_without_any_effect_of_images_is_not_made_too_small():
     found = estimate(table(crossed(np.random.default_rng(0), 0, 0, 3.0, 4, 20, 4000)))
-    assert 1 <= found.variance.mean() / (9 / 80) < 1.2
+    assert 1 <= found.variance.mean() / (9 / 80) < 1.4
 
 
 def test_the_variance_is_that_of_the_mean_squares():
@@ -67,6 +67,23 @@ def test_equal_seeds_are_worth_one():
     assert difference_interval(five, 0.95) == pytest.approx(difference_interval(one, 0.95))
 
 
+@given(seed=st.integers(0, 1000), seeds=st.integers(2, 5), images=st.integers(4, 60), apart=st.booleans())
+def test_what_the_images_leave_open_remains_where_seeds_agree_by_chance(seed, seeds, images, apart):
+    rng = np.random.default_rng(seed)
+    values = rng.permuted(np.tile(rng.integers(0, 2, images).astype(float), (seeds, 1)), axis=1)  # equal means
+    whole = table(values)
+    if apart:  # each seed on images of its own
+        influence = np.zeros((seeds, seeds * images))
+        for row, own in enumerate(whole.influence):
+            influence[row, row * images : (row + 1) * images] = own
+        whole = InfluenceTable(whole.scores, influence, images)
+    found = estimate(whole)
+    assert found.variance >= (whole.influence.mean(0) ** 2).sum()
+    if apart and values.var() > 0:
+        low, high = difference_interval(found, 0.95)
+        assert low < found.mean < high
+
+
 def test_where_seeds_alone_differ_the_interval_is_students():
     scores = np.array([0.1, 0.4, 0.2])
     low, high = difference_interval(estimate(table(np.repeat(scores[:, None], 10, 1))), 0.95)
@@ -85,7 +102,7 @@ def test_validation_images_that_seeds_share_count_as_shared():
         estimate(influence_tables(each)["accuracy"]).variance for each in (same, apart, Scored([labels] * 2, [own] * 2))
     )
     assert shared == pytest.approx(plain)
-    assert separate == pytest.approx(0)
+    assert separate == pytest.approx(shared / 2)
 
 
 # Intervals and p-values
