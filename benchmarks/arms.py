@@ -17,7 +17,8 @@ from pipeline.common.errors import UserError
 from pipeline.common.files import read_json, write_json
 from pipeline.config import params as parameters
 from pipeline.config.recipe import Recipe
-from pipeline.data.image_set import ImageSet, train_valid
+from pipeline.data.folds import train_valid
+from pipeline.data.image_set import ImageSet
 from pipeline.execution import jobs
 from pipeline.training.metrics import score
 from pipeline.training.run_context import RunContext

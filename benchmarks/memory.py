@@ -67,7 +67,7 @@ def stages(count: int, size: int, folder: Path) -> Iterator[tuple[str, Callable[
     import numpy as np
 
     from pipeline.common.files import write_json
-    from pipeline.data import image_set, manifest, readers
+    from pipeline.data import folds, image_set, manifest, readers
     from pipeline.training.feature_pass import Pixels
     from pipeline.training.samples import Samples, batches
 
@@ -101,7 +101,7 @@ def stages(count: int, size: int, folder: Path) -> Iterator[tuple[str, Callable[
     yield "split off test and valid", split
     yield "write manifest.csv", write
     yield "load", lambda: made.update(images=image_set.load(folder))
-    yield "split train and valid", lambda: made.update(rows=image_set.train_valid(made["images"], VALID, SEED))
+    yield "split train and valid", lambda: made.update(rows=folds.train_valid(made["images"], VALID, SEED))
     yield FIRST, epoch
     yield "another epoch of batches", epoch
 

@@ -9,7 +9,7 @@ from benchmarks.demo import Demo, clock
 from benchmarks.plain import Plain
 from pipeline.common.progress import Progress
 from pipeline.config.recipe import Recipe
-from pipeline.data.image_set import train_valid
+from pipeline.data.folds import train_valid
 from pipeline.network.build import build
 from pipeline.network.cut import split
 from pipeline.training.feature_pass import Pixels

@@ -16,7 +16,8 @@ from benchmarks.plain import Files, Price, price
 from pipeline.common.files import write_json
 from pipeline.common.progress import Progress
 from pipeline.config.recipe import Recipe
-from pipeline.data.image_set import ImageSet, train_valid
+from pipeline.data.folds import train_valid
+from pipeline.data.image_set import ImageSet
 
 ROOT = Path(__file__).resolve().parent.parent
 SAMPLE = 128  # images by which the plain way is priced

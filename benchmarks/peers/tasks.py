@@ -10,7 +10,7 @@ import pandas as pd
 from pipeline.common.files import read_json, write_json
 from pipeline.common.hashes import digest
 from pipeline.config.params import Params, Prepare
-from pipeline.data import image_set
+from pipeline.data import folds, image_set
 from pipeline.data.preparation import prepare
 
 DEMO = "demo"
@@ -66,7 +66,7 @@ class Folders:
         """Return train and valid as a training of ours with this seed draws them."""
         images = image_set.load(self.dev)
         paths = self._paths(self.dev)
-        parts = image_set.train_valid(images, valid_fraction, seed)
+        parts = folds.train_valid(images, valid_fraction, seed)
         train, valid = (Split(tuple(paths[row] for row in rows), images.labels[rows]) for rows in parts)
         return Data(images.classes, images.size, train, valid)
 

@@ -190,25 +190,6 @@ def _held_groups(
     return held[units]
 
 
-def train_valid(images: ImageSet, fraction: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Draw the positions (train, valid) that every strategy uses with this seed.
-
-    Raise UserError where a class has no image in one of them.
-    """
-    parts = stratified_split(images.ids, images.strata, fraction, seed, images.groups)
-    grouped = "" if images.groups is None else " of other groups"
-    for name, rows in zip(("train", "valid"), parts):
-        missing = np.flatnonzero(np.bincount(images.labels[rows], minlength=len(images.classes)) == 0)
-        if len(missing):
-            count = int((images.labels == missing[0]).sum())
-            raise UserError(
-                f"label {images.classes[missing[0]]!r} ({count} images outside of test) has none in the {name} "
-                f"split of seed {seed}; add images of it{grouped}, name fewer columns in prepare.stratify, or change "
-                "that seed (search.seed, train.seeds)"
-            )
-    return parts
-
-
 def nested_subset(rows: np.ndarray, labels: np.ndarray, fraction: float, seed: int) -> np.ndarray:
     """Draw a share of these positions, ascending; with the same seed, a smaller share is part of every larger one.
 

@@ -74,6 +74,7 @@ def _race(args: Namespace, params: parameters.Params, names: list[str]) -> None:
                            features, params.runtime, weights=args.weights)  # fmt: skip
     context = make_context()
     images, test = context.run_context.dev, context.tested()
+    searched = context.run_context.validated(params.search.seed)
     known = {name: read_json(args.trained / f"{name}.json") for name in names}
     recipes = {name: Recipe(**known[name]["recipe"]) for name in names}
     metric = resolve_metric(params.compare.metric, image_set.training_counts(args.dev))
@@ -96,7 +97,7 @@ def _race(args: Namespace, params: parameters.Params, names: list[str]) -> None:
         for name in names:
             kept, diverged = results.finite(trained[name])
             points = results.curve(kept, images, test)
-            write_csv(args.out / f"{name}.csv", results.predictions(kept, images, test))
+            write_csv(args.out / f"{name}.csv", results.predictions(kept, images, test, searched))
             file = args.out / f"{name}.json"
             write_json(file, results.raced(known[name], kept, points, diverged, stopped.get(name), images, test))
             tags = {"stage": "race", "strategy": name, "backbone": recipes[name].backbone}

@@ -47,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> None:
                   **run_context.identity()})  # fmt: skip
     used = [*train_and_valid(params.data.name, args.dev, images), held_out(params.data.name, args.test, test)]
     tags = {"strategy": args.strategy, "backbone": recipe.backbone}
-    points = minimum(params.train)
+    points, file = minimum(params.train), args.out / f"{args.strategy}.json"
     with one_process(args.work / f"train-{args.strategy}.lock"):
         tracker = ArmTracker(args.params.resolve().parent, params.tracking.experiment, *used)
         with (
@@ -64,13 +64,13 @@ def main(argv: Sequence[str] | None = None) -> None:
             export_model(unit_folder(recipe, run_context, results.best_seed(scores)), args.model)
             separation = transferability.separation(recipe, run_context, params.train.seeds[0])
             size = latency.model_bytes(args.model)
-            result = results.document(scores, trained, curve, tuned, size, separation, diverged)
-            write_csv(args.out / f"{args.strategy}.csv", results.predictions(trained, images, test))
-            write_json(args.out / f"{args.strategy}.json", result)
-            shown = recipe.model_dump() | {"strategy": args.strategy}
+            searched = run_context.validated(params.search.seed)
+            write_csv(file.with_suffix(".csv"), results.predictions(trained, images, test, searched))
+            write_json(file, results.document(scores, trained, curve, tuned, size, separation, diverged))
+            shown = {**recipe.model_dump(), "strategy": args.strategy}
             model = tracker.log_model(parent, args.strategy, args.model, shown, images.images[0])
             means = results.means(scores) | results.of_seed(scores, results.best_seed(scores))
-            tracker.trained(parent, args.out / f"{args.strategy}.json", shown, model, means)
+            tracker.trained(parent, file, shown, model, means)
     taken = results.wall_clock(trained, recipe, params.train, run_context)
     speed = latency.measure(args.model, images.images, params.runtime.threads)
     write_json(args.timings, {**watch.read(), "train": taken, **speed})

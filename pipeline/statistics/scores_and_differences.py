@@ -24,6 +24,7 @@ class StrategyPredictions:
     valid_scores: Sequence[Mapping[str, float]]  # per seed
     test_scores: Sequence[Mapping[str, float]]
     curve: Mapping[float, Mapping[str, InfluenceTable]] = field(default_factory=dict)  # on test, by fraction below 1
+    unseen: Scored | None = None  # of each seed's validation images, those that no search looked at
 
     @cached_property
     def tested(self) -> dict[str, InfluenceTable]:

@@ -17,7 +17,7 @@ from pipeline.statistics.schema import StrategyCost, Transferability
 from pipeline.statistics.scores_and_differences import StrategyPredictions
 from pipeline.statistics.timings import StrategyTimings, Timings
 
-SPLITS = ("valid", "test")
+VALID, TEST = "valid", "test"
 
 
 class TuneResult(Document):
@@ -103,11 +103,11 @@ def _predicted(path: Path, result: TrainResult) -> pd.DataFrame:
     """Read a strategy's predictions; raise UserError where some are missing."""
     table = read_csv(path, {"id": str})
     keys = ["split", "fraction", "seed"]
-    parts = {("test", point.fraction, seed) for point in result.curve for seed in result.seeds_at(point)}
-    parts |= {("valid", 1.0, seed) for seed in result.seeds}
+    parts = {(TEST, point.fraction, seed) for point in result.curve for seed in result.seeds_at(point)}
+    parts |= {(VALID, 1.0, seed) for seed in result.seeds}
     known = set(keys) <= set(table) and not table.isna().any(axis=None)
     counts: dict[Any, int] = table.groupby(keys).size().to_dict() if known else {}
-    tested = {count for part, count in counts.items() if part[0] == "test"}
+    tested = {count for part, count in counts.items() if part[0] == TEST}
     if not (parts <= set(counts) and len(tested) == 1):
         raise UserError(f"{path}: some predictions are missing; delete it and run dvc repro")
     return table
@@ -115,15 +115,16 @@ def _predicted(path: Path, result: TrainResult) -> pd.DataFrame:
 
 def predictions(result: TrainResult, table: pd.DataFrame) -> StrategyPredictions:
     """Rebuild a strategy's predictions from their table."""
-    by_split = {split: table[table["split"] == split] for split in SPLITS}
-    whole = {split: rows[rows["fraction"] == 1] for split, rows in by_split.items()}
-    tested = by_split["test"]
+    tested, whole = table[table["split"] == TEST], table[table["fraction"] == 1]
+    validated = whole[whole["split"] == VALID]
+    unseen = validated[validated["searched"] == 0] if "searched" in table else validated[:0]
     smaller = {point.fraction: result.seeds_at(point) for point in result.curve if point.fraction < 1}
     return StrategyPredictions(
-        _scored(whole["valid"], result.seeds, shared=False),
-        _scored(whole["test"], result.seeds),
+        _scored(validated, result.seeds, shared=False),
+        _scored(whole[whole["split"] == TEST], result.seeds),
         result.valid,
         result.test,
+        unseen=_scored(unseen, result.seeds, shared=False) if len(unseen) else None,
         curve={f: influence_tables(_scored(tested[tested["fraction"] == f], seeds)) for f, seeds in smaller.items()},
     )
 

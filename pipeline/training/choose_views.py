@@ -12,7 +12,7 @@ from pipeline.common.files import read_json
 from pipeline.config.features import Features, View
 from pipeline.config.recipe import Recipe
 from pipeline.config.strategies import Strategy
-from pipeline.data.image_set import train_valid
+from pipeline.data.folds import train_valid
 from pipeline.network.build import build
 from pipeline.training.logistic import fit_logistic
 from pipeline.training.loop import predict

@@ -11,7 +11,7 @@ from pipeline.common.files import read_json, write_json
 from pipeline.common.hashes import digest
 from pipeline.common.outcome import Cost, Epoch, Outcome
 from pipeline.config.recipe import Recipe
-from pipeline.data.image_set import train_valid
+from pipeline.data.folds import train_valid
 from pipeline.network.build import build, new_head
 from pipeline.network.pretrained import LocalBackbone
 from pipeline.training.batched_heads import SHAPE, HeadStack

@@ -59,14 +59,20 @@ def _parts(outcomes: Mapping[int, Outcome], dev: ImageSet, test: ImageSet) -> di
     return found
 
 
-def predictions(trained: Trained, dev: ImageSet, test: ImageSet) -> pd.DataFrame:
-    """Return a row per split, fraction, seed and image: id, label (an index), and the probability of each class."""
+def predictions(trained: Trained, dev: ImageSet, test: ImageSet, searched: np.ndarray | None = None) -> pd.DataFrame:
+    """Return a row per split, fraction, seed and image: id, label (an index), and the probability of each class.
+
+    With the positions `searched` in train and valid of the images by which the search chose the recipe, a column
+    `searched` says which rows are of these: 1, else 0.
+    """
     tables = []
     for fraction in sorted(trained, reverse=True):
         for split, parts in _parts(trained[fraction], dev, test).items():
             for seed, (ids, labels, probabilities) in parts.items():
                 table = pd.DataFrame(probabilities, columns=[f"p_{name}" for name in dev.classes])
                 named = {"split": split, "fraction": fraction, "seed": seed, "id": ids, "label": labels}
+                if searched is not None:
+                    named["searched"] = np.isin(ids, dev.ids[searched]).astype(np.int8)
                 for position, (name, values) in enumerate(named.items()):
                     table.insert(position, name, values)
                 tables.append(table)

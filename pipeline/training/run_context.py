@@ -20,6 +20,7 @@ from pipeline.config.backbone_table import folder_of
 from pipeline.config.features import AUTO, Features
 from pipeline.config.params import Runtime
 from pipeline.config.recipe import Recipe
+from pipeline.data.folds import train_valid
 from pipeline.data.image_set import ImageSet
 from pipeline.inference.network import Network
 from pipeline.network import flops
@@ -53,6 +54,10 @@ class RunContext:
     def samples(self, inputs: Inputs, rows: np.ndarray) -> Samples:
         """Return these rows of train and valid as a training takes them: with their labels, and weights if any."""
         return Samples(inputs, self.dev.labels, rows, self.dev.weights)
+
+    def validated(self, seed: int) -> np.ndarray:
+        """Return the positions in train and valid of the images that are validated on with a seed."""
+        return train_valid(self.dev, self.valid_fraction, seed)[1]
 
     def identity(self) -> dict[str, Any]:
         """Return all of this that changes a result."""

@@ -12,7 +12,8 @@ from torch import nn
 from pipeline.common.files import once, read_json, write_json
 from pipeline.common.outcome import Epoch, Outcome
 from pipeline.config.recipe import Recipe
-from pipeline.data.image_set import ImageSet, nested_subset, train_valid
+from pipeline.data.folds import train_valid
+from pipeline.data.image_set import ImageSet, nested_subset
 from pipeline.network import flops
 from pipeline.network.build import build, save_model
 from pipeline.network.cut import split

@@ -9,7 +9,7 @@ from benchmarks.ablations import ARMS
 from benchmarks.arms import RESULTS, Measured, compare, measure, record
 from pipeline.config.params import load
 from pipeline.config.recipe import Recipe
-from pipeline.data.image_set import train_valid
+from pipeline.data.folds import train_valid
 from pipeline.training.metrics import score
 from pipeline.training.unit import unit
 from tests.support.imports import ROOT

@@ -16,7 +16,7 @@ from benchmarks.peers.tools import TOOLS
 from pipeline.common.errors import UserError
 from pipeline.common.files import read_json, write_json
 from pipeline.config import params as parameters
-from pipeline.data import image_set
+from pipeline.data import folds, image_set
 from pipeline.data.preparation import prepare
 from tests.support import example
 from tests.support.imports import ROOT
@@ -51,7 +51,7 @@ def test_a_training_gets_the_split_of_a_training_of_ours_with_that_seed(task):
     images = image_set.load(task.dev)
     for seed in (1, 2):
         data = task.training(FRACTION, seed)
-        for split, rows in zip((data.train, data.valid), image_set.train_valid(images, FRACTION, seed)):
+        for split, rows in zip((data.train, data.valid), folds.train_valid(images, FRACTION, seed)):
             assert split.labels.tolist() == images.labels[rows].tolist()
             assert [path.parent.name for path in split.paths] == [data.classes[label] for label in split.labels]
     test = set(task.testing().paths)

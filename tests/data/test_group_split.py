@@ -6,8 +6,9 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from pipeline.common.errors import UserError
+from pipeline.data.folds import train_valid
 from pipeline.data.group_split import hold_out, joined
-from pipeline.data.image_set import ImageSet, stratified_split, three_way, train_valid
+from pipeline.data.image_set import ImageSet, stratified_split, three_way
 from tests.data.test_image_set import hashed_manifest, manifest, peak_per_row
 
 seeds = st.integers(0, 5)

@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from pipeline.data.image_set import load, train_valid
+from pipeline.data.folds import train_valid
+from pipeline.data.image_set import load
 from pipeline.data.summary import DatasetSummary, notes_on
 from pipeline.stages.prepare import main
 from tests.support.pictures import saved

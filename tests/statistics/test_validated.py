@@ -7,7 +7,7 @@ import pytest
 from pipeline.common.errors import UserError
 from pipeline.common.outcome import Cost, Epoch, Outcome
 from pipeline.config.params import Compare
-from pipeline.data.image_set import train_valid
+from pipeline.data.folds import train_valid
 from pipeline.data.summary import DatasetSummary
 from pipeline.statistics.build_comparison import build_comparison
 from pipeline.statistics.validated import counts, measured

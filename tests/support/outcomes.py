@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from pipeline.common.outcome import Cost, Outcome
-from pipeline.data.image_set import train_valid
+from pipeline.data.folds import train_valid
 
 
 def two_seeds(dev, test):

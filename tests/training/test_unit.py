@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from pipeline.config.backbone_table import Backbone, resolve
-from pipeline.data.image_set import train_valid
+from pipeline.data.folds import train_valid
 from pipeline.inference.classifier import Classifier
 from pipeline.network.build import export_model
 from pipeline.training.metrics import score
