@@ -22,6 +22,7 @@ from pipeline.verdict.formatting import (
     signed,
     span,
 )
+from pipeline.verdict.pairwise import images_compared
 from pipeline.verdict.schema import Answers, Verdict, Word
 from pipeline.verdict.sentences.measured import crossover_sentence
 from pipeline.verdict.sentences.metric import metric_sentence
@@ -159,13 +160,13 @@ def standing_rows(comparison: Comparison, verdict: Verdict) -> list[tuple[str, s
     A row holds its name, the standing, the probability of that, the expected gain, the expected loss against the best,
     and what would decide it.
     """
-    metric, tested = comparison.metric, sum(comparison.scored.values())
+    metric, (count, images) = comparison.metric, images_compared(comparison)
     rows = []
     for name, found in sorted(verdict.standings.items(), key=lambda item: (item[1].loss, item[0])):
         more = found.decided_by.test_images if found.decided_by else None
-        needed = f"about {rough(tested * (more - 1))} more test images" if more is not None else ""
+        needed = f"about {rough(count * (more - 1))} more {images}" if more is not None else ""
         if found.decided_by and more is None:
-            needed = "no realistic number of test images"
+            needed = f"no realistic number of {images}"
         undecided = found.standing == "undecided"
         word = f"{'undecided, most likely ' if undecided else ''}{STANDINGS[found.likeliest]}"
         rows.append((name, word, likely(found.probability), signed(found.gain, metric),

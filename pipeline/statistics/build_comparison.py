@@ -10,6 +10,7 @@ from pipeline.config.params import Compare
 from pipeline.data.summary import DatasetSummary
 from pipeline.statistics import calibration, crossover
 from pipeline.statistics.backbone_ranking import ranking
+from pipeline.statistics.evidence import evidence
 from pipeline.statistics.joint_scores import joint_scores
 from pipeline.statistics.schema import Comparison, Crossover, CurvePoint, FittedCurve, SearchSummary, StrategyResult
 from pipeline.statistics.scores_and_differences import (
@@ -34,6 +35,7 @@ def build_comparison(
     """Return the comparison of the strategies measured on a data set; `validated` as a Comparison has it."""
     metric = resolve_metric(wanted.metric, dataset.counts["train"])
     predictions = measured.predictions
+    tables, unseen = evidence(predictions)
     draws = curve_draws(predictions, metric, wanted.resamples, wanted.seed)
     sizes = {name: {p.fraction: p.images for p in trained.curve} for name, trained in measured.trained.items()}
     strategies = {
@@ -50,8 +52,9 @@ def build_comparison(
         worth=wanted.worth,
         seeds=len(predictions[winner].test.labels),
         strategies=strategies,
-        pairs=compare_pairs(predictions, metric, wanted.resamples, wanted.confidence, wanted.seed),
-        joint=joint_scores(predictions, sizes, metric),
+        unseen=unseen,
+        pairs=compare_pairs(predictions, metric, wanted.resamples, wanted.confidence, wanted.seed, tables),
+        joint=joint_scores(predictions, sizes, metric, tables),
         crossovers=tuple(
             _crossover(a, b, sizes[a], draws, metric, wanted.confidence)
             for a, b in combinations(sorted(predictions), 2)

@@ -14,15 +14,23 @@ from pipeline.config.metric_names import LOWER_IS_BETTER
 from pipeline.statistics.jackknife import InfluenceTable
 from pipeline.statistics.posterior import Estimates
 from pipeline.statistics.schema import Comparison, JointScores
-from pipeline.statistics.scores_and_differences import Predictions
+from pipeline.statistics.scores_and_differences import WHOLE, Evidence, Predictions
 
 _ONE_DEVIATION = 0.8413447460685429  # probability of less than one standard deviation above the mean
 
 
-def joint_scores(predictions: Predictions, sizes: Mapping[str, Mapping[float, int]], metric: str) -> JointScores:
-    """Return the joint scores; `sizes` are the training images by strategy and fraction."""
+def joint_scores(
+    predictions: Predictions, sizes: Mapping[str, Mapping[float, int]], metric: str, evidence: Evidence | None = None
+) -> JointScores:
+    """Return the joint scores; `sizes` are the training images by strategy and fraction.
+
+    With `evidence`, scores of trainings on all images are those of its tables.
+    """
     cells = [(name, fraction) for name in sorted(predictions) for fraction in predictions[name].by_fraction]
-    tables = [predictions[name].by_fraction[fraction][metric] for name, fraction in cells]
+    tables = [
+        evidence[name][metric] if evidence and fraction == WHOLE else predictions[name].by_fraction[fraction][metric]
+        for name, fraction in cells
+    ]
     from_images, from_seeds = covariances(tables)
     return JointScores(
         strategies=tuple(name for name, _ in cells),
@@ -34,41 +42,47 @@ def joint_scores(predictions: Predictions, sizes: Mapping[str, Mapping[float, in
 
 
 def covariances(tables: Sequence[InfluenceTable]) -> tuple[np.ndarray, np.ndarray]:
-    """Return the covariance of the means of scores (K, K) that comes from their images, and from their seeds."""
+    """Return the covariance of the means of scores (K, K) that comes from their images, and what seeds add to it.
+
+    What they add may be negative, where seeds happen to agree more than their images let expect. The first columns of
+    tables are of the same images; one that has fewer columns did not score those that follow.
+    """
+    influences = _widened(tables)
     shared = np.array([[len(set(a.seeds) & set(b.seeds)) for b in tables] for a in tables])
     counts = np.array([len(table.seeds) for table in tables])
-    return _from_images(tables, shared, counts), _from_seeds(tables, shared, counts)
+    means = np.stack([influence.mean(0) for influence in influences])
+    return means @ means.T, _from_seeds(tables, influences, shared, counts)
 
 
-def _from_images(tables: Sequence[InfluenceTable], shared: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """Return the covariance (cells, cells) of the scores of two different seeds, due to the images they share."""
-    sums = np.stack([table.influence.sum(0) for table in tables])
-    whole = sums @ sums.T
-    own = np.zeros_like(whole)
-    for seed in sorted({seed for table in tables for seed in table.seeds}):
-        rows = [i for i, table in enumerate(tables) if seed in table.seeds]
-        each = np.stack([tables[i].influence[tables[i].seeds.index(seed)] for i in rows])
-        own[np.ix_(rows, rows)] += each @ each.T
-    pairs = counts[:, None] * counts - shared
-    return np.where(pairs > 0, (whole - own) / np.maximum(pairs, 1), whole)
+def _widened(tables: Sequence[InfluenceTable]) -> list[np.ndarray]:
+    """Return the influences (S, M), all with as many columns."""
+    most = max(table.influence.shape[1] for table in tables)
+    return [np.pad(table.influence, ((0, 0), (0, most - table.influence.shape[1]))) for table in tables]
 
 
-def _from_seeds(tables: Sequence[InfluenceTable], shared: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """Return the covariance (cells, cells) of two means that comes from the scatter of the seeds they share.
+def _from_seeds(
+    tables: Sequence[InfluenceTable], influences: Sequence[np.ndarray], shared: np.ndarray, counts: np.ndarray
+) -> np.ndarray:
+    """Return the covariance (K, K) of two means that comes from the scatter of the seeds they share, beyond images.
 
-    It is widened so that one standard deviation covers what one of Student's t for so few seeds does.
+    The scatter is widened so that one standard deviation covers what one of Student's t for so few seeds does. Of it,
+    what images explain is left out: the noise of one seed's images, less what two seeds share.
     """
     found = np.zeros(shared.shape)
+    wider = [stdtrit(max(count - 1, 1), _ONE_DEVIATION) for count in counts]
     for i, a in enumerate(tables):
         for j, b in enumerate(tables[: i + 1]):
             if shared[i, j] < 2:
                 continue
             both = sorted(set(a.seeds) & set(b.seeds))
-            scores = [[float(t.scores[t.seeds.index(seed)]) for seed in both] for t in (a, b)]
-            scatter = float(np.cov(scores, ddof=1)[0, 1])
-            found[i, j] = found[j, i] = scatter * shared[i, j] / (counts[i] * counts[j])
-    wider = np.array([stdtrit(max(count - 1, 1), _ONE_DEVIATION) for count in counts])
-    return found * wider[:, None] * wider
+            rows = [[t.seeds.index(seed) for seed in both] for t in (a, b)]
+            scatter = float(np.cov(a.scores[rows[0]], b.scores[rows[1]], ddof=1)[0, 1])
+            one, other = influences[i][rows[0]], influences[j][rows[1]]
+            own = float((one * other).sum()) / len(both)
+            of_two = (float(one.sum(0) @ other.sum(0)) - len(both) * own) / (len(both) * (len(both) - 1))
+            beyond = scatter * wider[i] * wider[j] - (own - of_two)
+            found[i, j] = found[j, i] = beyond * shared[i, j] / (counts[i] * counts[j])
+    return found
 
 
 def _rows(matrix: np.ndarray) -> tuple[tuple[float, ...], ...]:

@@ -32,7 +32,7 @@ class Estimates:
     names: tuple[str, ...]
     means: np.ndarray  # (K,)
     from_images: np.ndarray  # (K, K)
-    from_seeds: np.ndarray  # (K, K), a few seeds' doubt about their own scatter included
+    from_seeds: np.ndarray  # (K, K), beyond images; a few seeds' doubt about their own scatter included
 
     def among(self, names: Sequence[str]) -> "Estimates":
         """Return the estimates of some strategies, in the order of the names."""
@@ -51,10 +51,8 @@ class Estimates:
 
     @cached_property
     def variance(self) -> np.ndarray:
-        """Return (K, K): the variance of each difference."""
-        covariance = self.from_images + self.from_seeds
-        own = np.diag(covariance)
-        return np.maximum(own[:, None] + own - 2 * covariance, 0.0)
+        """Return (K, K): the variance of each difference, never less than that of the images alone."""
+        return _of_differences(self.from_images) + _of_differences(self.from_seeds)
 
 
 @dataclass(frozen=True)
@@ -168,6 +166,13 @@ def interest(estimates: Estimates, costs: Sequence[float]) -> np.ndarray:
         least = min((chance[i, j] for j in above), default=1.0)
         say[i] = np.clip((least - _OUT) / (_FULLY_IN - _OUT), 0.0, 1.0)
     return say
+
+
+def _of_differences(covariance: np.ndarray) -> np.ndarray:
+    """Return (K, K): the variance of each difference, by the covariance of the means."""
+    own = np.diag(covariance)
+    variance: np.ndarray = np.maximum(own[:, None] + own - 2 * covariance, 0.0)
+    return variance
 
 
 def _own_noise(variance: np.ndarray, say: np.ndarray) -> np.ndarray:

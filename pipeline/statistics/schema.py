@@ -179,8 +179,8 @@ class JointScores(Document):
     strategies: tuple[str, ...]
     images: tuple[int, ...]
     means: tuple[float, ...]
-    from_images: tuple[tuple[float, ...], ...]  # row by column; what other test images would change
-    from_seeds: tuple[tuple[float, ...], ...]  # what other seeds would change
+    from_images: tuple[tuple[float, ...], ...]  # row by column; what other images would change
+    from_seeds: tuple[tuple[float, ...], ...]  # what other seeds would change beyond that; it may be negative
 
 
 class Crossover(Document):
@@ -216,6 +216,7 @@ class Comparison(VersionedDocument):
     # Of a first answer, which opens no test split: validation images by class. They stand in for test wherever a
     # field or a comment here says test; each seed has its own, and this counts those of one seed.
     validated: dict[str, int] | None = None
+    unseen: int = 0  # validation images that no search looked at: differences rest on these too, beside test
 
     @property
     def split(self) -> Literal["test", "validation"]:

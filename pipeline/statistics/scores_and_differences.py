@@ -38,6 +38,7 @@ class StrategyPredictions:
 
 
 Predictions = Mapping[str, StrategyPredictions]  # by strategy
+Evidence = Mapping[str, Mapping[str, InfluenceTable]]  # by strategy and metric: what differences rest on
 
 
 def scores_on_valid(predictions: StrategyPredictions, confidence: float) -> Scores:
@@ -99,12 +100,18 @@ def confusion(scored: Scored) -> list[list[int]]:
 
 
 def compare_pairs(
-    predictions: Predictions, metric: str, resamples: int, confidence: float, seed: int
+    predictions: Predictions,
+    metric: str,
+    resamples: int,
+    confidence: float,
+    seed: int,
+    evidence: Evidence | None = None,
 ) -> tuple[Pair, ...]:
-    """Return the difference of every pair in every metric, paired over seeds and test images.
+    """Return the difference of every pair in every metric, paired over seeds and images.
 
-    P-values are corrected for the number of pairs. No result depends on the order of strategies; none but
-    `p_run_beats`, which is drawn, on the order of images or seeds.
+    The images are those of `evidence`, or of test; single runs are compared on test. P-values are corrected for the
+    number of pairs. No result depends on the order of strategies; none but `p_run_beats`, which is drawn, on the order
+    of images or seeds.
     """
     names = list(combinations(sorted(predictions), 2))
     if not names:
@@ -112,8 +119,9 @@ def compare_pairs(
     drawn = intervals.runs({(n, m): predictions[n].tested[m] for n in sorted(predictions) for m in METRICS},
                            resamples, seed)  # fmt: skip
     found: dict[tuple[str, str], dict[str, Difference]] = {pair: {} for pair in names}
+    tables = evidence or {name: each.tested for name, each in predictions.items()}
     for m in METRICS:
-        estimates = [intervals.estimate(predictions[a].tested[m] - predictions[b].tested[m]) for a, b in names]
+        estimates = [intervals.estimate(tables[a][m] - tables[b][m]) for a, b in names]
         adjusted = intervals.holm([float(each.p_value()) for each in estimates])
         for (a, b), estimated, p in zip(names, estimates, adjusted, strict=True):
             rows = _shared_rows(*(predictions[name].tested[m] for name in (a, b)))
@@ -121,7 +129,7 @@ def compare_pairs(
             low, high = intervals.difference_interval(estimated, confidence)
             above = float(estimated.chance_above())
             found[a, b][m] = Difference(
-                difference=_mean(predictions[a], m, rows[0]) - _mean(predictions[b], m, rows[1]),
+                difference=float(estimated.mean),
                 ci=(float(low), float(high)),
                 p_a_beats_b=1 - above if m in LOWER_IS_BETTER else above,
                 p_value=float(estimated.p_value()),
@@ -140,17 +148,13 @@ def _shared_rows(a: InfluenceTable, b: InfluenceTable) -> tuple[list[int], list[
     return [a.seeds.index(seed) for seed in both], [b.seeds.index(seed) for seed in both]
 
 
-def _mean(predictions: StrategyPredictions, metric: str, rows: Sequence[int]) -> float:
-    return float(np.mean([predictions.test_scores[row][metric] for row in rows]))
-
-
 def _worse_last(a: str, b: str, metric: str) -> tuple[str, str]:
     """Return the pair ordered so that a higher number of the first means that it is better."""
     return (b, a) if metric in LOWER_IS_BETTER else (a, b)
 
 
 def better(a: str, b: str, found: Difference, confidence: float) -> str | None:
-    """Return the one of a pair that is significantly better on test, after correction for the number of pairs."""
+    """Return the one of a pair that is significantly better, after correction for the number of pairs."""
     if found.p_adjusted > 1 - confidence:
         return None
     return a if found.p_a_beats_b > 0.5 else b

@@ -78,6 +78,12 @@ def cheapest(comparison: Comparison, names: Iterable[str]) -> str:
     return min(sorted(names), key=lambda name: train_flops(comparison, name))
 
 
+def images_compared(comparison: Comparison) -> tuple[int, str]:
+    """Return on how many images strategies are compared, and what these are called."""
+    tested = sum(comparison.scored.values())
+    return tested + comparison.unseen, "held-out images" if comparison.unseen else "test images"
+
+
 def train_flops(comparison: Comparison, name: str) -> int:
     """Return the operations of one training, feature passes included."""
     return comparison.strategies[name].cost.train_flops

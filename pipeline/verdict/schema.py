@@ -24,7 +24,7 @@ class Claim(Document):
 
 
 class MoreData(Document):
-    """How many times the test images, or the seeds, would alone decide a comparison; None: no realistic number."""
+    """How many times the images compared on, or the seeds, would alone decide it; None: no realistic number."""
 
     test_images: float | None
     seeds: float | None

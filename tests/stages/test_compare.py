@@ -57,9 +57,27 @@ def test_it_holds_the_difference_of_every_pair_with_its_interval(compared):
     assert [(pair.a, pair.b) for pair in compared.pairs] == [tuple(STRATEGIES)]
     for metric in METRICS:
         found = compared.pairs[0].differences[metric]
-        a, b = (compared.strategies[name].test[metric].mean for name in STRATEGIES)
-        assert found.difference == pytest.approx(a - b)
+        assert found.ci[0] <= found.difference <= found.ci[1]
         assert 0 <= found.p_a_beats_b <= 1
+
+
+def test_a_difference_rests_on_test_and_on_the_validation_images_that_no_search_looked_at(chain, compared):
+    means = {}
+    for name in STRATEGIES:
+        table = pd.read_csv(chain.root / "results" / "train" / f"{name}.csv")
+        table = table[table["fraction"] == 1]
+        table["right"] = (table["p_top"] > 0.5).astype(int) == table["label"]
+        unseen = table[(table["split"] == "valid") & (table["searched"] == 0)]
+        tested = table[table["split"] == "test"]
+        counts = tested["id"].nunique(), unseen["id"].nunique()
+        by_split = [part.groupby("seed")["right"].mean().mean() for part in (tested, unseen)]
+        means[name] = np.average(by_split, weights=counts)
+        assert compared.unseen == counts[1]
+        searched = table["id"][table["searched"] == 1]
+        assert 0 < len(searched) < len(table[table["split"] == "valid"])
+        assert set(searched).isdisjoint(unseen["id"])
+    wanted = means[compared.pairs[0].a] - means[compared.pairs[0].b]
+    assert compared.pairs[0].differences["accuracy"].difference == pytest.approx(wanted)
 
 
 def test_it_holds_numbers_and_names_alone_and_sentences_are_the_verdicts(chain, compared, advice):

@@ -48,10 +48,26 @@ def test_the_variance_of_a_difference_is_that_of_the_paired_difference():
     tables = [both[name].tested["accuracy"] for name in "ab"]
     paired = estimate(tables[0] - tables[1])
     assert found.gain[0, 1] == pytest.approx(float(paired.mean))
-    between = (tables[0].scores - tables[1].scores).var(ddof=1) / 5
-    seeds = found.from_seeds[0, 0] + found.from_seeds[1, 1] - 2 * found.from_seeds[0, 1]
-    assert seeds == pytest.approx(between * T**2)
-    assert found.variance[0, 1] == pytest.approx(float(paired.variance) + between * (T**2 - 1))
+    difference = tables[0] - tables[1]
+    of_images, of_two = (difference.influence.mean(0) ** 2).sum(), difference.influence.sum(0)
+    between = difference.scores.var(ddof=1) / 5
+    shared = ((of_two**2).sum() - (difference.influence**2).sum()) / 20
+    assert paired.variance == pytest.approx(max(between + shared, of_images))
+    assert found.variance[0, 1] == pytest.approx(max(between * T**2 + shared, of_images))
+
+
+def test_seeds_that_agree_by_chance_leave_what_the_images_leave_open():
+    """Each seed has images of its own, and two strategies differ by as much with each seed."""
+    labels, ids = np.ones(100, int), np.arange(200).reshape(2, 100)
+    right = {"a": np.arange(100) % 10 > 0, "b": np.arange(100) % 10 > 1}
+    both = {}
+    for name, hits in right.items():
+        parts = [np.stack([1 - p, p], 1) for p in (np.where(hits, 0.9, 0.1),) * 2]
+        scored = Scored([labels] * 2, parts, [*ids], (1, 2))
+        both[name] = StrategyPredictions(scored, scored, [], [])
+    found = variances(joint(both))
+    assert found.gain[0, 1] == pytest.approx(0.1)
+    assert found.variance[0, 1] == pytest.approx(0.1 * 0.9 / 198, rel=0.01)
 
 
 def test_strategies_may_lack_seeds_and_sizes():

@@ -5,7 +5,7 @@ from math import ceil
 from pipeline.verdict.changes import Change, CurvesCross, FewerImages, LooserLimits, MoreTesting, OtherWorth
 from pipeline.verdict.decision import Decision
 from pipeline.verdict.formatting import called, chance, flops, listed, little, rough, rough_interval, score, times
-from pipeline.verdict.pairwise import paired_difference, train_flops
+from pipeline.verdict.pairwise import images_compared, paired_difference, train_flops
 from pipeline.verdict.sentences.difference import score_change
 from pipeline.verdict.sentences.limits import loosened_limit
 from pipeline.verdict.sentences.measured import crossover_sentence
@@ -67,16 +67,16 @@ def _other_worth(change: OtherWorth, decision: Decision) -> str:
 
 def _more_testing(change: MoreTesting, decision: Decision) -> str:
     comparison, own, name = decision.comparison, str(decision.recommended), change.strategy
-    tested, needed = sum(comparison.scored.values()), change.needed
+    (count, images), needed = images_compared(comparison), change.needed
     ways = []
     if needed.test_images is not None:
-        ways.append(f"about {rough(tested * (needed.test_images - 1))} more test images")
+        ways.append(f"about {rough(count * (needed.test_images - 1))} more {images}")
     if needed.seeds is not None:
         more = ceil(comparison.seeds * (needed.seeds - 1))
         spent = more * (train_flops(comparison, name) + train_flops(comparison, own))
         ways.append(f"{more} more seed{'s' if more != 1 else ''} of both ({flops(spent)})")
     if not ways:
-        return f"No realistic number of test images or seeds would decide between {own} and {name}."
+        return f"No realistic number of {images} or seeds would decide between {own} and {name}."
     return f"Whether {name} is better than {own} by more than matters is open: {' or '.join(ways)} would decide it."
 
 
