@@ -12,7 +12,7 @@ from pipeline.statistics.intervals import difference_interval, estimate, score_i
 from pipeline.statistics.jackknife import InfluenceTable, influence_tables_of
 
 WORLD = World(levels=(1.1, 1.1), shared=0.6, own=0.25, positives=0.3)  # 86 % right; two strategies that are equal
-SEEDS, IMAGES, SHARES = (3, 5), (100, 300, 650), (0.05, 0.4, 0.75)
+SEEDS, IMAGES, SHARES = (2, 3, 5), (100, 300, 650), (0.05, 0.4, 0.75)
 AT_ONCE = 250
 CONFIDENCE, LEAST, MOST = 0.95, 0.93, 0.97
 

@@ -26,10 +26,11 @@ def evidence(predictions: Predictions) -> tuple[Evidence, int]:
         return {name: each.tested for name, each in predictions.items()}, 0
     ids = np.unique(np.concatenate([part for scored in have for part in scored.ids or []]))
     share = len(ids) / (len(ids) + max(len(labels) for each in predictions.values() for labels in each.test.labels))
-    return {
-        name: _pooled(each.tested, _on(ids, scored), share)
-        for (name, each), scored in zip(predictions.items(), have, strict=True)
-    }, len(ids)
+    found = {}
+    for (name, each), scored in zip(predictions.items(), have, strict=True):
+        others = _on(ids, scored)
+        found[name] = {metric: pooled(table, others[metric], share) for metric, table in each.tested.items()}
+    return found, len(ids)
 
 
 def _on(ids: np.ndarray, scored: Scored) -> dict[str, InfluenceTable]:
@@ -44,16 +45,11 @@ def _on(ids: np.ndarray, scored: Scored) -> dict[str, InfluenceTable]:
     return found
 
 
-def _pooled(
-    tested: dict[str, InfluenceTable], unseen: dict[str, InfluenceTable], share: float
-) -> dict[str, InfluenceTable]:
-    """Return tables of the mean of two scores, of which the second has this share."""
-    return {
-        metric: InfluenceTable(
-            (1 - share) * table.scores + share * unseen[metric].scores,
-            np.concatenate([(1 - share) * table.influence, share * unseen[metric].influence], axis=-1),
-            table.images + unseen[metric].images,
-            table.seeds,
-        )
-        for metric, table in tested.items()
-    }
+def pooled(tested: InfluenceTable, unseen: InfluenceTable, share: float) -> InfluenceTable:
+    """Return the table of the mean of two scores of different images, of which the second has this share."""
+    return InfluenceTable(
+        (1 - share) * tested.scores + share * unseen.scores,
+        np.concatenate([(1 - share) * tested.influence, share * unseen.influence], axis=-1),
+        tested.images + unseen.images,
+        tested.seeds,
+    )

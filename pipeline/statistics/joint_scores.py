@@ -65,8 +65,9 @@ def _from_seeds(
 ) -> np.ndarray:
     """Return the covariance (K, K) of two means that comes from the scatter of the seeds they share, beyond images.
 
-    The scatter is widened so that one standard deviation covers what one of Student's t for so few seeds does. Of it,
-    what images explain is left out: the noise of one seed's images, less what two seeds share.
+    Of their scatter, what images explain is left out: the noise of one seed's images, less what two seeds share. The
+    rest is widened so that one standard deviation covers what one of Student's t for so few seeds does, and of what
+    images explain a part is, as `intervals.estimate` has it.
     """
     found = np.zeros(shared.shape)
     wider = [stdtrit(max(count - 1, 1), _ONE_DEVIATION) for count in counts]
@@ -80,7 +81,8 @@ def _from_seeds(
             one, other = influences[i][rows[0]], influences[j][rows[1]]
             own = float((one * other).sum()) / len(both)
             of_two = (float(one.sum(0) @ other.sum(0)) - len(both) * own) / (len(both) * (len(both) - 1))
-            beyond = scatter * wider[i] * wider[j] - (own - of_two)
+            widening, explained = wider[i] * wider[j], own - of_two
+            beyond = (scatter - explained) * widening + explained * (widening - 1) / (len(both) - 1)
             found[i, j] = found[j, i] = beyond * shared[i, j] / (counts[i] * counts[j])
     return found
 

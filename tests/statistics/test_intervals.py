@@ -252,6 +252,14 @@ def test_a_difference_is_significant_the_more_often_the_larger_it_is_and_the_mor
     assert rate(0.06, 1300) > 0.95
 
 
+def test_images_that_one_seed_predicts_make_a_difference_significant_more_often_and_no_false_one():
+    def rate(gap, unseen):
+        return power._rates(DEMO, gap, np.random.default_rng(0), 200, 5, 650, unseen)["of_three"]
+
+    assert rate(0.02, 1575) > rate(0.02, 0) + 0.2
+    assert rate(0.0, 1575) <= 0.05
+
+
 def test_a_world_is_fitted_to_answers_that_it_made():
     margins = DEMO.margins(np.random.default_rng(0), 1, 4, 20_000)[0]
     found = fitted(list(margins > 0), 0.69)

@@ -52,8 +52,10 @@ def test_the_variance_of_a_difference_is_that_of_the_paired_difference():
     of_images, of_two = (difference.influence.mean(0) ** 2).sum(), difference.influence.sum(0)
     between = difference.scores.var(ddof=1) / 5
     shared = ((of_two**2).sum() - (difference.influence**2).sum()) / 20
+    explained = of_images - shared
     assert paired.variance == pytest.approx(max(between + shared, of_images))
-    assert found.variance[0, 1] == pytest.approx(max(between * T**2 + shared, of_images))
+    beyond = (between - explained) * T**2 + explained * (T**2 - 1) / 4
+    assert found.variance[0, 1] == pytest.approx(of_images + max(beyond, 0))
 
 
 def test_seeds_that_agree_by_chance_leave_what_the_images_leave_open():
