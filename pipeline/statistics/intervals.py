@@ -72,9 +72,9 @@ def estimate(table: InfluenceTable) -> Estimate:
     times (Owen 2007). It is never less than that of the images alone, for these very seeds: the scores of two seeds may
     agree by chance, and what is known of their images remains. With one seed, it is that of the images alone.
 
-    The seeds' share is what their scores scatter by beyond what images explain. A few seeds do not say well how much that
-    is, so 1 / (S - 1) of what images explain counts as theirs too: simulated, the intervals of 2, 3 and 5 seeds then
-    hold the truth equally often.
+    The seeds' share is what their scores scatter by beyond what images explain. A few seeds do not say well how much
+    that is, so 1 / (S - 1) of what images explain counts as theirs too: simulated, the intervals of 2, 3 and 5 seeds
+    then hold the truth equally often.
     """
     count = table.scores.shape[-1]
     mean = table.scores.mean(-1)
