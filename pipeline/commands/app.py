@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import typer
 
-from pipeline.commands import cache, check, init, predict, quick, rank, registry, report, status
+from pipeline.commands import cache, check, init, plan, predict, quick, rank, registry, report, status
 from pipeline.common.entry_point import exit_now, handle_user_errors
 
 INTERRUPTED = 130
@@ -21,6 +21,7 @@ app = typer.Typer(
 app.command()(check.check)
 app.command()(init.init)
 app.command()(quick.quick)
+app.command()(plan.plan)
 app.command()(status.status)
 app.command()(report.report)
 app.command()(rank.rank)

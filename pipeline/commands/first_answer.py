@@ -1,7 +1,8 @@
 """A first answer on prepared images: train, compare on validation images, write the page, say what going on takes."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,10 +10,13 @@ from pipeline.common.timing import Stopwatch
 from pipeline.config.params import Params
 
 if TYPE_CHECKING:
+    from pipeline.config.recipe import Recipe
     from pipeline.execution.first_answer import Trainings
     from pipeline.search.forecast import Forecast
     from pipeline.statistics.schema import Comparison
+    from pipeline.training.image_costs import ImageCosts
     from pipeline.training.results import Trained
+    from pipeline.training.sketched_network import Sketches
 
 PAGE, COMPARISON, VERDICT, FORECAST = "report.html", "comparison.json", "verdict.json", "forecast.json"
 
@@ -47,10 +51,10 @@ def answer(settings: Params, root: Path, places: Places, commands: Sequence[str]
     found = first_answer.train(params, make_context, _Lines(params, places.dev).say)
     images = found.context.run_context.dev
     compared, measured = _compared(params, places, found)
-    verdict, to_come = advise(compared), _forecasts(settings, found)
+    verdict, to_come = advise(compared), _forecasts(settings, places, found)
     whole = {name: row.full_recipe(row.default_values()) for name, row in settings.strategies.items()}
     spent = watch.read()["cpu_seconds"]
-    left = sum(each.tune + each.train for each in to_come.values())
+    left = sum(each.whole for each in to_come.values())
     said = told(compared, whole, spent, left, f"`{commands[1]}`")
     about = {**provenance.about(root, places.dev / image_set.MANIFEST), "commands": [*commands[:1]]}
     compared.save(places.out / COMPARISON)
@@ -99,29 +103,47 @@ def _compared(params: Params, places: Places, found: "Trainings") -> tuple["Comp
     return build_comparison(measured, dataset, params.compare, validated.counts(first, images)), measured
 
 
-def _forecasts(settings: Params, found: "Trainings") -> Mapping[str, "Forecast"]:
-    """Return what a whole run's search and retrainings of each strategy will take, by the trainings that were done."""
-    from pipeline.search.forecast import MeasuredTraining, forecast
+def _forecasts(settings: Params, places: Places, found: "Trainings") -> Mapping[str, "Forecast"]:
+    """Return what a whole run of each strategy will take, by the speed of the trainings that were done."""
+    from pipeline.data.summary import SUMMARY, DatasetSummary
+    from pipeline.network.pretrained import WeightStore
+    from pipeline.search.forecast import forecast
+    from pipeline.search.workload import Counts, steps
+    from pipeline.training.sketched_network import Sketches
 
-    costs = {name: next(iter(trained[1.0].values())).cost for name, trained in found.trained.items()}
+    context, dataset = found.context.run_context, DatasetSummary.load(places.summary / SUMMARY)
+    train, valid, test = (sum(dataset.counts[split].values()) for split in ("train", "valid", "test"))
+    counts = Counts(train, valid, test, len(context.views), len(context.scored))
+    images, known = context.dev, set[Any]()
+    weights, threads = WeightStore(places.weights), settings.runtime.threads
+    sketches = Sketches(images.size, images.channels, len(images.classes), weights, threads)
+    told = {}
+    for name, speed in _speeds(found).items():
+        row = settings.strategies[name]
+        work = steps(row, settings.search, settings.train, counts, sketches.of, sketches.flops, known)
+        told[name] = forecast(work, partial(_seconds, sketches, speed))
+    return told
+
+
+def _speeds(found: "Trainings") -> Mapping[str, tuple[float, float]]:
+    """Return the seconds that an operation took in each strategy's trainings, and in feature passes."""
     passes: dict[str, int] = {}
     alone, extra = {}, 0.0
-    for name, cost in costs.items():
-        passes |= cost.passes
+    for name, trained in found.trained.items():
+        passes |= next(iter(trained[1.0].values())).cost.passes
         rates = [taken / flops for taken, flops in found.seconds[name] if flops]
-        rate = min(rates, default=0.0)  # of a training that found its features cached
-        alone[name] = rate * cost.fit_flops
-        extra += sum(max(taken - rate * flops, 0.0) for taken, flops in found.seconds[name])
-    rate = extra / max(sum(passes.values()), 1)
-    return {
-        name: forecast(
-            settings.strategies[name],
-            settings.search,
-            settings.train,
-            MeasuredTraining(recipe, alone[name], rate * sum(costs[name].passes.values())),
-        )
-        for name, recipe in found.recipes.items()
-    }
+        alone[name] = min(rates, default=0.0)  # of a training that found its features cached
+        extra += sum(max(taken - alone[name] * flops, 0.0) for taken, flops in found.seconds[name])
+    return {name: (rate, extra / max(sum(passes.values()), 1)) for name, rate in alone.items()}
+
+
+def _seconds(sketches: "Sketches", speed: tuple[float, float], recipe: "Recipe") -> "ImageCosts":
+    """Return what an image costs under a recipe, in seconds; heads, whose speeds differ widely, are timed."""
+    from pipeline.training.image_costs import scaled
+
+    flops = sketches.flops(recipe)
+    passes = scaled(flops, speed[1]).passes
+    return replace(sketches.seconds(recipe) if recipe.cut == "head" else scaled(flops, speed[0]), passes=passes)
 
 
 def _taken(found: "Trainings") -> dict[str, dict[str, float]]:

@@ -30,7 +30,7 @@ def packed_size(root: Path, paths: Sequence[str], wanted: Prepare, largest: int)
     """
     if wanted.image_size != "auto":
         return PackedSize(wanted.image_size)
-    sampled = _spread(paths, SAMPLED)
+    sampled = spread(paths, SAMPLED)
     sides = list(_longer_sides(root, sampled, wanted.max_pixels))
     own = -(-median(sides) // _MULTIPLE) * _MULTIPLE if sides else largest
     side = min(int(own), largest)
@@ -46,7 +46,7 @@ def packed_size(root: Path, paths: Sequence[str], wanted: Prepare, largest: int)
     return PackedSize(side, (f"Images are packed at {side}x{side} pixels (prepare.image_size: auto), {why}.",))
 
 
-def _spread(paths: Sequence[str], most: int) -> list[str]:
+def spread(paths: Sequence[str], most: int) -> list[str]:
     """Return all paths, or `most` of them at equal distances."""
     count = min(len(paths), most)
     return [paths[number * len(paths) // count] for number in range(count)]

@@ -5,7 +5,7 @@ rounds before alone, each complete: so a run that was killed decides the same wh
 workers.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TypeVar
 
 from pipeline.common.outcome import Outcome
@@ -24,9 +24,9 @@ def every_point(train: Train) -> list[Point]:
     return [(fraction, seed) for fraction in sorted(train.fractions, reverse=True) for seed in train.seeds]
 
 
-def whole_retrainings(recipe: Recipe, train: Train) -> float:
-    """Return what the full factorial costs, in trainings of the recipe on all images."""
-    scaled = (f * recipe.with_scaled_epochs(f, train.epoch_scaling).epochs for f, _ in every_point(train))
+def whole_retrainings(recipe: Recipe, train: Train, points: Iterable[Point]) -> float:
+    """Return what these points cost, in trainings of the recipe on all images."""
+    scaled = (f * recipe.with_scaled_epochs(f, train.epoch_scaling).epochs for f, _ in points)
     return sum(scaled) / recipe.epochs
 
 

@@ -6,7 +6,7 @@ It reads what stages have written and their times, and changes nothing but resul
 import csv
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from html import escape
@@ -16,7 +16,7 @@ from typing import Any, Final
 from pipeline.common.files import write_text
 from pipeline.config.params import Params
 from pipeline.config.recipe import Recipe
-from pipeline.execution.rounds import whole_retrainings
+from pipeline.execution.rounds import Point, minimum, rounds, whole_retrainings
 
 PAGE: Final = "progress.html"
 LAST, SEARCH, FIRST = "its last run", "its search's operations and their speed", "a first answer's, and their speed"
@@ -49,12 +49,25 @@ def estimates(results: Path, params: Params) -> dict[str, Estimate]:
     for name in params.arms:
         for stage in ("tune", "train"):
             taken = _read(results / "timings" / stage / f"{name}.json").get("cpu_seconds")
-            by_search = _train_seconds(results, name, params) if stage == "train" else None
+            by_search = _train_seconds(results, name, params, minimum(params.train)) if stage == "train" else None
             known = ((taken, LAST), (by_search, SEARCH), (forecast.get(name, {}).get(stage), FIRST))
             estimate = next((Estimate(float(seconds), basis) for seconds, basis in known if seconds is not None), None)
             if estimate:
                 found[dvc_name(stage, name, params)] = estimate
-    return found
+    race = _race(results, params, forecast)
+    return found | ({"race": race} if race else {})
+
+
+def _race(results: Path, params: Params, forecast: Mapping[str, Any]) -> Estimate | None:
+    """Return what the race takes, which gives out the trainings that are left, if all strategies stay in it."""
+    if taken := _read(results / "timings" / "race.json").get("cpu_seconds"):
+        return Estimate(float(taken), LAST)
+    points = [point for given in rounds(params.train) for point in given]
+    by_search = {name: _train_seconds(results, name, params, points) for name in params.arms}
+    known = {name: forecast.get(name, {}).get("race") if each is None else each for name, each in by_search.items()}
+    if not points or None in known.values():
+        return None
+    return Estimate(sum(known.values()), FIRST if None in by_search.values() else SEARCH)
 
 
 def dvc_name(stage: str, name: str, params: Params) -> str:
@@ -62,14 +75,14 @@ def dvc_name(stage: str, name: str, params: Params) -> str:
     return f"{stage}@{name}" if name in params.enabled else f"{stage}-on@{name}"
 
 
-def _train_seconds(results: Path, name: str, params: Params) -> float | None:
-    """Return what the trainings of a tuned recipe take at most: their operations, at the speed of its search."""
+def _train_seconds(results: Path, name: str, params: Params, points: Sequence[Point]) -> float | None:
+    """Return what these trainings of a tuned recipe take: their operations, at the speed of its search."""
     tuned, taken = _read(results / "tune" / f"{name}.json"), _read(results / "timings" / "tune" / f"{name}.json")
     row = _best_trial(results, name, tuned)
     if not (row and taken and tuned["search_flops"]):
         return None
-    recipe, flops = Recipe(**tuned["recipe"]), float(row["flops"])
-    return flops * whole_retrainings(recipe, params.train) * float(taken["cpu_seconds"]) / float(tuned["search_flops"])
+    whole = whole_retrainings(Recipe(**tuned["recipe"]), params.train, points)
+    return whole * float(row["flops"]) * float(taken["cpu_seconds"]) / float(tuned["search_flops"])
 
 
 def arms(results: Path, params: Params) -> list[ArmSoFar]:

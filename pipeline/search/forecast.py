@@ -1,43 +1,34 @@
-"""What a search and the retrainings after it will cost, from one training of a recipe that was measured."""
+"""What the search, the trainings and the race of a strategy will take in processor time, before they are run."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from pipeline.config.params import Train
-from pipeline.config.recipe import Recipe
-from pipeline.config.strategies import Search, Strategy
-from pipeline.execution.rounds import whole_retrainings
-from pipeline.search.halving import size_of, whole_trainings
+from pipeline.search.workload import CostsOf, Step
 
-
-@dataclass(frozen=True)
-class MeasuredTraining:
-    """What one training of a recipe took on all training images, in CPU-seconds of this machine."""
-
-    recipe: Recipe
-    seconds: float  # features aside
-    pass_seconds: float  # of the feature passes that it needs, whoever ran them
+# CPU-seconds that a stage takes beside its units, for each strategy: libraries, MLflow, the exported model's latency.
+BESIDE = {"tune": 12.0, "train": 25.0, "race": 6.0}
 
 
 @dataclass(frozen=True)
 class Forecast:
-    """CPU-seconds that the stages of a strategy will take at most, if none of its features is cached."""
+    """CPU-seconds that the stages of a strategy will take at most, by stage."""
 
     tune: float
-    train: float  # the race included
+    train: float
+    race: float
+
+    @property
+    def whole(self) -> float:
+        """Return their sum."""
+        return self.tune + self.train + self.race
 
 
-def forecast(row: Strategy, search: Search, train: Train, measured: MeasuredTraining) -> Forecast:
-    """Return the forecast: cost grows with epochs and pixels, and a search's with its trials, up to its budget.
+def forecast(steps: Iterable[Step], seconds_of: CostsOf) -> Forecast:
+    """Return the forecast of a strategy's steps, by what an image costs under each recipe, in seconds.
 
-    Pruning is counted as `whole_trainings` does. Recipes other than the default one are taken to cost the same.
+    It is an upper end: nobody is stopped by the race, and the costliest recipe wins.
     """
-    values = row.default_values()
-    whole, small = row.full_recipe(values), row.proxy_recipe(values)
-    one, trial = (measured.seconds * size_of(recipe, measured.recipe) for recipe in (whole, small))
-    passes = {r.image_size: measured.pass_seconds * (r.image_size / measured.recipe.image_size) ** 2
-              for r in (whole, small)}  # fmt: skip
-    most = row.budget_in_trainings(search)
-    searched = trial * whole_trainings(row, search)
-    if most is not None:
-        searched = min(searched, most * (one + passes[whole.image_size]))
-    return Forecast(searched + sum(passes.values()), one * whole_retrainings(whole, train))
+    found = dict.fromkeys(BESIDE, 0.0)
+    for step in steps:
+        found[step.stage] = (found[step.stage] or BESIDE[step.stage]) + step.cost(seconds_of)
+    return Forecast(**found)

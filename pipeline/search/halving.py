@@ -20,12 +20,12 @@ def halve(
     outcomes: dict[int, Outcome] = {}
     alive = list(recipes)
     for rung in (*row.rungs, None):  # None: all epochs
-        until = {number: _until(rung, recipes[number].epochs) for number in alive}
-        outcomes |= evaluate(Rung(cohort, {number: recipes[number] for number in alive}, until, objective))
+        ends = {number: until(rung, recipes[number].epochs) for number in alive}
+        outcomes |= evaluate(Rung(cohort, {number: recipes[number] for number in alive}, ends, objective))
         alive = [number for number in alive if not outcomes[number].failed]
         if rung:
             ranked = sorted(alive, key=lambda number: (value_of(outcomes[number], objective), number))
-            alive = sorted(ranked[: _promoted(len(ranked), search)])
+            alive = sorted(ranked[: promoted(len(ranked), search)])
         if not alive:
             break
     return outcomes, alive
@@ -41,8 +41,8 @@ def whole_trainings(row: Strategy, search: Search) -> float:
     for numbers in row.rounds(search):
         alive, before = len(numbers), 0
         for rung in (*row.rungs, None):
-            trained += alive * (_until(rung, epochs) - before)
-            alive, before = _promoted(alive, search), _until(rung, epochs)
+            trained += alive * (until(rung, epochs) - before)
+            alive, before = promoted(alive, search), until(rung, epochs)
     return trained / epochs + (row.confirm or 0) * size_of(row.full_recipe(default), row.proxy_recipe(default))
 
 
@@ -51,9 +51,11 @@ def size_of(recipe: Recipe, proxy: Recipe) -> float:
     return recipe.epochs / proxy.epochs * (recipe.image_size / proxy.image_size) ** 2
 
 
-def _until(rung: int | None, epochs: int) -> int:
+def until(rung: int | None, epochs: int) -> int:
+    """Return the epoch that a rung trains to; None is the last one."""
     return min(rung or epochs, epochs)
 
 
-def _promoted(count: int, search: Search) -> int:
+def promoted(count: int, search: Search) -> int:
+    """Return how many of so many trials go on to the next rung."""
     return max(1, math.ceil(search.promote_fraction * count))

@@ -131,6 +131,11 @@ def _record_round(study: optuna.Study, finished: Sequence[FinishedTrial], row: S
                 study.add_trial(_to_record(trial, row))
 
 
+def rows_of_trial(axes: int, epochs: int) -> int:
+    """Return how many rows of the study's database a trial takes: itself, its values, and its loss by epoch."""
+    return 4 + axes + epochs
+
+
 def _to_record(t: FinishedTrial, row: Strategy) -> FrozenTrial:
     """Return a trial as Optuna keeps it.
 

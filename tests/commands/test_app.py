@@ -13,11 +13,11 @@ from pipeline.commands import app, check
 from pipeline.commands.app import main
 from tests.support.imports import ROOT
 
-COMMANDS = ("check", "init", "quick", "status", "report", "rank", "predict", "cache", "cache list", "cache clear",
-            "registry", "registry status", "registry history", "registry promote", "registry rollback",
+COMMANDS = ("check", "init", "quick", "plan", "status", "report", "rank", "predict", "cache", "cache list",
+            "cache clear", "registry", "registry status", "registry history", "registry promote", "registry rollback",
             "registry compare")  # fmt: skip
 HEAVY = {"torch", "torchvision", "timm", "mlflow", "optuna", "pandas", "numpy", "scipy", "sklearn", "matplotlib",
-         "PIL", "dvc", "ruamel", "tqdm", "fsspec"}  # fmt: skip
+         "PIL", "dvc", "ruamel", "tqdm", "fsspec", "rich"}  # fmt: skip
 IMPORTED = """
 import json, sys
 from pipeline.commands.app import main
@@ -48,6 +48,7 @@ def test_help_names_every_command_with_a_whole_sentence(capsys):
         "check",
         "init",
         "quick",
+        "plan",
         "status",
         "report",
         "rank",

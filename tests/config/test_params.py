@@ -99,6 +99,8 @@ BAD = [
     ("runtime.device", "tpu", ["runtime.device", "'cpu', 'cuda' or 'auto'", "tpu"]),
     ("cluster", {"executor": "slurm"}, ["cluster.executor", "'local' or 'ray'", "slurm"]),
     ("cluster", {"cpus": 0}, ["cluster.cpus", "greater than 0"]),
+    ("cluster", {"gpu": "h9000"}, ["cluster.gpu", "'h100'"]),
+    ("cluster", {"price_per_hour": -1}, ["cluster.price_per_hour", "greater than or equal to 0"]),
     ("cluster", {"retries": -1}, ["cluster.retries", "greater than or equal to 0"]),
     ("runtime.threads", 0, ["runtime.threads", "greater than or equal to 1"]),
     ("enabled", [], ["enabled", "at least 1"]),

@@ -83,7 +83,9 @@ def test_the_judge_is_asked_before_each_round_of_those_still_in_the_race():
     assert seen == [{name: [1, 2, 3] for name in NAMES}, {name: [1, 2, 3, 4] for name in ("a", "c")}]
 
 
-def test_the_full_factorial_costs_its_images_times_its_epochs():
+def test_trainings_cost_their_images_times_their_epochs():
     train = Train(seeds=(1, 2), fractions=(0.25, 1.0), epoch_scaling=0.5)
     recipe = Recipe(backbone="compact", weights="random", cut="input", epochs=10, learning_rate=0.1)
-    assert whole_retrainings(recipe, train) == 2 * (1 + 0.25 * 2)  # a quarter of the images for twice the epochs
+    assert whole_retrainings(recipe, train, every_point(train)) == 2 * (
+        1 + 0.25 * 2
+    )  # a quarter of the images for twice the epochs

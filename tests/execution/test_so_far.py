@@ -49,6 +49,19 @@ def test_what_was_measured_goes_before_what_is_computed(tmp_path, params):
     assert estimates(tmp_path, params)["train@scratch"].basis == LAST
 
 
+def test_the_race_takes_the_trainings_that_are_left(tmp_path, small_params):
+    small_params |= {"enabled": ["scratch"]}
+    small_params["train"] |= {"seeds": [1, 2, 3, 4], "fractions": [0.25, 1], "epoch_scaling": 0.5}
+    params = Params(**small_params)
+    tuned(tmp_path)
+    found = estimates(tmp_path, params)
+    assert found["train@scratch"].seconds == pytest.approx(3 * (1 + 0.25 * 2) * 200 * 0.1)
+    assert (found["race"].seconds, found["race"].basis) == (pytest.approx(1 * 200 * 0.1), SEARCH)
+    write(tmp_path / "timings" / "race.json", {"cpu_seconds": 4.0})
+    again = estimates(tmp_path, params)["race"]
+    assert (again.seconds, again.basis) == (4.0, LAST)
+
+
 def test_the_score_is_that_of_the_latest_stage(tmp_path, params):
     tuned(tmp_path)
     (first,) = arms(tmp_path, params)
