@@ -46,7 +46,7 @@ class SimulatedRay:
 
     def __init__(self, seconds: float) -> None:
         self.seconds, self.clock = seconds, 0.0
-        self.most_at_once = self.unread = 0
+        self.most_at_once = 0
         self._due: list[tuple[float, int, _Answers]] = []
         self._numbers = count()
 
@@ -62,13 +62,13 @@ class SimulatedRay:
         return lambda kind: _Call(lambda *args: _Actor(self))
 
     def wait(self, waiting: Sequence[Any], num_returns: int, timeout: float) -> tuple[list[Any], list[Any]]:
-        """Let the clock jump to the next answers; return as many as are asked for, and the others."""
-        if timeout == 0:
-            return [], list(waiting)
-        found = [heapq.heappop(self._due) for _ in range(min(num_returns, len(self._due)))]
-        self.clock = max(self.clock, found[-1][0])
-        self.unread = len(found)
-        return [answers for _, _, answers in found], []
+        """Return what is answered by now; with a timeout, let the clock jump to the next answer."""
+        if timeout:
+            self.clock = max(self.clock, self._due[0][0])
+        found = []
+        while self._due and self._due[0][0] <= self.clock and len(found) < num_returns:
+            found.append(heapq.heappop(self._due)[2])
+        return found, []
 
     def get(self, answers: _Answers) -> Any:
         """Return an answer."""

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from pipeline.config.params import Params
     from pipeline.data.quick_count import CountedImages
     from pipeline.search.arm_plan import ArmPlan
+    from pipeline.search.workload import Step
+    from pipeline.training.sketched_network import Sketches
 
 WIDTH = 118  # columns, where nobody watches
 
@@ -51,37 +53,45 @@ def plan(
     side_by_side = workers or (here if asked == "auto" else asked)
     if not as_json:
         print("counting operations, on a few images of noise", file=sys.stderr, flush=True)
-    found = document(settings, counted, side_by_side, arms(settings, counted, side_by_side, root))
+    plans = {name: each for name, (each, _) in
+             arms(settings, counted, side_by_side, sketched(settings, counted, root)).items()}  # fmt: skip
+    found = document(settings, counted, side_by_side, plans)
     if as_json:
         print(json.dumps(found, indent=1))
     else:
         show(found)
 
 
-def arms(settings: "Params", counted: "CountedImages", workers: int, root: Path) -> dict[str, "ArmPlan"]:
-    """Return the plan of each strategy, in the order in which they are run: a later one finds features cached."""
+def sketched(settings: "Params", counted: "CountedImages", root: Path) -> "Sketches":
+    """Return the networks of recipes for these images, with what stage `weights` has brought, if it has."""
+    from pipeline.network.pretrained import WeightStore
+    from pipeline.training.sketched_network import Sketches
+
+    brought = root / "data" / "weights"
+    weights = WeightStore(brought if brought.is_dir() else None)
+    return Sketches(counted.side, counted.channels, counted.classes, weights, settings.runtime.threads)
+
+
+def arms(
+    settings: "Params", counted: "CountedImages", workers: int, sketches: "Sketches"
+) -> dict[str, tuple["ArmPlan", "list[Step]"]]:
+    """Return the plan of each strategy and its steps, in the order in which they are run, sharing features."""
     from functools import partial
 
     from pipeline.config.cluster import GPUS
     from pipeline.config.features import AUTO
-    from pipeline.network.pretrained import WeightStore
     from pipeline.search.arm_plan import arm_plan
     from pipeline.search.workload import Counts, steps
     from pipeline.training.choose_views import CANDIDATES
-    from pipeline.training.sketched_network import Sketches
 
-    given = settings.features.views
+    given, gpu = settings.features.views, settings.cluster.gpu
     views = 1 + len(CANDIDATES) if given == AUTO else len(given)  # at most, where they are chosen later
     counts = Counts(counted.train, counted.valid, counted.test, views, views if settings.features.tta else 1)
-    brought = root / "data" / "weights"
-    weights = WeightStore(brought if brought.is_dir() else None)
-    sketches = Sketches(counted.side, counted.channels, counted.classes, weights, settings.runtime.threads)
-    gpu = settings.cluster.gpu
     seconds = sketches.seconds if gpu is None else partial(sketches.seconds_on, GPUS[gpu])
     found, known = {}, set[Any]()
     for name, row in settings.arms.items():
         work = steps(row, settings.search, settings.train, counts, sketches.of, sketches.flops, known)
-        found[name] = arm_plan(row, work, sketches.flops, seconds, workers)
+        found[name] = arm_plan(row, work, sketches.flops, seconds, workers), work
     return found
 
 
@@ -153,7 +163,7 @@ def notes(found: Any) -> list[str]:
     how = (
         "as timed here just now"
         if gpu is None
-        else "computed from its data sheet: the least that it could take, and small networks take several times that"
+        else "computed from its data sheet, fed by a core of this machine as timed here: the least that it could take"
     )
     said = [
         f"{data['images']:,} images ({data['train']:,} to train on, {data['valid']:,} to validate, {data['test']:,} to "

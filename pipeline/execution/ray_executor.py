@@ -82,9 +82,14 @@ class RayExecutor(Executor):
             self._starting[actor.ready.remote()] = actor
 
     def _ready(self) -> list[Any]:
-        """Wait until an actor is ready or answers; return those that are and do."""
+        """Wait until an actor is ready or answers; return all that are and do.
+
+        To wait takes as long as there are actors: one call for each answer would cost a thousand of them most.
+        """
         waiting = [*self._busy, *self._starting]
-        ready, _ = self._ray.wait(waiting, num_returns=1, timeout=PATIENCE)
+        ready, _ = self._ray.wait(waiting, num_returns=len(waiting), timeout=0)
+        if not ready:
+            ready, _ = self._ray.wait(waiting, num_returns=1, timeout=PATIENCE)
         if not ready and not self._busy:
             tqdm.write("the cluster has no room for a unit (cluster.cpus, cluster.gpus); waiting for a node")
         return list(ready)

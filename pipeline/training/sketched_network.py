@@ -92,8 +92,7 @@ class SketchedNetwork:
 
     def seconds(self) -> ImageCosts:
         """Time them in CPU-seconds of this process, on as many threads as torch has; best done with nothing beside."""
-        inputs = self._inputs(self.at)
-        rows = np.arange(FEATURES if self.at == self.head_at else IMAGES)
+        inputs, rows = self._inputs(self.at)
         samples = Samples(inputs, np.arange(len(rows)) % len(self._images.classes), rows)
         transform = augmentation(self.recipe, self.at == 0, self._body[0])
         fit = Fit(self._body, self.recipe.model_copy(update={"epochs": 10**6, "min_steps": 0}), 0, CPU)
@@ -101,7 +100,21 @@ class SketchedNetwork:
             {at: self._pass_seconds(at) for at in self.cuts},
             _timed(lambda: fit.epoch(samples, transform)) / len(rows),
             _timed(lambda: predict(self._body, inputs, rows, CPU)) / len(rows),
-            self._fit_seconds() if self.recipe.probe or self.recipe.head == "logistic" else 0.0,
+            self._fit_seconds(),
+        )
+
+    def host_seconds(self) -> ImageCosts:
+        """Time what stays with the processor where a GPU trains: reading, augmentation, logistic regression."""
+        (inputs, rows), generator = self._inputs(self.at), torch.Generator()
+        transform = augmentation(self.recipe, self.at == 0, self._body[0]) or (lambda batch, generator: batch)
+        batch = rows[: self.recipe.batch_size]
+        pixels, first = Pixels(self._images.images, ("identity",)), np.arange(PASSED)
+        read = _timed(lambda: first_view(pixels, first)) / len(first)
+        return ImageCosts(
+            dict.fromkeys(self.cuts, read),
+            _timed(lambda: transform(first_view(inputs, batch), generator)) / len(batch),
+            _timed(lambda: first_view(inputs, batch)) / len(batch),
+            self._fit_seconds(),
         )
 
     def _pass_seconds(self, at: int) -> float:
@@ -111,6 +124,8 @@ class SketchedNetwork:
         return _timed(lambda: fill(maps, stem, pixels, CPU, lambda done: None)) / PASSED
 
     def _fit_seconds(self) -> float:
+        if not (self.recipe.probe or self.recipe.head == "logistic"):
+            return 0.0
         rng, width, most = np.random.default_rng(0), self._example(self.head_at).shape[1], 10
         x, classes = rng.standard_normal((FEATURES, width), np.float32), len(self._images.classes)
         regression = LogisticRegression(max_iter=most, tol=0.0)
@@ -129,12 +144,13 @@ class SketchedNetwork:
         with torch.no_grad():
             return self._stem(at)(self._pixel) if at else self._pixel
 
-    def _inputs(self, at: int) -> Inputs:
+    def _inputs(self, at: int) -> tuple[Inputs, np.ndarray]:
+        """Return what a body that begins there is fed from, and its rows."""
         if at == 0:
-            return Pixels(self._images.images, ("identity",))
+            return Pixels(self._images.images, ("identity",)), np.arange(IMAGES)
         count, one = FEATURES if at == self.head_at else IMAGES, self._example(at).numpy()
         values = np.random.default_rng(0).standard_normal((count, *one.shape[1:]), np.float32)
-        return Cached([(one + one.std() * values).astype(storage(one.shape))])
+        return Cached([(one + one.std() * values).astype(storage(one.shape))]), np.arange(count)
 
 
 class Sketches:
@@ -168,12 +184,14 @@ class Sketches:
         return self._once("seconds", recipe, SketchedNetwork.seconds)
 
     def seconds_on(self, gpu: Gpu, recipe: Recipe) -> ImageCosts:
-        """Return the least that an image costs in seconds of a GPU: its operations or its memory, whichever is slower.
+        """Return the least that an image costs in seconds of a GPU that a core of this machine feeds.
 
-        That is computed from the data sheet, for bfloat16; what is reached is less, of small networks far less.
+        It is whichever is slowest: its operations or its memory, computed from the data sheet for bfloat16, or what
+        the core does, as timed here. What is reached is less, of small networks far less.
         """
         computed = scaled(self.flops(recipe), 1 / gpu.flops)
-        return larger(computed, scaled(self.bytes_moved(recipe), 0.5 / gpu.bytes_per_second))
+        computed = larger(computed, scaled(self.bytes_moved(recipe), 0.5 / gpu.bytes_per_second))
+        return larger(computed, self._once("host", recipe, SketchedNetwork.host_seconds))
 
     def _once(self, what: str, recipe: Recipe, count: Callable[[SketchedNetwork], ImageCosts]) -> ImageCosts:
         key = (what, *_kind(recipe))

@@ -70,12 +70,21 @@ def test_recipes_that_cost_the_same_share_a_network(sketches):
     assert sketches.of(recipe("scratch", image_size=24)) is not one
 
 
-def test_a_gpu_takes_as_long_as_its_operations_or_its_memory(sketches):
+def test_a_gpu_takes_as_long_as_its_operations_its_memory_or_what_feeds_it(sketches, monkeypatch):
     wanted, gpu = recipe("scratch"), GPUS["h100"]
+    monkeypatch.setattr(SketchedNetwork, "host_seconds", lambda self: ImageCosts({}, 0.0, 7.0, 0.0))
     found = sketches.seconds_on(gpu, wanted)
     flops, moved = sketches.flops(wanted), sketches.bytes_moved(wanted)
     assert found.trained == max(flops.trained / gpu.flops, moved.trained / 2 / gpu.bytes_per_second)
-    assert isinstance(found, ImageCosts)
+    assert found.looked == 7
+
+
+@every_kind
+def test_what_the_processor_does_for_a_gpu_is_timed(kind):
+    found = SketchedNetwork(recipe(kind), 32, 1, 2, PACKAGED).host_seconds()
+    assert found.trained > 0
+    assert found.looked > 0
+    assert (found.fitted > 0) == (kind == "partial")
 
 
 @pytest.mark.parametrize("head", ["linear", "mlp", "logistic"])
