@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks.machine import machine
+from benchmarks.machine import machine, sentence
 
 RESULTS = Path(__file__).parent / "results"
 GOALS = {
@@ -161,7 +161,7 @@ def simulated(workers: int, units: int) -> dict[str, Any]:
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure the parts asked for; return 0 where every goal measured so far is met, 1 otherwise."""
     from benchmarks import database
-    from pipeline.common.files import read_json, write_json
+    from pipeline.common.files import read_json, write_json, write_text
 
     parts: dict[str, Callable[[], dict[str, Any]]] = {
         "overhead": partial(overhead, 60),
@@ -185,10 +185,43 @@ def main(argv: Sequence[str] | None = None) -> int:
         found["parts"][name] = {**result, "load_before": load, **({"note": args.note} if args.note else {})}
         found["machine"] = machine("ray", "optuna", "mlflow")
         write_json(file, found)
+        write_text(file.with_suffix(".md"), table(read_json(file)))
         print(f"{name}: {found['parts'][name]}", file=sys.stderr, flush=True)
     met = {key: low <= found[key] <= high for key, (low, high, _) in GOALS.items() if key in found}
     print("\n".join(f"{GOALS[key][2]}: {found[key]:.3f} ({'met' if ok else 'missed'})" for key, ok in met.items()))
     return int(not all(met.values()))
+
+
+def table(found: dict[str, Any]) -> str:
+    """Return cluster.md."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    from pipeline.verdict.formatting import digits
+
+    here, parts = FileSystemLoader(Path(__file__).parent), found["parts"]
+    environment = Environment(loader=here, undefined=StrictUndefined, trim_blocks=True)
+    environment.filters |= {"digits": digits, "power": "{:,}".format}
+    return (
+        environment.get_template("cluster.md.j2").render(
+            goals=[(text, found[key], low, high) for key, (low, high, text) in GOALS.items() if key in found],
+            parts=parts,
+            saturation=saturation(parts) if {"crowd", "database", "simulated"} <= parts.keys() else None,
+            notes=sorted({each["note"] for each in parts.values() if "note" in each}),
+            machine=sentence(found["machine"]),
+        )
+        + "\n"
+    )
+
+
+def saturation(parts: dict[str, Any]) -> dict[str, float]:
+    """Return what a trial costs the coordinator, and how long it must be to keep the simulated workers busy."""
+    from benchmarks.scale_constants import of_cluster
+
+    known, workers = of_cluster(parts), parts["simulated"]["workers"]
+    ray = known["unit_seconds"] + workers * known["unit_seconds_by_worker"]
+    taken = ray + known["trial_seconds"] + known["run_seconds"]
+    return {"milliseconds": 1000 * taken, "ray": 1000 * ray, "per_second": 1 / taken, "shortest": workers * taken,
+            "shortest_unit": workers * ray}  # fmt: skip
 
 
 if __name__ == "__main__":

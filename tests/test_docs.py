@@ -29,8 +29,8 @@ from tests.support.imports import ROOT
 from tests.support.networks import count_stages
 
 DOCUMENTS = ("README.md", "CONTRIBUTING.md",
-             *(f"docs/{name}.md" for name in ("backbones", "cluster", "how-it-works", "models", "settings",
-                                              "statistics", "your-images")))  # fmt: skip
+             *(f"docs/{name}.md" for name in ("backbones", "cluster", "how-it-works", "models", "scale",
+                                              "settings", "statistics", "your-images")))  # fmt: skip
 RAW: dict[str, Any] = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
 DVC: dict[str, Any] = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)

@@ -29,7 +29,7 @@ def connect(cluster: Cluster) -> Any:
     }
     try:
         ray.init(
-            cluster.address,
+            cluster.address or "local",  # without an address, Ray would join whatever cluster runs on this machine
             include_dashboard=None if cluster.address else False,
             runtime_env=environment,
             log_to_driver=False,

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from tqdm import tqdm
 
-from pipeline.common.errors import UserError
+from pipeline.common.errors import UserError, first_line
 from pipeline.common.process_pool import Executor, Report, Work
 from pipeline.config.cluster import Cluster
 from pipeline.execution.ray_cluster import connect, room
@@ -47,6 +47,7 @@ class RayExecutor(Executor):
         self._starting: dict[Any, Any] = {}  # the promise to be ready -> its actor
         self._busy: dict[Any, tuple[Any, int, Any]] = {}  # answers to come -> actor, number, job
         self._nodes: dict[Any, str] = {}  # actor -> the node that it runs on
+        self._stillborn = 0  # actors in a row that died before they were ready
 
     def __exit__(self, *error: object) -> None:
         for actor in [*self._idle, *self._starting.values(), *(actor for actor, _, _ in self._busy.values())]:
@@ -98,8 +99,13 @@ class RayExecutor(Executor):
         actor = self._starting.pop(promise)
         try:
             self._nodes[actor] = self._ray.get(promise)
-        except self._ray.exceptions.RayActorError:
+        except self._ray.exceptions.RayActorError as error:
+            self._stillborn += 1
+            if self._stillborn > (self._retries + 1) * self._workers:
+                raise UserError(f"no worker can be started on the cluster, {self._stillborn} died at once "
+                                f"({first_line(error)}); Ray keeps its logs in /tmp/ray") from None  # fmt: skip
             return  # another is asked for
+        self._stillborn = 0
         self._idle.append(actor)
 
     def _answer(self, answers: Any, queue: "_Queue", report: Report) -> dict[int, Any]:

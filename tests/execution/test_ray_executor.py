@@ -44,6 +44,16 @@ def misbehave(job, shared, report):
     return job, ray.get_runtime_context().get_node_id()
 
 
+class Stillborn:
+    """An actor that does not live to be ready."""
+
+    def __init__(self, *given):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    def ready(self):
+        return "never"
+
+
 @pytest.fixture(scope="module")
 def nodes():
     with clusters.two_nodes() as made:
@@ -122,6 +132,21 @@ def test_what_ran_on_a_lost_node_runs_again_on_another(run, nodes, tmp_path):
     assert removed
     assert [value for value, _ in results] == [f"wait {mark}" for mark in marks]
     assert lost not in {node for _, node in results[3:]}
+
+
+def test_without_an_address_no_cluster_that_runs_is_joined(nodes):
+    theirs = {node.node_id for node in nodes.list_all_nodes()}
+    with RayExecutor(Cluster(executor="ray"), 1, partial(context, 100), add) as executor:
+        ((value, node),) = executor.map([1])
+    assert value == 101
+    assert node not in theirs
+
+
+def test_workers_that_cannot_start_are_given_up(run):
+    with run(add, retries=0) as executor:
+        executor._actor = executor._ray.remote(num_cpus=1)(Stillborn)
+        with pytest.raises(UserError, match="no worker can be started"):
+            executor.map([1, 2])
 
 
 def test_what_no_node_has_is_said(run):
