@@ -200,7 +200,8 @@ def table(found: dict[str, Any]) -> str:
 
     here, parts = FileSystemLoader(Path(__file__).parent), found["parts"]
     environment = Environment(loader=here, undefined=StrictUndefined, trim_blocks=True)
-    environment.filters |= {"digits": digits, "power": "{:,}".format}
+    environment.filters |= {"digits": digits, "power": "{:,}".format,
+                            "numbered": lambda pairs: sorted(pairs, key=lambda pair: int(pair[0]))}  # fmt: skip
     return (
         environment.get_template("cluster.md.j2").render(
             goals=[(text, found[key], low, high) for key, (low, high, text) in GOALS.items() if key in found],

@@ -47,7 +47,7 @@ class _Model:
         for name, row in self.settings.arms.items():
             recipe = row.full_recipe({**row.default_values(), **({"head": "mlp"} if "head" in row.space else {})})
             flops, seconds = self.sketches.flops(recipe), self.sketches.seconds(recipe)
-            of_gpu, host = self.sketches.seconds_on(GPUS[gpu], recipe), self.sketches.of(recipe).host_seconds()
+            of_gpu, host = self.sketches.seconds_on(GPUS[gpu], recipe), self.sketches.host_seconds(recipe)
             deepest = max(flops.passes, default=0)
             found[name] = {
                 "recipe": f"{recipe.backbone}, {recipe.image_size} px, cut {recipe.cut}",

@@ -113,6 +113,7 @@ def document(settings: "Params", counted: "CountedImages", workers: int, found: 
     return {
         "images": {**asdict(counted), "images": counted.images},
         "workers": workers,
+        "device": settings.runtime.device,
         "gpu": gpu,
         "speed": "measured" if gpu is None else "computed",
         "price_per_hour": price,
@@ -177,6 +178,8 @@ def notes(found: Any) -> list[str]:
             f"{file_size(found['cache_limit'])} (features.cache_gb): with less room they are made more than once, and "
             "a request that does not fit is refused."
         )
+    if gpu is None and found["device"] != "cpu":
+        said.append(f"runtime.device is {found['device']}: cluster.gpu would say which, and this what it takes there.")
     if found["price_per_hour"] is None:
         said.append("cluster.price_per_hour, in dollars for each worker, would say what it costs.")
     return said

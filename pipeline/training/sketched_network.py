@@ -191,7 +191,11 @@ class Sketches:
         """
         computed = scaled(self.flops(recipe), 1 / gpu.flops)
         computed = larger(computed, scaled(self.bytes_moved(recipe), 0.5 / gpu.bytes_per_second))
-        return larger(computed, self._once("host", recipe, SketchedNetwork.host_seconds))
+        return larger(computed, self.host_seconds(recipe))
+
+    def host_seconds(self, recipe: Recipe) -> ImageCosts:
+        """Return what the core that feeds a GPU does for an image, in seconds."""
+        return self._once("host", recipe, SketchedNetwork.host_seconds)
 
     def _once(self, what: str, recipe: Recipe, count: Callable[[SketchedNetwork], ImageCosts]) -> ImageCosts:
         key = (what, *_kind(recipe))
