@@ -4,6 +4,7 @@ Real studies and real runs, in SQLite; units are not trained. `benchmarks.cluste
 """
 
 import os
+import resource
 import tempfile
 import time
 from collections import Counter
@@ -134,8 +135,53 @@ def optuna_part(sizes: Sequence[int], epochs: int) -> dict[str, Any]:
     return {"epochs": epochs, "round": ROUND, "trials": found}
 
 
+def search_part(workers: int, rounds: int, seconds: float) -> dict[str, Any]:
+    """Return what a whole search takes its coordinator: units that are simulated, a study and runs that are real.
+
+    A round has a trial for each worker, so that all wait while it is recorded and the next one is proposed.
+    """
+    from benchmarks.simulated_ray import simulated_executor
+    from pipeline.config import params as parameters
+    from pipeline.search.study import open_study, tune
+    from pipeline.search.trial_runner import jobs_of_rung
+    from pipeline.tracking.arm_runs import ArmTracker
+    from pipeline.tracking.experiments import Dataset
+    from pipeline.tracking.trial_records import trial_record
+
+    settings = parameters.load(Path("params.yaml"))
+    alike = {"trials": workers * rounds, "startup_trials": workers, "trials_per_round": workers}
+    row = settings.strategies["finetune"].model_copy(update={**alike, "proxy": {}, "confirm": None})
+    search = settings.search.model_copy(update={"budget": None})
+    recipe = row.full_recipe(row.default_values())
+    taken, tags = Counter[str](), {"strategy": "a", "backbone": "b", "stage": "tune", "seed": "0"}
+    with tempfile.TemporaryDirectory() as name, simulated_executor(workers, seconds) as (executor, cluster):
+        root = Path(name)
+        os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{root / 'mlflow.db'}"
+        tracker = ArmTracker(root, "benchmark", Dataset("images-train", "digest", "folder", "train"))
+
+        def evaluate(rung: Any) -> dict[int, Any]:
+            began, jobs = time.process_time(), jobs_of_rung(rung, 0)
+            assert len(executor.map(jobs)) == len(jobs)
+            taken["units"] += time.process_time() - began
+            return {n: finished(recipe, n, EPOCHS, {}).outcome for n in rung.recipes}
+
+        began = time.process_time()
+        with tracker.searching("a", "key", tags) as parent:
+            for done in tune(row, search, open_study(root / "optuna.db", "benchmark"), evaluate):
+                before = time.process_time()
+                tracker.children(parent, [trial_record(t, "a", tags) for t in done])
+                taken["mlflow"] += time.process_time() - before
+        taken["study"] = time.process_time() - began - taken.total()
+        sizes = {file: (root / file).stat().st_size for file in ("optuna.db", "mlflow.db")}
+        busy = cluster.clock / (cluster.clock + taken.total())
+    return {
+        "workers": workers, "trials": workers * rounds, "seconds_of_a_unit": seconds, "cpu_seconds": dict(taken),
+        "busy": busy, "bytes": sizes, "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3,
+    }  # fmt: skip
+
+
 def measure() -> dict[str, Any]:
-    """Return both."""
+    """Return rows, calls and speed."""
     import logging
 
     logging.disable(logging.WARNING)

@@ -134,7 +134,8 @@ class _Arm:
         row, seen = self.row, set[Any]()
         first = row.full_recipe(row.default_values())
         one, trainings = self.unit((first,), first.epochs), row.budget_in_trainings(self._search)
-        price = one.cost(self._flops_of) + sum(self._passes([first], set(), tested=False, cost=True))
+        passes = self._passes([first], set(), tested=False)
+        price = one.cost(self._flops_of) + sum(each.cost(self._flops_of) for each in passes)
         left = float("inf") if trainings is None else (trainings - (row.confirm or 0)) * price
         most = 0.0
         for number, numbers in enumerate(row.rounds(self._search)):
@@ -152,7 +153,7 @@ class _Arm:
     def _round(self, recipes: dict[int, Recipe], seen: set[Any]) -> Iterator[tuple[Step, float]]:
         """Yield the steps of a round, each with the FLOPs of its trials; nothing is trained twice."""
         alive, before = list(recipes), 0
-        for rung in (*self.row.rungs, None):
+        for rung in (*self.row.rungs, None):  # all of them shorter than any recipe
             ends = {number: until(rung, recipes[number].epochs) for number in alive}
             jobs = jobs_of_rung(Rung("", {number: recipes[number] for number in alive}, ends), self._search.seed)
             units = {(job.recipes, job.until): self.unit(job.recipes, job.until, before) for job in jobs}
@@ -185,12 +186,12 @@ class _Arm:
         recipes = [unit.recipes[0] for unit in units]
         return Step(stage, tuple(units), tuple(self._passes(recipes, self._known, tested)), trials)
 
-    def _passes(self, recipes: Iterable[Recipe], known: set[Any], tested: bool, cost: bool = False) -> Iterator[Any]:
-        """Yield the feature passes that are needed, one for all cuts of a network; or what they cost, in FLOPs."""
+    def _passes(self, recipes: Iterable[Recipe], known: set[Any], tested: bool) -> Iterator[FeaturePass]:
+        """Yield the feature passes that are lacking, one for all cuts of a network."""
         counts = self._counts
         for recipe in recipes:
             sketch = self._sketch(recipe)
-            of = (recipe.backbone, recipe.weights, recipe.image_size)
+            of = (recipe.backbone, recipe.weights, recipe.image_size, recipe.features)
             wanted = [(sketch.cuts, counts.dev * counts.views, "dev")]
             wanted += [(sketch.cuts[-1:], counts.test * counts.scored, "test")] if tested else []
             for cuts, images, split in wanted:
@@ -198,5 +199,4 @@ class _Arm:
                 if lacking:
                     known.update((*of, at, split) for at in lacking)
                     stored = images * sum(sketch.bytes_stored[at] for at in lacking)
-                    found = FeaturePass(recipe, max(lacking), images, stored)
-                    yield found.cost(self._flops_of) if cost else found
+                    yield FeaturePass(recipe, max(lacking), images, stored)
