@@ -65,7 +65,7 @@ def _prediction() -> float:
     scored = {"rows": np.arange(ROWS).tolist(), "probabilities": np.stack([share, 1 - share], 1).tolist()}
     outcome = Outcome([], Cost({}, 1, 1, 1, 1), test=scored, images=1)
     with tempfile.TemporaryDirectory() as folder:
-        write_csv(Path(folder) / "a.csv", predictions({1.0: {1: outcome}}, images, images))
+        write_csv(Path(folder) / "a.csv", predictions({1.0: {1: outcome}}, images, images, np.arange(1)))
         return (Path(folder) / "a.csv").stat().st_size / ROWS
 
 

@@ -7,7 +7,7 @@ import torch
 from pipeline.config.cluster import GPUS
 from pipeline.config.params import Train
 from pipeline.config.strategies import Search, Strategy
-from pipeline.data.image_set import train_valid
+from pipeline.data.folds import train_valid
 from pipeline.network.pretrained import PACKAGED
 from pipeline.search.workload import Counts, steps
 from pipeline.training import unit as units
