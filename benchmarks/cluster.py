@@ -170,7 +170,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "crowd": partial(crowd, (2, 8, 32, 96), 3_000),
         "simulated": partial(simulated, 1_000, 100_000),
         "database": database.measure,
-        "search": partial(database.search_part, 300, 2, 60.0),
+        "search": partial(database.search_part, 100, 2, 60.0),
     }
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--only", choices=list(parts), nargs="+", default=list(parts), help="parts (default: all)")
