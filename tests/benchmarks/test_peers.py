@@ -73,7 +73,10 @@ def test_images_keep_their_own_size_between_64_and_224_pixels(name, size):
     assert tasks.settings(name, PARAMS.prepare).image_size == size
 
 
-@pytest.mark.parametrize("tool", TOOLS)
+DEAR = ("timm", "torchvision")  # they train a whole network; scikit-learn trains a head
+
+
+@pytest.mark.parametrize("tool", [pytest.param(t, marks=[pytest.mark.slow] if t in DEAR else []) for t in TOOLS])
 def test_a_tool_trains_on_image_files_and_predicts_probabilities(tool, task, monkeypatch):
     pytest.importorskip("sklearn" if tool == "scikit-learn" else tool)
     few_epochs(tool, monkeypatch)

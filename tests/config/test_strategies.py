@@ -62,8 +62,13 @@ EVERY = [variant for name in ROWS for variant in variants(name)]
 ONE_EACH = [max(variants(name), key=lambda variant: variant.values[0].probe) for name in ROWS]
 WITH_STEM = [variant for variant in ONE_EACH if variant.values[0].cut not in ("input", 0)]
 
+# On random features the same code runs as on frozen ones.
+IN_SHORT = [pytest.param(*v.values, id=v.id, marks=[pytest.mark.slow] if v.id.startswith("random-features") else [])
+         for v in ONE_EACH]  # fmt: skip
+
 every_variant = pytest.mark.parametrize("recipe", EVERY)
 every_row = pytest.mark.parametrize("recipe", ONE_EACH)
+every_trained_row = pytest.mark.parametrize("recipe", IN_SHORT)
 every_stem = pytest.mark.parametrize("recipe", WITH_STEM)
 
 
@@ -166,7 +171,7 @@ def test_the_same_seed_gives_the_same_outcome(recipe, trained):
     assert same(network, again)
 
 
-@every_row
+@every_trained_row
 def test_another_seed_gives_another_outcome(recipe, trained):
     (first, _), (second, _) = trained(recipe, 1), trained(recipe, 2)
     assert first.valid["rows"] != second.valid["rows"]
@@ -174,7 +179,7 @@ def test_another_seed_gives_another_outcome(recipe, trained):
     assert first.test["probabilities"] != second.test["probabilities"]
 
 
-@every_row
+@every_trained_row
 def test_it_learns_sixteen_images_by_heart(recipe, image_set, tmp_path):
     epochs = 150 if recipe.cut == "head" else 12  # a head alone learns slowly, and costs little
     eager = {"epochs": epochs, "learning_rate": 0.001, "dropout": 0, "weight_decay": 0, "color_jitter": 0}
@@ -185,7 +190,7 @@ def test_it_learns_sixteen_images_by_heart(recipe, image_set, tmp_path):
     assert outcome.epochs[-1].valid["accuracy"] == 1  # a third of the copies are its validation split
 
 
-@every_row
+@every_trained_row
 def test_a_learning_rate_of_nothing_changes_nothing(recipe, image_set, tmp_path):
     recipe = recipe.model_copy(update={"learning_rate": 1e-30, "weight_decay": 0.0})
     body, samples = start(recipe, image_set, tmp_path)

@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from pipeline.common.errors import UserError
+from pipeline.network import architectures
 from pipeline.network.architectures import blueprint, fitted, nominal
 
 
@@ -47,11 +48,23 @@ def test_a_blueprint_draws_no_random_number():
         ("torchvision/inception_v3", 64, (75, 80)),
         ("torchvision/vit_b_32", 100, (96, 128)),
         ("torchvision/maxvit_t", 256, (224, 448)),
-        ("timm/crossvit_tiny_240", 48, (240,)),
-        ("timm/maxvit_rmlp_pico_rw_256", 100, (96, 128)),
+        pytest.param("timm/crossvit_tiny_240", 48, (240,), marks=pytest.mark.slow),
+        pytest.param("timm/maxvit_rmlp_pico_rw_256", 100, (96, 128), marks=pytest.mark.slow),
     ],
 )
 def test_a_size_that_does_not_fit_is_refused_with_sizes_that_do(name, size, sizes):
+    refused(name, size, sizes)
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "sizes"),
+    [("timm/crossvit_tiny_240", 48, (240,)), ("timm/maxvit_rmlp_pico_rw_256", 100, (96, 128))],
+)
+def test_of_few_sizes_those_that_work_are_named(name, size, sizes, few_sizes):
+    refused(name, size, sizes)
+
+
+def refused(name, size, sizes):
     with pytest.raises(UserError) as error:
         made(name, size)
     text = str(error.value)
@@ -65,7 +78,13 @@ def test_options_that_no_size_mends_are_named():
         made("timm/resnet18", 32, colour=1)
 
 
-def test_a_network_that_does_not_pool_its_features_is_refused():
+@pytest.fixture
+def few_sizes(monkeypatch):
+    """Try few sizes: of a network with many modules each takes a second."""
+    monkeypatch.setattr(architectures, "SIZES", (64, 96, 128))
+
+
+def test_a_network_that_does_not_pool_its_features_is_refused(few_sizes):
     with pytest.raises(UserError, match=r"resnet18 .*it returns \(512, 1, 1\) for an image, not 512 pooled features"):
         made("timm/resnet18", 32, global_pool="")
 

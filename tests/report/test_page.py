@@ -1,4 +1,5 @@
 import base64
+import functools
 import hashlib
 import re
 from dataclasses import replace
@@ -14,7 +15,7 @@ from pipeline.verdict.advice import advise
 from tests.support.example import TRANSFER
 from tests.support.reports import inputs
 
-EVIL = ["<script>alert(1)</script>", 'a|b "quoted" & <i>more</i>', "values"]
+EVIL = ("<script>alert(1)</script>", 'a|b "quoted" & <i>more</i>', "values")
 
 
 class Checked(HTMLParser):
@@ -43,9 +44,15 @@ class Checked(HTMLParser):
             self.wrong.append((tag, self.getpos()))
 
 
+@functools.cache
+def drawn(classes=3, **options):
+    """Return a page; each takes seconds."""
+    return inputs(classes=list(classes) if isinstance(classes, tuple) else classes, **options).page()
+
+
 @pytest.fixture(scope="module")
 def usual():
-    return inputs().page()
+    return drawn()
 
 
 SIZES = [
@@ -59,7 +66,7 @@ SIZES = [
 
 @pytest.mark.parametrize("options", SIZES, ids=str)
 def test_a_page_is_whole_whatever_there_is_to_say(options):
-    text = inputs(**options).page()
+    text = drawn(**options)
     checked = Checked(text)
     assert (checked.open, checked.wrong) == ([], [])
     assert len(text.encode()) < page.MOST_BYTES
@@ -79,7 +86,7 @@ def test_a_page_asks_for_nothing(usual):
 
 
 def test_names_given_by_users_never_become_markup():
-    text = inputs(classes=EVIL).page()
+    text = drawn(strategies=3, classes=EVIL)
     assert text.count("<script") == 1
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in text
     assert "<i>more" not in text
@@ -104,7 +111,7 @@ def parts():
 
 
 def test_what_is_not_known_has_no_section():
-    found = re.findall(r'<section id="([^"]*)"', inputs(strategies=1, bare=True).page())
+    found = re.findall(r'<section id="([^"]*)"', drawn(strategies=1, bare=True))
     assert found == [
         "verdict", "cost-benefit", "cost", "classes", "calibration", "data", "recipes", "reproduce", "caveats"
     ]  # fmt: skip
@@ -190,10 +197,11 @@ def test_backbones_that_were_ranked_have_a_section_with_what_came_of_them():
     given = with_backbones(given, recipes, [{"log_me": 0.1 + number // 2} for number in range(4)])
     note = "Of several, the claims are about two."
     given = replace(given, verdict=given.verdict.model_copy(update={"claims_note": note}))
-    for text in (given.page(), markdown(given.comparison, given.verdict, {}, "report.html")):
+    whole = given.page()
+    for text in (whole, markdown(given.comparison, given.verdict, {}, "report.html")):
         assert "Backbones: predicted and measured" in text
         section = text.split("Backbones: predicted and measured")[-1]
         assert section.index("net-1") < section.index("net-0")
         assert "at least 3 backbones" in section
         assert note in text
-    assert Checked(given.page()).wrong == []
+    assert Checked(whole).wrong == []

@@ -1,5 +1,6 @@
 """What all figures have in common."""
 
+import functools
 import re
 import xml.etree.ElementTree as ET
 
@@ -15,6 +16,12 @@ from pipeline.report.figures import drawing
 from tests.support.reports import inputs
 
 
+@functools.cache
+def svg(picture):
+    """Return a picture as SVG; drawing it takes half a second."""
+    return drawing.svg(picture)
+
+
 def test_there_is_a_figure_for_everything_there_are_data_for(pictures):
     found = ["accuracy_cost", "learning_curves", "pairs", "reliability", "search"]
     assert list(pictures) == [*found, "trials_strategy-0", "trials_strategy-1", "trials_strategy-2"]
@@ -24,7 +31,7 @@ def test_there_is_a_figure_for_everything_there_are_data_for(pictures):
 
 def test_an_svg_takes_on_the_theme_and_keeps_its_words(pictures):
     for picture in pictures.values():
-        text = drawing.svg(picture)
+        text = svg(picture)
         assert not re.search(r"#[0-9a-f]{6}\b", re.sub(r'(href="|url\()#[^")]*', "", text)), picture.name
         assert "var(--" in text
         assert "<style" not in text
@@ -39,7 +46,7 @@ def test_an_svg_takes_on_the_theme_and_keeps_its_words(pictures):
 
 
 def test_ids_are_unique_and_found(pictures):
-    text = "".join(map(drawing.svg, pictures.values()))
+    text = "".join(map(svg, pictures.values()))
     ids = re.findall(r' id="([^"]*)"', text)
     assert len(ids) == len(set(ids))
     assert set(re.findall(r'(?:href="|url\()#([^")]+)', text)) <= set(ids)
@@ -70,13 +77,13 @@ def test_every_strategy_is_in_words_and_picture(three, pictures):
         for figure in ("accuracy_cost", "learning_curves"):
             assert name in pictures[figure].text
             assert f"{100 * s.test['accuracy'].mean:.1f} %" in pictures[figure].text
-        assert drawing.svg(pictures["accuracy_cost"]).count(f">{name}<") == 4  # two panels, two widths
-        assert drawing.svg(pictures["learning_curves"]).count(f">{name}<") == 2
+        assert svg(pictures["accuracy_cost"]).count(f">{name}<") == 4  # two panels, two widths
+        assert svg(pictures["learning_curves"]).count(f">{name}<") == 2
 
 
 def test_words_name_crossings_and_who_is_better(three, pictures):
     assert "strategy-1 overtakes strategy-0 at about 50 images (95 % CI 20 to 90)." in pictures["learning_curves"].text
-    assert ">strategy-0 × strategy-1<" in drawing.svg(pictures["learning_curves"])  # noqa: RUF001
+    assert ">strategy-0 × strategy-1<" in svg(pictures["learning_curves"])  # noqa: RUF001
     words = [
         f"{pair.better} is significantly better" if pair.better else "no significant difference"
         for pair in three.comparison.pairs
