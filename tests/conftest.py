@@ -23,6 +23,7 @@ from PIL import Image
 
 from pipeline.config.params import Params
 from pipeline.data.image_set import ImageSet, load
+from tests.support import order
 from tests.support.imports import ROOT
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # what a shell starts in the background ignores it
@@ -30,6 +31,17 @@ settings.register_profile("house", max_examples=30, deadline=None, derandomize=T
 settings.load_profile("house")
 
 CLASSES = ("low", "top")  # where the bright square is: flipping left and right leaves it so
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes longest."""
+    items.sort(key=lambda item: order.rank(item.nodeid))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Share tests out by file, and files that belong together to one process."""
+    return order.scheduler(config, log) if config.getoption("dist") == "loadfile" else None
 
 
 @dataclass(frozen=True)

@@ -78,7 +78,7 @@ def test_what_code_draws_is_the_same_every_time(name, tmp_path):
         assert one[1:] == other[1:]
 
 
-@pytest.mark.parametrize("name", ["automata", "digits"])
+@pytest.mark.parametrize("name", [pytest.param("automata", marks=pytest.mark.slow), "digits"])
 def test_a_task_is_built_as_its_checksum_says_and_our_readers_read_it(name, tmp_path):
     task, out = BY_NAME[name], tmp_path / name
     assert build(task, out, tmp_path / "packages")

@@ -27,7 +27,9 @@ def limited(make):
     return make()
 
 
-@pytest.mark.parametrize(("cut", "cohort"), [("head", "heads side by side"), ("input", "")])
+@pytest.mark.parametrize(
+    ("cut", "cohort"), [("head", "heads side by side"), pytest.param("input", "", marks=pytest.mark.slow)]
+)
 def test_where_memory_does_not_suffice_the_error_says_for_what(prepared, tmp_path, cut, cohort):
     too_wide = Job((0,), (recipe(cut, head="mlp", hidden=10_000_000),), 1, 2, cohort)
     make = partial(open_context, prepared.dev, None, tmp_path, 0.2, FEATURES, RUNTIME)

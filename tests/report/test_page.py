@@ -1,5 +1,4 @@
 import base64
-import functools
 import hashlib
 import re
 from dataclasses import replace
@@ -13,7 +12,7 @@ from pipeline.statistics.backbone_ranking import ranking
 from pipeline.statistics.schema import Recall, Transferability
 from pipeline.verdict.advice import advise
 from tests.support.example import TRANSFER
-from tests.support.reports import inputs
+from tests.support.reports import drawn, inputs
 
 EVIL = ("<script>alert(1)</script>", 'a|b "quoted" & <i>more</i>', "values")
 
@@ -42,12 +41,6 @@ class Checked(HTMLParser):
             return
         if not self.open or self.open.pop() != tag:
             self.wrong.append((tag, self.getpos()))
-
-
-@functools.cache
-def drawn(classes=3, **options):
-    """Return a page; each takes seconds."""
-    return inputs(classes=list(classes) if isinstance(classes, tuple) else classes, **options).page()
 
 
 @pytest.fixture(scope="module")

@@ -17,6 +17,8 @@ import pandas as pd
 import pytest
 from mlflow.entities import Run
 
+from tests.support.asking import asked_once
+
 ENABLED = ("frozen", "finetune")
 
 
@@ -68,7 +70,7 @@ class Chain:
 
     def run(self, stage: str, strategy: str = "") -> int:
         """Run a stage in this process; return its exit code."""
-        with patch.dict(os.environ, {"MLFLOW_TRACKING_URI": self.uri}):
+        with patch.dict(os.environ, {"MLFLOW_TRACKING_URI": self.uri}), asked_once():
             return import_module(f"pipeline.stages.{stage}").main(self.command(stage, strategy))
 
     def run_all(self) -> None:

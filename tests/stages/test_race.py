@@ -1,25 +1,55 @@
+import copy
 import json
+import shutil
 
 import pytest
 
 from pipeline.execution.rounds import every_point
+from tests.stages.conftest import make_chain
 
 SEEDS, FRACTIONS = [1, 2, 3, 4], [0.5, 0.75, 1]
 
 
-def race_params(small_params, **changes):
-    """Change the params of a chain so that there is something to race for."""
-    small_params["train"] |= {"seeds": SEEDS, "fractions": FRACTIONS, **changes}
-    return small_params
-
-
-def ready(new_chain):
-    """Return a chain in which both strategies have their minimum."""
-    chain = new_chain()
+@pytest.fixture(scope="module")
+def trained_once(tmp_path_factory, prepared, _small_params, write_params, mlflow_template):
+    """A chain that has raced, with copies of it before and after: what it trains takes long."""
+    params = copy.deepcopy(_small_params)
+    params["train"] |= {"seeds": SEEDS, "fractions": FRACTIONS}
+    root = tmp_path_factory.mktemp("race") / "chain"
+    root.mkdir()
+    chain = make_chain(root, prepared, params, write_params, mlflow_template)
     for stage in ("tune", "train"):
         for name in ("frozen", "finetune"):
             assert chain.run(stage, name) == 0
+    keep(chain, "ready")
+    assert chain.run("race") == 0
+    keep(chain, "raced")
     return chain
+
+
+def keep(chain, state):
+    shutil.copytree(chain.root, chain.root.with_name(state))
+
+
+def take_back(chain, state):
+    """Put a chain in a state that was kept; the database stays the file that MLflow has open."""
+    for path in chain.root.iterdir():
+        if path.is_dir():
+            shutil.rmtree(path)
+    shutil.copytree(chain.root.with_name(state), chain.root, dirs_exist_ok=True)
+    return chain
+
+
+@pytest.fixture
+def ready(trained_once):
+    """The chain before the race."""
+    return take_back(trained_once, "ready")
+
+
+@pytest.fixture
+def raced(trained_once):
+    """The chain after a race in which nobody was stopped."""
+    return take_back(trained_once, "raced")
 
 
 def points(chain, stage, name):
@@ -28,12 +58,10 @@ def points(chain, stage, name):
     return {(s, float(f), int(seed)) for s, f, seed in table[["split", "fraction", "seed"]].drop_duplicates().values}
 
 
-def test_nobody_is_stopped_without_doubt_and_a_rerun_ends_with_the_same_bytes(new_chain, small_params):
-    race_params(small_params)
-    chain = ready(new_chain)
+def test_nobody_is_stopped_without_doubt_and_a_rerun_ends_with_the_same_bytes(raced):
+    chain = raced
     least = {("test", f, s) for f in (0.5, 1.0) for s in (1, 2, 3)} | {("valid", 1.0, s) for s in (1, 2, 3)}
     assert points(chain, "train", "frozen") == points(chain, "train", "finetune") == least
-    assert chain.run("race") == 0
     more = {("test", 0.75, s) for s in (1, 2, 3)} | {("test", 1.0, 4), ("valid", 1.0, 4)}
     assert points(chain, "race", "frozen") == points(chain, "race", "finetune") == least | more
     found = chain.document("race", "finetune")
@@ -51,11 +79,9 @@ def test_nobody_is_stopped_without_doubt_and_a_rerun_ends_with_the_same_bytes(ne
     assert chain.run("compare") == chain.run("register") == 0
 
 
-def test_a_raced_run_trains_the_units_of_a_full_one_and_none_other(new_chain, small_params):
-    race_params(small_params)
-    chain = ready(new_chain)
-    assert chain.run("race") == 0
-    raced = {name: chain.document("race", name) for name in ("frozen", "finetune")}
+def test_a_raced_run_trains_the_units_of_a_full_one_and_none_other(raced):
+    chain = raced
+    before = {name: chain.document("race", name) for name in ("frozen", "finetune")}
     units = set((chain.root / "work" / "units").iterdir())
     params = (chain.root / "params.yaml").read_text()
     (chain.root / "params.yaml").write_text(params.replace("racing: true", "racing: false"))
@@ -63,7 +89,7 @@ def test_a_raced_run_trains_the_units_of_a_full_one_and_none_other(new_chain, sm
         assert chain.run("train", name) == 0
         whole = chain.document("train", name)
         assert [point["fraction"] for point in whole["curve"]] == [0.5, 0.75, 1]
-        assert (whole["seeds"], whole["test"]) == (raced[name]["seeds"], raced[name]["test"])
+        assert (whole["seeds"], whole["test"]) == (before[name]["seeds"], before[name]["test"])
         assert all("seeds" not in point for point in whole["curve"])
     assert units <= set((chain.root / "work" / "units").iterdir())
     assert chain.run("race") == 0
@@ -80,9 +106,8 @@ def every_point_of(chain):
     return every_point(parameters.load(chain.root / "params.yaml").train)
 
 
-def test_who_is_behind_beyond_doubt_keeps_the_minimum_and_says_why(new_chain, small_params, monkeypatch):
-    race_params(small_params)
-    chain = ready(new_chain)
+def test_who_is_behind_beyond_doubt_keeps_the_minimum_and_says_why(ready, monkeypatch):
+    chain = ready
     from pipeline.statistics import racing
     from pipeline.statistics.missing import Stopped
 
@@ -100,9 +125,8 @@ def test_who_is_behind_beyond_doubt_keeps_the_minimum_and_says_why(new_chain, sm
 
 
 @pytest.mark.parametrize("missing", ["json", "csv"])
-def test_results_that_are_missing_are_asked_for(new_chain, small_params, capsys, missing):
-    race_params(small_params, seeds=[1], fractions=[1])
-    chain = ready(new_chain)
+def test_results_that_are_missing_are_asked_for(ready, capsys, missing):
+    chain = ready
     (chain.root / "results" / "train" / f"frozen.{missing}").unlink()
     assert chain.run("race") == 2
     assert f"frozen.{missing}" in capsys.readouterr().err

@@ -1,5 +1,6 @@
 """Made-up inputs of a report: any number of strategies, classes and seeds, with or without the optional parts."""
 
+import functools
 from dataclasses import dataclass, field, replace
 from itertools import combinations
 from typing import Any
@@ -79,6 +80,12 @@ def inputs(
              "paths": {ids[0]: "shots/<first>.png"}}  # fmt: skip
     searches = {name: trials(number) for number, name in enumerate(names)}
     return Inputs(comparison, verdict, timings(names[:-1]), searches, tables, test, about)
+
+
+@functools.cache
+def drawn(classes: int | tuple[str, ...] = 3, **options: Any) -> str:
+    """Return the page of such inputs; each takes a second and more, so that it is made once in a process."""
+    return inputs(classes=list(classes) if isinstance(classes, tuple) else classes, **options).page()
 
 
 def _verdict(names: list[str], classes: list[str], bare: bool) -> Verdict:

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from pipeline.tracking.gate import Challenger, Rules
 from pipeline.tracking.register_arms import ADMISSIBLE, GAIN, TOLERANCE
 from pipeline.tracking.registry import Registry, Version
 from tests.conftest import lay_out_images
+from tests.support.asking import asked_once
 
 MODEL = "tiny"
 RULES = Rules(min_gain=0.05, margin=0.02, metric="accuracy", confidence=0.95, threads=1)
@@ -118,13 +120,16 @@ def trained_project(
 
 
 @pytest.fixture
-def project(trained_project: SecondProject, mlflow_template: Path, monkeypatch: pytest.MonkeyPatch) -> SecondProject:
-    """Return it with nothing registered."""
+def project(
+    trained_project: SecondProject, mlflow_template: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[SecondProject]:
+    """Return it with nothing registered; what its models say is asked once."""
     shutil.copy(mlflow_template, trained_project.root / "mlflow.db")
     shutil.rmtree(trained_project.root / "mlartifacts", ignore_errors=True)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", trained_project.uri)
     monkeypatch.chdir(trained_project.root)
-    return trained_project
+    with asked_once():
+        yield trained_project
 
 
 @pytest.fixture
