@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import multivariate_normal, ortho_group
 from sklearn.covariance import LedoitWolf
@@ -51,6 +51,7 @@ def close(found, **options):
 # Laws
 
 
+@settings(max_examples=15)
 @given(classified(), st.randoms())
 def test_the_order_of_images_does_not_matter(made, random):
     features, labels = made
@@ -58,6 +59,7 @@ def test_the_order_of_images_does_not_matter(made, random):
     assert scores(features[order], labels[order]) == close(scores(features, labels))
 
 
+@settings(max_examples=15)
 @given(classified(), st.integers(0, 2**32 - 1))
 def test_the_axes_of_features_may_be_rotated(made, seed):
     features, labels = made
@@ -66,6 +68,7 @@ def test_the_axes_of_features_may_be_rotated(made, seed):
         assert scores(features @ turn, labels) == close(scores(features, labels))
 
 
+@settings(max_examples=15)
 @given(classified(), st.sampled_from([1e-3, 7.0, 1e4]))
 def test_the_unit_of_features_does_not_matter(made, unit):
     assert scores(made[0] * unit, made[1]) == close(scores(*made))
@@ -78,6 +81,7 @@ def test_the_names_of_classes_do_not_matter(made, names):
     assert scores(features, renamed) == close(scores(features, labels))
 
 
+@settings(max_examples=15)
 @given(classified())
 def test_features_that_say_nothing_more_leave_h_score_as_evidence_as_they_are(made):
     features, labels = made
