@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.support import order
 from tests.support.imports import ROOT, imported_names
 from tests.support.structure import HEAVY, LOOKS, READERS, SHOWING, House
 
@@ -259,6 +260,11 @@ def companion(name: str) -> str:
     """Return where a file of code has its tests; the code of a package itself has them under the package's name."""
     *folders, stem = name.split("/")
     return TESTED_IN.get(name, "/".join([*folders, f"test_{folders[-1] if stem == '__init__' else stem}.py"]))
+
+
+def test_the_order_of_tests_names_files_that_are_there():
+    named = [each for each in (*order.TOGETHER, *order.ALONE, *order.LONGEST) if each.startswith("tests/")]
+    assert [each for each in named if not (ROOT / each).exists()] == []
 
 
 def test_tests_mirror_the_package():

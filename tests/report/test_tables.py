@@ -4,7 +4,7 @@ from pipeline.config.recipe import Recipe
 from pipeline.report import tables
 from pipeline.verdict.advice import advise
 from tests.support.example import TRANSFER, comparison
-from tests.support.reports import inputs
+from tests.support.reports import drawn, inputs
 
 
 def test_the_headline_says_what_to_use():
@@ -33,7 +33,7 @@ def test_pretrained_features_are_shown_beside_raw_pixels():
     made = inputs()
     rows = {title: (values, pixels) for title, values, pixels in tables.transfer_rows(made.comparison)}
     assert rows["LogME"] == ({"strategy-1": -0.38, "strategy-2": -0.38}, TRANSFER["pixels_log_me"])
-    page = html.unescape(made.page())
+    page = html.unescape(drawn())
     assert "leave-one-out accuracy of a linear classifier" in page
     assert '<td class="num">0.851</td><td class="num">0.781</td>' in page
     assert '<td class="num">\u22120.380</td><td class="num">\u22120.100</td>' in page
