@@ -83,8 +83,7 @@ def test_a_raced_run_trains_the_units_of_a_full_one_and_none_other(raced):
     chain = raced
     before = {name: chain.document("race", name) for name in ("frozen", "finetune")}
     units = set((chain.root / "work" / "units").iterdir())
-    params = (chain.root / "params.yaml").read_text()
-    (chain.root / "params.yaml").write_text(params.replace("racing: true", "racing: false"))
+    without_racing(chain)
     for name in ("frozen", "finetune"):
         assert chain.run("train", name) == 0
         whole = chain.document("train", name)
@@ -98,6 +97,11 @@ def test_a_raced_run_trains_the_units_of_a_full_one_and_none_other(raced):
             one, other = (chain.root / "results" / stage / f"{name}.{kind}" for stage in ("train", "race"))
             assert one.read_bytes() == other.read_bytes()
     assert len(points(chain, "race", "frozen")) == len(every_point_of(chain)) + len(SEEDS)
+
+
+def without_racing(chain):
+    file = chain.root / "params.yaml"
+    file.write_text(file.read_text().replace("racing: true", "racing: false"))
 
 
 def every_point_of(chain):
@@ -125,8 +129,10 @@ def test_who_is_behind_beyond_doubt_keeps_the_minimum_and_says_why(ready, monkey
 
 
 @pytest.mark.parametrize("missing", ["json", "csv"])
-def test_results_that_are_missing_are_asked_for(ready, capsys, missing):
-    chain = ready
+def test_results_that_are_missing_are_asked_for(raced, capsys, missing):
+    chain = raced
+    without_racing(chain)
+    shutil.copytree(chain.root / "results" / "race", chain.root / "results" / "train", dirs_exist_ok=True)
     (chain.root / "results" / "train" / f"frozen.{missing}").unlink()
     assert chain.run("race") == 2
     assert f"frozen.{missing}" in capsys.readouterr().err
