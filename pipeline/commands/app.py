@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import typer
 
-from pipeline.commands import cache, check, init, plan, predict, quick, rank, registry, report, status
+from pipeline.commands import cache, check, export, init, plan, predict, quick, rank, registry, report, status
 from pipeline.common.entry_point import exit_now, handle_user_errors
 
 INTERRUPTED = 130
@@ -26,6 +26,7 @@ app.command()(status.status)
 app.command()(report.report)
 app.command()(rank.rank)
 app.command()(predict.predict)
+app.command()(export.export)
 app.add_typer(registry.app, name="registry")
 app.add_typer(cache.app, name="cache")
 

@@ -1,14 +1,17 @@
 """`headstart predict`: label every image of a folder with a registered model, or one of models/."""
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pipeline.commands.explanations import Explanations
+from pipeline.commands.options import ModelName
 from pipeline.commands.prediction_table import Row, partial_table, write_table
 from pipeline.common.errors import UserError, first_line
 
@@ -26,14 +29,15 @@ def predict(
     folder: Annotated[
         str, typer.Argument(metavar="FOLDER", help="A folder of images, or its URI: s3://bucket/photos.")
     ],
-    model: Annotated[
-        str,
-        typer.Option(
-            metavar="MODEL", help="models:/<name>@champion, models:/<name>/<version>, or a folder of models/."
-        ),
-    ],
+    model: ModelName,
     out: Annotated[Path, typer.Option(metavar="FILE", help="The table to write: .csv or .parquet.")],
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a table that is there already.")] = False,
+    unknown: Annotated[
+        bool, typer.Option("--unknown", help="Label as unknown what is less sure than it ought to be.")
+    ] = False,
+    explain: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Write where the model saw its answer.")
+    ] = None,
 ) -> None:
     """Label every image of a folder.
 
@@ -46,14 +50,15 @@ def predict(
     with opened(model) as (classifier, key):
         from pipeline.data.image_place import ImagePlace
 
+        ask = _Question(classifier, unknown, Explanations(explain) if explain else None)
         place = ImagePlace(folder)
         paths = place.images()
-        with partial_table(out, {"model": key, "images": place.uri}, overwrite) as table:
+        with partial_table(out, {"model": key, "images": place.uri} | ask.told(), overwrite) as table:
             # What could not be read is tried again: a store may have been out of reach.
             left = [path for path in paths if table.rows.get(path, {"error": ""})["error"] is not None]
             with Progress("predict", len(paths), "image") as bar:
                 bar.step(len(paths) - len(left))
-                for rows in labelled(classifier, place, left):
+                for rows in labelled(ask, place, left):
                     table.add(rows)
                     bar.step(len(rows))
             rows = [table.rows[path] for path in paths]
@@ -61,6 +66,8 @@ def predict(
     failed = sum(row["error"] is not None for row in rows)
     print(f"{out}: {len(rows) - failed:,} of {len(rows):,} images are labelled" + (
         f"; the column error says why {failed:,} could not be read." if failed else "."))  # fmt: skip
+    if explain:
+        print(f"{explain}: maps of {len(rows) - failed:,} images.")
 
 
 @contextmanager
@@ -105,12 +112,42 @@ def columns(classifier: "Classifier") -> list[str]:
     return ["path", "label", "probability", *(f"p_{name}" for name in classifier.spec["classes"]), "error"]
 
 
-def labelled(classifier: "Classifier", place: "ImagePlace", paths: Sequence[str]) -> Iterator[list[Row]]:
+@dataclass(frozen=True)
+class _Question:
+    """What is asked of each image."""
+
+    classifier: "Classifier"
+    unknown: bool
+    explanations: Explanations | None
+
+    def __post_init__(self) -> None:
+        if self.unknown:
+            try:
+                self.classifier.threshold()
+            except ValueError as error:
+                raise UserError(f"--unknown: {error}; train it anew: uv run dvc repro") from None
+
+    def told(self) -> dict[str, str]:
+        """Return what makes the table another than that of a plain question."""
+        explained = {"explained": str(self.explanations.folder.resolve())} if self.explanations else {}
+        return ({"unknown": "told"} if self.unknown else {}) | explained
+
+    def answer(self, images: "Mapping[str, np.ndarray]") -> dict[str, Row]:
+        """Return the row of each decoded image, without path and error; the maps are written before it returns."""
+        if not images:
+            return {}
+        said = self.classifier.classify([*images.values()], self.unknown).to_dict("records")
+        if self.explanations:
+            self.explanations.write(self.classifier, images)
+        return {path: {str(name): value for name, value in row.items()} for path, row in zip(images, said)}
+
+
+def labelled(ask: _Question, place: "ImagePlace", paths: Sequence[str]) -> Iterator[list[Row]]:
     """Yield the rows of images in batches; the next one is read while one is labelled."""
 
     def decoded(path: str) -> "np.ndarray | str":
         try:
-            return classifier.decoded(place.read(path, classifier.limits.max_bytes))
+            return ask.classifier.decoded(place.read(path, ask.classifier.limits.max_bytes))
         except ValueError as error:
             return str(error)
 
@@ -121,17 +158,15 @@ def labelled(classifier: "Classifier", place: "ImagePlace", paths: Sequence[str]
                 batch = paths[start : start + BATCH]
                 coming.append((batch, [pool.submit(decoded, path) for path in batch]))
                 if len(coming) > 1:
-                    yield _rows(classifier, *coming.pop(0))
+                    yield _rows(ask, *coming.pop(0))
             for batch, read in coming:
-                yield _rows(classifier, batch, read)
+                yield _rows(ask, batch, read)
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _rows(classifier: "Classifier", batch: Sequence[str], read: Iterable[Future]) -> list[Row]:
+def _rows(ask: _Question, batch: Sequence[str], read: Iterable[Future]) -> list[Row]:
     found = dict(zip(batch, (each.result() for each in read), strict=True))
-    readable = {path: pixels for path, pixels in found.items() if not isinstance(pixels, str)}
-    said = classifier.classify([*readable.values()]).to_dict("records") if readable else []
-    answers = {path: {str(name): value for name, value in row.items()} for path, row in zip(readable, said)}
+    answers = ask.answer({path: pixels for path, pixels in found.items() if not isinstance(pixels, str)})
     return [{"path": path, **answers.get(path, {}), "error": None if path in answers else found[path]}
             for path in batch]  # fmt: skip

@@ -22,6 +22,7 @@ from .network import Network, apply_view, load_tensors
 _BASE64, _PLAIN = re.compile(rb"[A-Za-z0-9+/\s]+={0,2}\s*"), re.compile(rb"P[1-6]\s")
 USUAL = Limits()
 BATCH = 64  # images that go through the network at a time
+UNKNOWN = "unknown"  # the label of what the model is not sure enough of, if that is asked for
 
 
 class Classifier:
@@ -35,24 +36,27 @@ class Classifier:
         load_tensors(self.network, load_file(folder / "model.safetensors"))
         self.network.eval()
 
-    def predict(self, images: Any) -> pd.DataFrame:
+    def predict(self, images: Any, unknown: bool = False) -> pd.DataFrame:
         """Label images: return a table with a row for each, of `label`, `probability`, and `p_<class>` for every class.
+
+        With `unknown`, the label is UNKNOWN where the probability is below the threshold that training found.
 
         Images are a list (or a one-column table) of file contents, as bytes or base64 text (white space is ignored),
         or one uint8 array (N, H, W) or (N, H, W, C). Raise ValueError naming the position of an image that cannot be
-        read, and for what is over the limits.
+        read, for what is over the limits, and where the model has no such threshold.
         """
         listed = _listed(images)
         self.limits.check_images(len(listed))
-        return self.classify([self._decoded_at(position, image) for position, image in enumerate(listed)])
+        return self.classify([self._decoded_at(number, image) for number, image in enumerate(listed)], unknown)
 
     def decoded(self, image: Any) -> np.ndarray:
         """Return an image as the network takes it, uint8 (H, W, C); raise ValueError or TypeError if that cannot be."""
         content = _content(image, self.limits)
         return decode(content, self.spec["packed_size"], self.spec["channels"], self.limits.max_pixels)
 
-    def classify(self, decoded: Sequence[np.ndarray]) -> pd.DataFrame:
+    def classify(self, decoded: Sequence[np.ndarray], unknown: bool = False) -> pd.DataFrame:
         """Label one or more images, however many, that `decoded` has made; return what `predict` does."""
+        threshold = self.threshold() if unknown else 0.0
         batches = torch.from_numpy(np.stack(decoded)).permute(0, 3, 1, 2).split(BATCH)
         with torch.inference_mode():
             probabilities = torch.cat([self._probabilities(batch) for batch in batches]).numpy()
@@ -60,7 +64,16 @@ class Classifier:
         table = pd.DataFrame(probabilities, columns=[f"p_{name}" for name in self.spec["classes"]])
         table.insert(0, "label", [self.spec["classes"][i] for i in best])
         table.insert(1, "probability", probabilities.max(1))
+        if unknown:
+            table.loc[table["probability"] < threshold, "label"] = UNKNOWN
         return table
+
+    def threshold(self) -> float:
+        """Return the probability below which an image is unknown; raise ValueError where the model has none."""
+        found = self.spec.get("unknown")
+        if found is None:
+            raise ValueError("this model has no threshold for unknown images: it was trained by an older version")
+        return float(found["threshold"])
 
     def _probabilities(self, batch: torch.Tensor) -> torch.Tensor:
         """Return probabilities (N, classes), averaged over the views that the model was scored with."""

@@ -3,6 +3,7 @@
 The only file of this package that knows MLflow; everything else here runs without it.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,13 @@ class Served:
     def __init__(self, classifier: Classifier) -> None:
         self.classifier = classifier
 
-    def predict(self, images: Any) -> pd.DataFrame:
-        """Label images as `Classifier.predict`; raise MlflowException, a 400 over HTTP, for what is refused."""
+    def predict(self, images: Any, params: Mapping[str, Any] | None = None) -> pd.DataFrame:
+        """Label images as `Classifier.predict`, whose other arguments are `params`.
+
+        Raise MlflowException, a 400 over HTTP, for what is refused.
+        """
         try:
-            return self.classifier.predict(images)
+            return self.classifier.predict(images, **(params or {}))
         except (ValueError, TypeError) as error:
             raise _refusal(str(error)) from None
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.common.files import write_text
+from pipeline.common.files import read_json, write_text
 from pipeline.config.backbone_table import Own, resolve
 from pipeline.report.model_card import CardSources, model_card, verdict_on
 from pipeline.statistics.schema import Comparison
@@ -38,6 +38,7 @@ def write_cards(
             backbone=resolve(found.recipe.backbone, material.own),
             model_digest=model_key(material.models / name),
             about=material.about,
+            unknown=read_json(material.models / name / "model.json").get("unknown"),
         )
         files[name] = out / name / "README.md"
         write_text(files[name], model_card(comparison, verdict, name, sources))

@@ -38,6 +38,7 @@ class CardSources:
     backbone: Backbone
     model_digest: str
     about: Mapping[str, Any]  # commit and versions
+    unknown: Mapping[str, float] | None = None  # from which probability on an answer is given, if that is asked for
 
 
 def model_card(comparison: Comparison, verdict: Verdict, name: str, sources: CardSources) -> str:
@@ -67,6 +68,7 @@ def model_card(comparison: Comparison, verdict: Verdict, name: str, sources: Car
         weights_licence=_weights_licence(found, sources.backbone),
         model_digest=sources.model_digest,
         about=sources.about,
+        unknown=sources.unknown,
     )
     fields = yaml.safe_dump(_fields(comparison, name, sources), sort_keys=False, allow_unicode=True, width=120)
     return f"---\n{fields}---\n{text}"

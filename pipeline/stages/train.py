@@ -35,6 +35,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     from pipeline.training import results, transferability, unit
     from pipeline.training.choose_views import seen
     from pipeline.training.run_context import unit_folder
+    from pipeline.training.unknown import add_unknown
 
     watch, features = Stopwatch(), seen(args.views, params.features.tta, params.features.cache_gb)
     make_context = partial(jobs.open_context, args.dev, args.test, args.work, params.prepare.valid_fraction,
@@ -61,7 +62,9 @@ def main(argv: Sequence[str] | None = None) -> None:
             curve = results.curve(trained, images, test)
             took, marks = partial(unit.timing, context=run_context), {**tags, "stage": "train"}
             tracker.children(parent, retraining_records(work.jobs[args.strategy], trained, curve, took, marks))
-            export_model(unit_folder(recipe, run_context, results.best_seed(scores)), args.model)
+            best = results.best_seed(scores)
+            export_model(unit_folder(recipe, run_context, best), args.model)
+            add_unknown(args.model, trained[1.0][best])
             separation = transferability.separation(recipe, run_context, params.train.seeds[0])
             size = latency.model_bytes(args.model)
             searched = run_context.validated(params.search.seed)

@@ -84,15 +84,16 @@ def _jpeg(image: np.ndarray) -> bytes:
 def _signature(folder: Path) -> Any:
     """Return a signature: image files in; label, its probability, and the probability of each class out.
 
-    The column of images has no name, so that a list of files is accepted too, and not only a table.
+    The parameter `unknown` asks for that label where the model is not sure. The column of images has no name, so that a list of files is accepted too, and not only a table.
     """
     from mlflow.models import ModelSignature
-    from mlflow.types import ColSpec, DataType, Schema
+    from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
 
     classes = json.loads((folder / "model.json").read_text(encoding="utf-8"))["classes"]
     probabilities = [ColSpec(DataType.double, name) for name in ("probability", *(f"p_{each}" for each in classes))]
     return ModelSignature(Schema([ColSpec(DataType.binary)]),
-                          Schema([ColSpec(DataType.string, "label"), *probabilities]))  # fmt: skip
+                          Schema([ColSpec(DataType.string, "label"), *probabilities]),
+                          ParamSchema([ParamSpec("unknown", DataType.boolean, False)]))  # fmt: skip
 
 
 def _shipped_code(folder: Path) -> Path:

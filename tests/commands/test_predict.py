@@ -1,3 +1,4 @@
+import json
 import os
 import signal
 import subprocess
@@ -190,3 +191,16 @@ def test_a_picture_of_one_colour_is_a_picture(model, tmp_path):
     out = tmp_path / "p.csv"
     assert main(["predict", str(tmp_path / "photos"), "--model", str(model), "--out", str(out)]) == 0
     assert len(pd.read_csv(out)) == 1
+
+
+def test_unknown_is_said_where_the_model_has_a_threshold_and_is_asked(photos, tmp_path, capsys):
+    folder = tiny_model(tmp_path / "model")
+    ask = ["predict", str(photos), "--model", str(folder), "--out", str(tmp_path / "p.csv")]
+    assert main([*ask, "--unknown"]) == 2
+    assert "--unknown: this model has no threshold for unknown images" in capsys.readouterr().err
+    spec = json.loads((folder / "model.json").read_text())
+    (folder / "model.json").write_text(json.dumps(spec | {"unknown": {"threshold": 0.9999}}))
+    assert main([*ask, "--unknown"]) == 0
+    assert set(pd.read_csv(tmp_path / "p.csv")["label"]) == {"unknown"}
+    assert main([*ask, "--overwrite"]) == 0
+    assert "unknown" not in set(pd.read_csv(tmp_path / "p.csv")["label"])
