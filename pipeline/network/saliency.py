@@ -1,4 +1,7 @@
-"""Where a classifier looked: Grad-CAM (Selvaraju et al. 2017, arXiv 1610.02391) on the last stage of its backbone.
+"""Where a classifier saw its answer: Grad-CAM (Selvaraju et al. 2017, arXiv 1610.02391) on its backbone's last stage.
+
+Slopes and maps are multiplied place by place (HiResCAM, Draelos and Carin 2020, arXiv 2011.08891): for a linear head on
+pooled maps that is just what each place adds to the score. It is Grad-CAM where maps are averaged.
 
 The score explained is the log odds of the predicted class, which, unlike its logit, says the same of a network whose
 logits are all shifted by a constant.
@@ -24,8 +27,8 @@ STRENGTH = 0.65  # of the colour where the map is 1
 def saliency(classifier: Classifier, decoded: Sequence[np.ndarray]) -> np.ndarray:
     """Return maps (N, S, S) in [0, 1], high where the predicted class was seen, for images as `decoded` made them.
 
-    It is the mean over the views that the classifier averages. A map is all 0 where the last stage holds nothing
-    that speaks for the class.
+    It is the mean over the views that the classifier averages, and tells places apart: it is 0 where they add no more
+    to the score than the average place does. A map that is 0 everywhere tells none apart.
     """
     images = torch.from_numpy(np.stack(decoded)).permute(0, 3, 1, 2)
     said = classifier.classify(decoded).iloc[:, 2:].to_numpy().argmax(1)
@@ -43,14 +46,28 @@ def _of_view(network: Network, images: Tensor, said: Tensor, view: str) -> Tenso
 
 
 def _grad_cam(network: Network, images: Tensor, said: Tensor) -> Tensor:
-    """Return maps (N, h, w), at least 0, of the last stage's resolution."""
-    with _last_maps(network.backbone) as found:
+    """Return maps (N, h, w) of the last stage's resolution: what each place adds to the score, above the average place.
+
+    What a tapped stage gives the head directly is added to what the last one gives.
+    """
+    with _watched(network) as (tapped, others):
         odds = _log_odds(network(images).double(), said)
-    if not found:  # the backbone keeps no positions
-        return images.new_zeros(len(images), 1, 1, dtype=torch.float32)
-    (gradient,) = torch.autograd.grad(odds.sum(), found[-1])
-    maps, slopes = _channels_first(found[-1]).detach(), _channels_first(gradient)
-    return (slopes.mean((2, 3), keepdim=True) * maps).sum(1).relu()
+    slopes = torch.autograd.grad(odds.sum(), [*tapped, *others], allow_unused=True)
+    found = [_added(maps, slope) for maps, slope in zip([*tapped, *others], slopes)]
+    early, late = found[: len(tapped)], [each for each in found[len(tapped) :] if each.any()]
+    if not late:  # the backbone keeps no positions
+        return torch.zeros(len(images), 1, 1)
+    grid = late[-1].shape[-2:]
+    whole = late[-1] + sum(F.adaptive_avg_pool2d(each, grid) for each in early)
+    return (whole - whole.mean((1, 2), keepdim=True)).relu()
+
+
+def _added(maps: Tensor, slope: Tensor | None) -> Tensor:
+    """Return what each place adds to the score (N, h, w), per share of the image: slope times value, over channels."""
+    if slope is None:
+        return maps.new_zeros(1, 1, 1)
+    product = _channels_first(maps.detach() * slope).sum(1)
+    return product * product[0].numel()
 
 
 def _log_odds(logits: Tensor, said: Tensor) -> Tensor:
@@ -60,21 +77,32 @@ def _log_odds(logits: Tensor, said: Tensor) -> Tensor:
 
 
 @contextmanager
-def _last_maps(backbone: nn.Module) -> Iterator[list[Tensor]]:
-    """Collect the outputs of all modules that have positions, in the order in which they end, with gradients."""
-    found: list[Tensor] = []
+def _watched(network: Network) -> Iterator[tuple[list[Tensor], list[Tensor]]]:
+    """Collect, in a forward pass, what taps take, and the outputs of all modules that have positions.
 
-    def keep(module: nn.Module, args: object, output: object) -> Tensor | None:
-        if not (isinstance(output, Tensor) and output.is_floating_point() and _positions(output) > 1):
-            return None
-        if not output.requires_grad:  # all weights before it are frozen
-            output = output.requires_grad_()
-        found.append(output)
-        return output
+    Behind a tap the gradient does not flow back: what later stages make of its maps is counted with the last one.
+    """
+    tapped, others, names = list[Tensor](), list[Tensor](), {tap.module for tap in network.taps}
 
-    hooks = [module.register_forward_hook(keep) for name, module in backbone.named_modules() if name]
+    def leaf(module: nn.Module, args: object, output: Tensor) -> Tensor:
+        tapped.append(output.detach().requires_grad_())
+        return tapped[-1]
+
+    def parted(module: nn.Module, args: object, output: Tensor) -> Tensor:
+        return output.detach().clone()  # the next module may write into it
+
+    def keep(module: nn.Module, args: object, output: object) -> None:
+        if isinstance(output, Tensor) and output.requires_grad and _positions(output) > 1:
+            others.append(output)
+
+    hooks = []
+    for name, module in network.backbone.named_modules():
+        if name in names:
+            hooks += [module.register_forward_hook(leaf, prepend=True), module.register_forward_hook(parted)]
+        elif name:
+            hooks.append(module.register_forward_hook(keep))
     try:
-        yield found
+        yield tapped, others
     finally:
         for hook in hooks:
             hook.remove()

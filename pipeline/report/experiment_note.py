@@ -8,12 +8,18 @@ from urllib.parse import quote
 from pipeline.report import tables
 from pipeline.report.templating import template_environment
 from pipeline.statistics.schema import Comparison
+from pipeline.tracking.experiments import VIEW
 from pipeline.verdict import formatting
 from pipeline.verdict.schema import Verdict
 
 MOST = 10  # runs side by side
 COSTS = {"train_flops": "are the operations of one training", "search_flops": "those of the search",
          "predict_flops": "those of one prediction"}  # fmt: skip
+
+
+def in_table(metric: str) -> list[str]:
+    """Return the metrics of the table of strategies that the note links to, the one to sort by first."""
+    return [f"test_{metric}", f"test_{metric}_low", f"test_{metric}_high", *COSTS]
 
 
 @dataclass(frozen=True)
@@ -39,6 +45,7 @@ def experiment_note(comparison: Comparison, verdict: Verdict, registered: str, r
         headline=tables.headline(verdict),
         answers=tables.said(verdict.answers),
         report=f"#/experiments/{runs.stages}/runs/{runs.compare}/artifacts/{quote(report)}",
+        table=f"#/experiments/{runs.experiment}/runs?viewStateShareKey={VIEW}&workflowType=machine_learning",
         compare=f"#/compare-runs?runs={chosen}&experiments={experiments}",
         tested=f"{sum(comparison.dataset.counts['test'].values()):,}",
         confidence=formatting.level(comparison.confidence),

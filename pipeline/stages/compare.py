@@ -23,7 +23,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     from pipeline.data.summary import EXCLUDED, DatasetSummary
     from pipeline.report import markdown
     from pipeline.report.arms import CardMaterial, scored_arms, write_cards
-    from pipeline.report.experiment_note import RunIds, experiment_note
+    from pipeline.report.experiment_note import RunIds, experiment_note, in_table
     from pipeline.report.plots import metrics
     from pipeline.report.publish import Places, publish
     from pipeline.statistics import stored_results
@@ -53,7 +53,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         tracker.finish(run, scores, [args.out, args.verdict, args.data.with_name(EXCLUDED), *files])
     arms = [tracker.score(arm) for arm in scored_arms(compared, verdict, args.trained, cards)]
     note = RunIds(*tracker.experiments, arms, run, STAGES.format(params.tracking.experiment))
-    tracker.describe(experiment_note(compared, verdict, params.register_.model, note, args.page.name))
+    about_runs = experiment_note(compared, verdict, params.register_.model, note, args.page.name)
+    tracker.describe(about_runs, in_table(compared.metric))
     write_json(args.timings, watch.read())
     print(f"\n{markdown.summary(compared, verdict)}")
 

@@ -6,7 +6,7 @@ what is on disk.
 """
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +17,7 @@ import numpy as np
 from pipeline.common.hashes import file_digest
 from pipeline.tracking import logged_models
 from pipeline.tracking.client import KEY, NOTE, as_user_error
+from pipeline.tracking.experiments import SHARED, VIEW, arms_view
 from pipeline.tracking.runs import MlflowTracker, RunRecord, now, points
 
 SEARCH, TUNED, TRAINING, RESULT, RACED = (
@@ -123,8 +124,9 @@ class ArmTracker(MlflowTracker):
         return str(run.info.run_id)
 
     @as_user_error
-    def describe(self, note: str) -> None:
-        """Show a note, Markdown, above the runs of arms."""
+    def describe(self, note: str, metrics: Sequence[str]) -> None:
+        """Show a note, Markdown, above the runs of arms, and make the view of them that has these metrics."""
+        self._client.set_experiment_tag(self._arms, SHARED + VIEW, arms_view(metrics))
         self._client.set_experiment_tag(self._arms, NOTE, note)
 
     @as_user_error

@@ -4,6 +4,7 @@ import getpass
 import json
 import os
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,8 @@ from pipeline.data.image_set import ImageSet
 
 # Without the tag, the UI opens in its mode for language-model applications.
 KIND, MODELS = "mlflow.experimentKind", "custom_model_development"
+# What `Share` in MLflow's list of runs stores; a link with the key opens the list so.
+VIEW, SHARED = "strategies", "mlflow.sharedViewState."
 STAGES = "{}-stages"  # the name of the experiment of stages, from that of the arms'
 
 
@@ -55,6 +58,16 @@ def open_experiment(client: Any, root: Path, name: str) -> str:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":  # another stage was quicker
             raise
         return str(client.get_experiment_by_name(name).experiment_id)
+
+
+def arms_view(metrics: Sequence[str]) -> str:
+    """Return how MLflow's list of runs shows arms: these metrics and the verdict, the best in the first metric on top."""
+    columns = [*(f"metrics.`{name}`" for name in metrics), "tags.`verdict`"]
+    state = {"searchFilter": "tags.stage = 'arm'", "orderByKey": columns[0], "orderByAsc": False, "startTime": "ALL",
+             "lifecycleFilter": "Active", "modelVersionFilter": "All Runs", "datasetsFilter": [],
+             "selectedColumns": columns, "runsExpanded": {}, "runsPinned": [], "runsHidden": [],
+             "runListHidden": False, "viewMaximized": True}  # fmt: skip
+    return json.dumps(state)
 
 
 def _location(root: Path, name: str) -> str | None:

@@ -84,7 +84,8 @@ def _jpeg(image: np.ndarray) -> bytes:
 def _signature(folder: Path) -> Any:
     """Return a signature: image files in; label, its probability, and the probability of each class out.
 
-    The parameter `unknown` asks for that label where the model is not sure. The column of images has no name, so that a list of files is accepted too, and not only a table.
+    The parameter `unknown` asks for that label where the model is not sure. The column of images has no name, so that
+    a list of files is accepted too, and not only a table.
     """
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
