@@ -62,8 +62,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             curve = results.curve(trained, images, test)
             took, marks = partial(unit.timing, context=run_context), {**tags, "stage": "train"}
             tracker.children(parent, retraining_records(work.jobs[args.strategy], trained, curve, took, marks))
-            best = results.best_seed(scores)
-            export_model(unit_folder(recipe, run_context, best), args.model)
+            export_model(unit_folder(recipe, run_context, best := results.best_seed(scores)), args.model)
             add_unknown(args.model, trained[1.0][best])
             separation = transferability.separation(recipe, run_context, params.train.seeds[0])
             size = latency.model_bytes(args.model)

@@ -61,7 +61,7 @@ def open_experiment(client: Any, root: Path, name: str) -> str:
 
 
 def arms_view(metrics: Sequence[str]) -> str:
-    """Return how MLflow's list of runs shows arms: these metrics and the verdict, the best in the first metric on top."""
+    """Return how MLflow's list of runs shows arms: these metrics and the verdict, the best in the first on top."""
     columns = [*(f"metrics.`{name}`" for name in metrics), "tags.`verdict`"]
     state = {"searchFilter": "tags.stage = 'arm'", "orderByKey": columns[0], "orderByAsc": False, "startTime": "ALL",
              "lifecycleFilter": "Active", "modelVersionFilter": "All Runs", "datasetsFilter": [],
