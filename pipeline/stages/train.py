@@ -32,10 +32,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     from pipeline.tracking.arm_runs import ArmTracker
     from pipeline.tracking.experiments import held_out, train_and_valid
     from pipeline.tracking.retraining_records import retraining_records
-    from pipeline.training import results, transferability, unit
+    from pipeline.training import results, transferability, unit, unknown
     from pipeline.training.choose_views import seen
     from pipeline.training.run_context import unit_folder
-    from pipeline.training.unknown import add_unknown
 
     watch, features = Stopwatch(), seen(args.views, params.features.tta, params.features.cache_gb)
     make_context = partial(jobs.open_context, args.dev, args.test, args.work, params.prepare.valid_fraction,
@@ -63,7 +62,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             took, marks = partial(unit.timing, context=run_context), {**tags, "stage": "train"}
             tracker.children(parent, retraining_records(work.jobs[args.strategy], trained, curve, took, marks))
             export_model(unit_folder(recipe, run_context, best := results.best_seed(scores)), args.model)
-            add_unknown(args.model, trained[1.0][best])
+            unknown.add_unknown(args.model, trained[1.0][best])
             separation = transferability.separation(recipe, run_context, params.train.seeds[0])
             size = latency.model_bytes(args.model)
             searched = run_context.validated(params.search.seed)
