@@ -5,7 +5,7 @@ import os
 import signal
 import threading
 import traceback
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from multiprocessing import get_context, parent_process
 from multiprocessing.connection import Connection, wait
@@ -30,6 +30,8 @@ class Executor:
     be picklable if n > 1. `context` is its result, if this process has called it already. Use as a context manager:
     on exit no worker is left. If one dies, the error ends with what `advise` returns for its job.
     """
+
+    _daemonic = True  # what multiprocessing calls so may start no processes of its own
 
     def __init__(
         self,
@@ -91,11 +93,16 @@ class Executor:
     def _free(self, idle: list[Connection]) -> Connection | None:
         """Return an idle worker, a new one if need be; None if all workers allowed are busy."""
         if not idle and len(self._pool) < self._workers:
-            with _interrupted_later():
-                pipe, process = _start(self._make_context, self._work)
+            with interrupted_later():
+                environment = self._environment(len(self._pool))
+                pipe, process = start(self._make_context, self._work, self._daemonic, environment)
                 self._pool[pipe] = process
             return pipe
         return idle.pop() if idle else None
+
+    def _environment(self, number: int) -> Mapping[str, str]:
+        """Return variables of the environment that worker `number` is to have, counted from 0."""
+        return {}
 
     def _send(self, pipe: Connection, job: tuple[int, Any]) -> None:
         self._last[pipe] = job[1]
@@ -127,7 +134,7 @@ class Executor:
 
 
 @contextmanager
-def _interrupted_later() -> Iterator[None]:
+def interrupted_later() -> Iterator[None]:
     """Put Ctrl-C off to the end, or it would leave a worker half begun; what is started here never hears of it."""
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -144,17 +151,25 @@ def _interrupted_later() -> Iterator[None]:
             signal.raise_signal(signal.SIGINT)
 
 
-def _start(make_context: Callable[[], Any], work: Work) -> tuple[Connection, Any]:
+def start(
+    make_context: Callable[[], Any], work: Work, daemonic: bool = True, environment: Mapping[str, str] | None = None
+) -> tuple[Connection, Any]:
+    """Start a process that does the jobs (number, job) which come through a pipe; return our end, and the process.
+
+    It answers ("event", ...) for what a job reports, then ("done", number, result), or ("mistake" or "fault", why) and
+    ends; it also ends when this process does.
+    """
     context = get_context("spawn")  # a fork would copy the locks of threads that it does not copy
     ours, theirs = context.Pipe()
-    process = context.Process(target=_serve, args=(theirs, make_context, work), daemon=True)
+    process = context.Process(target=_serve, args=(theirs, make_context, work, environment or {}), daemon=daemonic)
     process.start()
     theirs.close()
     return ours, process
 
 
-def _serve(pipe: Connection, make_context: Callable[[], Any], work: Work) -> None:
+def _serve(pipe: Connection, make_context: Callable[[], Any], work: Work, environment: Mapping[str, str]) -> None:
     """Do jobs until the coordinator is gone."""
+    os.environ |= environment
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the coordinator ends its workers
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:

@@ -103,6 +103,9 @@ class Runtime(Section):
     threads: int = Field(ge=1)  # part of what identifies a result: sums change order with it
     device: Literal["cpu", "cuda", "auto"]
     precision: Literal["float32", "bf16", "auto"] = "auto"  # of convolutions and products; auto: bf16 on cuda alone
+    devices: int = Field(1, ge=1)  # that share each training; part of what identifies a result
+    # Images that a device trains on at once; gradients of a larger batch are added up. With 3 no part is of one image.
+    micro_batch: int | None = Field(None, ge=3)
 
 
 class Tracking(Section):

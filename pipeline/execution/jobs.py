@@ -10,7 +10,7 @@ import torch
 
 from pipeline.common.errors import UserError
 from pipeline.common.outcome import Epoch, Outcome
-from pipeline.common.process_pool import Executor, Report, cores
+from pipeline.common.process_pool import Executor, Report, Work, cores
 from pipeline.common.progress import quiet
 from pipeline.config.cluster import LOCAL, Cluster
 from pipeline.config.features import Features
@@ -18,6 +18,9 @@ from pipeline.config.params import Runtime
 from pipeline.config.recipe import Recipe
 from pipeline.data import image_set
 from pipeline.data.image_set import ImageSet
+from pipeline.execution.local_executor import LocalExecutor
+from pipeline.execution.shared_training import SharedTraining
+from pipeline.network.devices import visible_gpus
 from pipeline.network.pretrained import WeightStore
 from pipeline.training import head_units, unit
 from pipeline.training.run_context import RunContext, make_run_context
@@ -78,20 +81,33 @@ def executor(
 ) -> Executor:
     """Return an executor of jobs with so many processes; `context` is `make_context()`, if it was called already.
 
-    `auto` is one process for each core, less where a process has several threads, and a single one on a GPU, which
-    processes would have to share. On a Ray cluster it is as many as that has room for.
+    `auto` is one process for each core, less where a process has several threads, and on GPUs one for each of them,
+    which it has to itself; less where several share a training. On a Ray cluster it is as many as that has room for.
     """
+
+    context = context or (make_context() if workers == "auto" and cluster.executor == "local" else None)
+    devices = context.run_context.devices if context else 1
+    work: Work = run if devices == 1 else SharedTraining(devices, make_context, run, is_shared, advice)
     if cluster.executor == "ray":
         from pipeline.execution.ray_executor import RayExecutor
 
-        return RayExecutor(cluster, workers, make_context, run, lambda job: ADVICE)
-    if workers == "auto":
-        context = context or make_context()
-        shared = context.run_context
-        count = 1 if shared.device.type != "cpu" else max(1, cores() // shared.threads)
-    else:
-        count = workers
-    return Executor(count, make_context, run, context, lambda job: ADVICE)
+        return RayExecutor(cluster, workers, make_context, work, advice, devices)
+    gpus = visible_gpus() if context and context.run_context.device.type == "cuda" else []
+    count = 1 if workers == "auto" else workers
+    if workers == "auto" and context:
+        side_by_side = len(gpus) if gpus else cores() // context.run_context.threads
+        count = max(1, side_by_side // devices)
+    return LocalExecutor(count, make_context, work, context, advice, gpus=gpus, devices=devices)
+
+
+def advice(job: Job) -> str:
+    """Return what to do when the process that did a job died."""
+    return ADVICE
+
+
+def is_shared(job: Job, context: StageContext) -> bool:
+    """Say whether several devices share a job: not where it is done, nor where heads on fixed features are trained."""
+    return not job.cohort and job.recipes[0].cut != "head" and not is_done(job, context)
 
 
 def run(job: Job, context: StageContext, report: Report) -> list[Outcome]:
@@ -108,7 +124,7 @@ def run(job: Job, context: StageContext, report: Report) -> list[Outcome]:
         raise UserError(
             f"memory of {context.run_context.device.type} does not suffice to train {recipe.backbone} with batch_size "
             f"{recipe.batch_size} and image_size {recipe.image_size}: lower one of these in its strategy, or "
-            "search.workers. What is finished is kept."
+            "search.workers, or runtime.micro_batch. What is finished is kept."
         ) from error
 
 

@@ -34,7 +34,10 @@ class RayExecutor(Executor):
         make_context: Callable[[], Any],
         work: Work,
         advise: Callable[[Any], str] = lambda job: "",
+        devices: int = 1,
     ) -> None:
+        """Set `cluster.cpus` and `cluster.gpus` aside for each of the `devices` that share a unit, all on one node."""
+        cluster = cluster.model_copy(update={"cpus": cluster.cpus * devices, "gpus": cluster.gpus * devices})
         self._ray, self._retries = connect(cluster), cluster.retries
         try:
             space = room(self._ray, cluster)

@@ -10,6 +10,7 @@ from typing import Any
 
 from pipeline.common.errors import UserError
 from pipeline.common.process_pool import Work
+from pipeline.execution.shared_training import LostRankError
 
 
 class Worker:
@@ -45,6 +46,8 @@ class Worker:
                 self._context = self._make_context()
             result = self._work(job, self._context, lambda *event: answers.put(("event", *event)))
             answers.put(("done", result))
+        except LostRankError:
+            os._exit(1)  # as one process with those that share its training: the job is given to another
         except UserError as error:
             answers.put(("mistake", str(error)))
         except BaseException:

@@ -1,6 +1,7 @@
 """How a network runs on a device: precision, memory layout, and how much at once."""
 
 import ctypes
+import os
 from contextlib import suppress
 from typing import Any, Literal
 
@@ -30,6 +31,13 @@ def keep_memory() -> None:
         library = ctypes.CDLL(None)
         library.mallopt(mmap_threshold, 2**30)
         library.mallopt(trim_threshold, 2**31 - 1)
+
+
+def visible_gpus() -> list[str]:
+    """Return the CUDA devices that this process sees, as CUDA_VISIBLE_DEVICES names them."""
+    count = torch.cuda.device_count()
+    named = [name.strip() for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name.strip()]
+    return named[:count] if len(named) >= count else [str(number) for number in range(count)]
 
 
 def on_device(x: Tensor, device: torch.device) -> Tensor:

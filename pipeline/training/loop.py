@@ -1,20 +1,26 @@
 """Fit a body, and predict with it: neither knows whether its inputs are pixels or stored activations."""
 
 import math
+import sys
+from contextlib import ExitStack, nullcontext
 from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
-from torch.nn import functional as F
+from torch.nn.parallel import DistributedDataParallel
 
+from pipeline.common.errors import UserError
 from pipeline.common.seeding import derive
 from pipeline.config.recipe import Recipe
 from pipeline.network.devices import Precision, images_at_once, on_device, running
 from pipeline.training.augment import Transform
 from pipeline.training.averaging import MovingAverage
-from pipeline.training.mixup import Mixed, Mixer
+from pipeline.training.batch import Batch, Goal
+from pipeline.training.mixup import Mixer
+from pipeline.training.ranks import ALONE, Ranks
 from pipeline.training.samples import Inputs, Samples, first_view, one_view, steps_of_epoch
+from pipeline.training.shared_batchnorm import SharedBatchNorm
 
 
 class DivergedError(ArithmeticError):
@@ -27,13 +33,26 @@ class Fit:
     AdamW (Loshchilov and Hutter 2019) on a one-cycle learning rate (Smith and Topin 2018). Weights decay; biases, and
     what a norm scales and shifts by, do not (He et al. 2019, arXiv 1812.01187). Order, views and dropout of an epoch
     depend on the seed and the epoch's number alone.
+
+    Of several processes each takes a part of every batch, and the gradients are averaged (DistributedDataParallel), so
+    that they learn what one would, up to rounding; but augmentation, mixup and dropout are each one's own draws. A
+    batch of more than `micro_batch` images goes through the body in parts whose gradients add up.
     """
 
     def __init__(
-        self, body: nn.Sequential, recipe: Recipe, seed: int, device: torch.device, precision: Precision = "float32"
+        self,
+        body: nn.Sequential,
+        recipe: Recipe,
+        seed: int,
+        device: torch.device,
+        precision: Precision = "float32",
+        ranks: Ranks = ALONE,
+        micro_batch: int | None = None,
     ) -> None:
         self.body, self.recipe, self.seed, self.device = body.to(device), recipe, seed, device
-        self.precision, self.done = precision, 0
+        self.precision, self.done, self._ranks = precision, 0, ranks
+        self._most = micro_batch or sys.maxsize  # images at once
+        self._shared: DistributedDataParallel | None = None  # from the first epoch on: then the weights are there
         groups = []
         for depth, module in enumerate(body):
             behind = len(body) - 1 - depth
@@ -50,24 +69,29 @@ class Fit:
         With weights it is the weighted mean.
         """
         seed, recipe = derive("epoch", self.seed, self.done), self.recipe
-        generator = torch.Generator().manual_seed(seed)
-        torch.manual_seed(seed)  # dropout
+        own = self._ranks.seed(seed)
+        generator = torch.Generator().manual_seed(own)
+        torch.manual_seed(own)  # dropout
         self._set_mode()
-        mixer = Mixer(recipe.mixup, derive("mixup", seed)) if recipe.mixup else None
+        mixer = Mixer(recipe.mixup, derive("mixup", own)) if recipe.mixup else None
         losses, weights = [], samples.weigh(recipe.class_weight_power)
         steps = list(steps_of_epoch(samples, recipe, seed))
+        self._share(min(len(rows) for rows, _ in steps))
         if self._average:
             self._average.begin_epoch()
         for step, (rows, views) in enumerate(steps):
             self._set_rate(self.done + step / len(steps))
-            x = samples.inputs.take(rows, views)
-            x = transform(x, generator) if transform else x
-            counts = torch.from_numpy(weights.of(rows)) if weights else None
-            mixed = mixer.draw(len(rows)) if mixer else None
-            losses.append(self._step(x, torch.from_numpy(samples.labels[rows]), counts, mixed))
+            part = self._ranks.part(len(rows))
+            mine, share = rows[part], len(rows[part]) * self._ranks.size / len(rows)
+            x = samples.inputs.take(mine, views[part])
+            x = on_device(transform(x, generator) if transform else x, self.device)
+            counts = torch.from_numpy(weights.of(mine)).to(self.device) if weights else None
+            goal = Goal(torch.from_numpy(samples.labels[mine]).to(self.device), counts)
+            losses.append(self._step(Batch(x, goal).mix(mixer.draw(len(mine)) if mixer else None), share))
         if self._average:
             self._average.end_epoch()
-        mean = float(torch.stack(losses).mean()) / (weights.mean(steps) if weights else 1.0)
+        total = float(self._ranks.total(torch.stack(losses).mean()))
+        mean = total / self._ranks.size / (weights.mean(steps) if weights else 1.0)
         if not math.isfinite(mean):
             raise DivergedError(f"the training loss became {mean} in epoch {self.done + 1}")
         self.done += 1
@@ -80,40 +104,60 @@ class Fit:
             if isinstance(module, nn.modules.batchnorm._BatchNorm):
                 module.eval()
 
-    def _step(
-        self, x: torch.Tensor, target: torch.Tensor, weights: torch.Tensor | None, mixed: Mixed | None
-    ) -> torch.Tensor:
-        """Learn from one batch; return its loss."""
-        x = on_device(x, self.device)
-        with running(self.device, self.precision):
-            logits = self.body(mixed.inputs(x) if mixed else x).float()
-        loss = self._loss(logits, target.to(self.device), weights, mixed)
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+    def _share(self, smallest: int) -> None:
+        """Have all processes begin with the weights of the first; raise UserError if a batch is too small to share."""
+        if self._ranks.size == 1:
+            return
+        if smallest < self._ranks.size:
+            raise UserError(f"a batch of {smallest} images cannot be shared by {self._ranks.size} devices: raise the "
+                            "batch_size of the strategy, or lower runtime.devices")  # fmt: skip
+        # A body may have parameters that its output does not depend on.
+        self._shared = self._shared or DistributedDataParallel(self.body, find_unused_parameters=True)
+
+    def _step(self, batch: Batch, share: float) -> torch.Tensor:
+        """Learn from one batch, or a part of it that counts `share` times; return its loss, multiplied by that."""
+        while (loss := self._gradients(batch, share)) is None:
+            torch.cuda.empty_cache()
         if self.recipe.gradient_clip:
             nn.utils.clip_grad_norm_(self.body.parameters(), self.recipe.gradient_clip)
         self.optimizer.step()
         if self._average:
             self._average.update()
+        return loss
+
+    def _gradients(self, batch: Batch, share: float) -> torch.Tensor | None:
+        """Set the gradients and return the loss; None where memory was short, and the next attempt is to need less."""
+        self.optimizer.zero_grad(set_to_none=True)
+        losses: list[torch.Tensor] = []
+        try:
+            for part in batch.parts(self._most):
+                weight = share * len(part) / len(batch)
+                losses.append(self._backward(part, weight, last=len(losses) + 1 == -(-len(batch) // self._most)))
+        except torch.OutOfMemoryError:
+            at_once = min(self._most, len(batch))
+            if at_once == 1 or not self._is_separable:
+                raise
+            self._most = -(-at_once // 2)
+            return None
+        return torch.stack(losses).sum() if len(losses) > 1 else losses[0]
+
+    def _backward(self, part: Batch, weight: float, last: bool) -> torch.Tensor:
+        """Add a part's gradients to those of the batch, and with the last average them over all processes."""
+        with ExitStack() as contexts:
+            contexts.enter_context(SharedBatchNorm() if self._shared else nullcontext())
+            contexts.enter_context(self._shared.no_sync() if self._shared and not last else nullcontext())
+            with running(self.device, self.precision):
+                logits = (self._shared or self.body)(part.x).float()
+            loss = part.loss(logits, self.recipe.label_smoothing)
+            loss = loss if weight == 1 else loss * weight
+            loss.backward()
         return loss.detach()
 
-    def _loss(
-        self, logits: torch.Tensor, target: torch.Tensor, weights: torch.Tensor | None, mixed: Mixed | None
-    ) -> torch.Tensor:
-        """Return a batch's mean loss; that of mixed images is as much their partner's as they are."""
-        smoothing = self.recipe.label_smoothing
-        if weights is None and mixed is None:
-            return F.cross_entropy(logits, target, label_smoothing=smoothing)
-
-        def weighed(target: torch.Tensor, weights: torch.Tensor | None) -> torch.Tensor:
-            each = F.cross_entropy(logits, target, label_smoothing=smoothing, reduction="none")
-            # Not divided by the batch's own weight: then its gradient would not be the whole's on average.
-            return each if weights is None else each * weights.to(self.device)
-
-        if mixed is None:
-            return weighed(target, weights).mean()
-        others = weighed(target[mixed.partner.to(self.device)], None if weights is None else weights[mixed.partner])
-        return mixed.losses(weighed(target, weights), others).mean()
+    @property
+    def _is_separable(self) -> bool:
+        """Say whether a batch in parts gives the same gradients, and this process may decide on them alone."""
+        norms = [module for module in self.body.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
+        return self._ranks.size == 1 and not any(module.training for module in norms)
 
     def _set_rate(self, progress: float) -> None:
         rate = self.recipe.learning_rate * one_cycle(progress / self.recipe.epochs)
@@ -149,20 +193,26 @@ def predict(
     device: torch.device,
     views: int = 1,
     precision: Precision = "float32",
+    ranks: Ranks = ALONE,
 ) -> np.ndarray:
     """Return class probabilities, float64 (len(rows), classes), in eval mode: the mean over the first views.
 
-    Raise DivergedError where they are not finite.
+    Of several processes each predicts a part, and all return the whole. Raise DivergedError where they are not finite.
     """
+    if len(rows) < ranks.size:
+        ranks = ALONE
     body.to(device).eval()
-    found = []
+    found, part = [], ranks.part(len(rows))
     with torch.inference_mode(), running(device, precision):
         at_once = images_at_once(body, on_device(first_view(inputs, rows[:1]), device))
-        for start in range(0, len(rows), at_once):
-            batch = rows[start : start + at_once]
+        for start in range(part.start, part.stop, at_once):
+            batch = rows[start : min(start + at_once, part.stop)]
             by_view = [one_view(inputs, batch, view) for view in range(views)]
             found.append(sum(body(on_device(x, device)).double().cpu().softmax(1) for x in by_view) / views)
-    probabilities = torch.cat(found).numpy()
+    own = torch.cat(found)
+    whole = own.new_zeros(len(rows), own.shape[1])
+    whole[part] = own
+    probabilities = ranks.total(whole).numpy()
     if not np.isfinite(probabilities).all():
         raise DivergedError("the network's predictions became nan")
     return probabilities

@@ -2,7 +2,7 @@
 
 import io
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ from pipeline.network.devices import Precision, keep_memory
 from pipeline.network.pretrained import PACKAGED, LocalBackbone, WeightStore
 from pipeline.training.feature_cache import cached
 from pipeline.training.feature_pass import Pixels
+from pipeline.training.ranks import ALONE, Ranks, current
 from pipeline.training.samples import Inputs, Samples, first_view, resident
 
 OnEpoch = Callable[[Epoch], object]
@@ -50,6 +51,13 @@ class RunContext:
     cache_bytes: int | None = None  # how much disk features may take
     cuts: tuple[int | str, ...] = ()  # where else features will be asked for: one pass serves all
     weight_store: WeightStore = PACKAGED  # where weights that no package holds are
+    devices: int = 1  # that share a training
+    micro_batch: int | None = None  # images that a device trains on at once
+    ranks: Ranks = ALONE  # which of the processes that share a training this is
+
+    def of(self, recipe: Recipe) -> "RunContext":
+        """Return the context in which a recipe is trained: one device is enough for a head on fixed features."""
+        return replace(self, devices=1, micro_batch=None, ranks=ALONE) if recipe.cut == "head" else self
 
     def samples(self, inputs: Inputs, rows: np.ndarray) -> Samples:
         """Return these rows of train and valid as a training takes them: with their labels, and weights if any."""
@@ -70,6 +78,9 @@ class RunContext:
             "precision": self.precision,
             "versions": [torch.__version__, timm.__version__],
             "code": code_digest("units"),
+            # Not where they are what they always were, so that what was stored before there was a choice is found.
+            **({"devices": self.devices} if self.devices > 1 else {}),
+            **({"micro_batch": self.micro_batch} if self.micro_batch else {}),
         }
 
 
@@ -82,7 +93,10 @@ def make_run_context(
     cuts: Sequence[int | str] = (),
     weight_store: WeightStore = PACKAGED,
 ) -> RunContext:
-    """Return a context on this machine: so many threads, on the device asked for; raise UserError without one."""
+    """Return a context on this machine: so many threads, on the device asked for; raise UserError without one.
+
+    Of processes that share a training each gets a device of its own.
+    """
     keep_memory()
     torch.set_num_threads(runtime.threads)
     torch.use_deterministic_algorithms(True, warn_only=True)
@@ -90,7 +104,15 @@ def make_run_context(
     if runtime.device == "cuda" and not torch.cuda.is_available():
         raise UserError("runtime.device: cuda was asked for and there is none; use cpu or auto")
     gpu = runtime.device != "cpu" and torch.cuda.is_available()
-    device = torch.device("cuda" if gpu else "cpu")
+    ranks = current()
+    if gpu and runtime.devices > torch.cuda.device_count():
+        raise UserError(
+            f"runtime.devices: {runtime.devices} are to share each training, and this process sees "
+            f"{torch.cuda.device_count()} CUDA devices; lower it"
+        )
+    device = torch.device("cuda", ranks.rank) if gpu and ranks.size > 1 else torch.device("cuda" if gpu else "cpu")
+    if device.index:
+        torch.cuda.set_device(device)
     assert features.views != AUTO  # stage `views` comes first
     scored = features.views if features.tta else features.views[:1]
     automatic: Precision = "bf16" if device.type == "cuda" else "float32"
@@ -106,6 +128,9 @@ def make_run_context(
         features.cache_bytes,
         tuple(cuts),
         weight_store,
+        runtime.devices,
+        runtime.micro_batch,
+        ranks,
     )
 
 
@@ -123,7 +148,8 @@ def unit_folder(
     `backbone` is the recipe's, where the caller has looked it up.
     """
     found = backbone or context.weight_store.find(recipe.backbone)
-    described = {"recipe": recipe, "backbone": found.identity(recipe.weights), "seed": seed, **context.identity()}
+    identity = context.of(recipe).identity()
+    described = {"recipe": recipe, "backbone": found.identity(recipe.weights), "seed": seed, **identity}
     group = {"cohort": cohort} if cohort else {"fraction": fraction}
     return context.work / "units" / digest(described | group)
 
@@ -182,17 +208,19 @@ class CostedNetwork:
             return Pixels(images.images, views)
         recipe, context = self.recipe, self.context
         label = f"{folder_of(recipe.backbone)}-{recipe.weights}-{recipe.image_size}"
-        return cached(
-            modules,
-            at,
-            images,
-            views,
-            context.work / "features",
-            context.device,
-            self.on_images,
-            [place(self.network, other) for other in context.cuts],
-            limit=context.cache_bytes,
-            label=label,
+        return context.ranks.leader_first(
+            lambda: cached(
+                modules,
+                at,
+                images,
+                views,
+                context.work / "features",
+                context.device,
+                self.on_images,
+                [place(self.network, other) for other in context.cuts],
+                limit=context.cache_bytes,
+                label=label,
+            )
         )
 
     def price(self, body: nn.Module, fit_flops: int) -> Cost:

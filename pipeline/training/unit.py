@@ -56,24 +56,33 @@ def unit(
 
     With `validated` and no test, the predictions on validation are kept all the same, at any fraction. Whoever asks
     for the same unit without them is given this one's outcome.
+
+    Processes that share a training all call this; the first alone writes.
     """
-    until = until or recipe.epochs
+    until, context = until or recipe.epochs, context.of(recipe)
+    ranks = context.ranks
     backbone = context.weight_store.find(recipe.backbone)
     folder = unit_folder(recipe, context, seed, fraction=fraction, backbone=backbone)
     work = _Unit(recipe, backbone, context, seed, folder, fraction)
 
     def train() -> dict[str, Any]:
+        assert ranks.size == context.devices  # or the key would not say by how many it was trained
         outcome = work.run(until, test, on_epoch, on_images, validated)
-        write_json(folder / TIMING, work.taken())  # apart from the outcome, which is the same in every run
+        taken = work.taken()
+        taken["cpu_seconds"] = float(ranks.total(torch.tensor(taken["cpu_seconds"], dtype=torch.float64)))
+        if ranks.leads:
+            write_json(folder / TIMING, taken)  # apart from the outcome, which is the same in every run
         return asdict(outcome)
 
-    scored = folder / _outcome_name(until, None, validated=True)
-    if test is None and not validated and scored.exists():
+    scored, path = folder / _outcome_name(until, None, validated=True), folder / _outcome_name(until, test, validated)
+    if test is None and not validated and ranks.agreed(scored.exists()):
         return replace(Outcome.from_dict(read_json(scored)), valid={})
-    outcome = Outcome.from_dict(once(folder / _outcome_name(until, test, validated), train))
-    if until == recipe.epochs:  # nothing goes on from there
-        (folder / STATE).unlink(missing_ok=True)
-    return outcome
+    found = read_json(path) if ranks.agreed(path.exists()) else train()
+    if ranks.leads:
+        found = once(path, lambda: found)
+        if until == recipe.epochs:  # nothing goes on from there
+            (folder / STATE).unlink(missing_ok=True)
+    return Outcome.from_dict(found)
 
 
 def is_done(
@@ -129,9 +138,10 @@ class _Unit:
         costed = CostedNetwork(network, recipe, context, on_images, len(train) + len(valid))
         inputs = costed.inputs(recipe.cut)
         samples = context.samples(inputs, train)
-        fit = Fit(body, recipe, self.seed, context.device, context.precision)
+        fit = Fit(body, recipe, self.seed, context.device, context.precision, context.ranks, context.micro_batch)
         transform = augmentation(recipe, len(stem) == 0, body[0])
         epochs = self._restore(fit, costed, until)
+        assert len(epochs) == context.ranks.agreed(len(epochs)), "another process works on the same unit"
         failed, found, kept = "", None, time.monotonic()
         try:
             fitted = None if epochs else self._start_head(costed, train, valid)
@@ -160,16 +170,17 @@ class _Unit:
             return outcome
         if test is not None:
             outcome = replace(outcome, test=self._open_test(costed, body, test))
-        if self.fraction == 1:
+        if self.fraction == 1 and context.ranks.leads:
             save_model(network, costed.spec(), self.folder)
-        elif test is not None:
+        if self.fraction < 1 and test is not None:
             return outcome
         if found is None or self._views(until) < len(context.scored):  # else they are those after the last epoch
             found = self._predict(body, inputs, valid, len(context.scored))
         return replace(outcome, valid=_predictions(valid, found))
 
     def _predict(self, body: nn.Module, inputs: Inputs, rows: np.ndarray, views: int = 1) -> np.ndarray:
-        return predict(body, inputs, rows, self.context.device, views, self.context.precision)
+        context = self.context
+        return predict(body, inputs, rows, context.device, views, context.precision, context.ranks)
 
     def _views(self, number: int) -> int:
         """Return how many views of the validation images an epoch is scored on.
@@ -218,7 +229,7 @@ class _Unit:
 
     def _save(self, fit: Fit, costed: CostedNetwork, epochs: list[Epoch]) -> None:
         """Keep the state for the next rung, or for the next process; after the last epoch nothing goes on from it."""
-        if fit.done == self.recipe.epochs or self._is_fitted:
+        if fit.done == self.recipe.epochs or self._is_fitted or not self.context.ranks.leads:
             return
         state = {"fit": fit.state(), "probe_flops": self.probe_flops, "passes": costed.passes, "taken": self.taken()}
         save_state(self.folder / STATE, state, epochs)
