@@ -36,7 +36,7 @@ class SharedTraining:
         make_context: Callable[[], Any],
         work: Work,
         is_shared: Callable[[Any, Any], bool],
-        advise: Callable[[Any], str] = lambda job: "",
+        advise: Callable[[Any], str],
     ) -> None:
         self._arguments = size, make_context, work, is_shared, advise
         self._ranks: dict[Connection, Any] = {}  # our ends of the pipes, in order of rank -> processes

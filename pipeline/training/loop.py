@@ -72,11 +72,11 @@ class Fit:
         own = self._ranks.seed(seed)
         generator = torch.Generator().manual_seed(own)
         torch.manual_seed(own)  # dropout
-        self._set_mode()
         mixer = Mixer(recipe.mixup, derive("mixup", own)) if recipe.mixup else None
         losses, weights = [], samples.weigh(recipe.class_weight_power)
         steps = list(steps_of_epoch(samples, recipe, seed))
-        self._share(min(len(rows) for rows, _ in steps))
+        self._share(samples, min(len(rows) for rows, _ in steps))
+        self._set_mode()
         if self._average:
             self._average.begin_epoch()
         for step, (rows, views) in enumerate(steps):
@@ -104,15 +104,17 @@ class Fit:
             if isinstance(module, nn.modules.batchnorm._BatchNorm):
                 module.eval()
 
-    def _share(self, smallest: int) -> None:
+    def _share(self, samples: Samples, smallest: int) -> None:
         """Have all processes begin with the weights of the first; raise UserError if a batch is too small to share."""
-        if self._ranks.size == 1:
+        if self._ranks.size == 1 or self._shared:
             return
         if smallest < self._ranks.size:
             raise UserError(f"a batch of {smallest} images cannot be shared by {self._ranks.size} devices: raise the "
                             "batch_size of the strategy, or lower runtime.devices")  # fmt: skip
-        # A body may have parameters that its output does not depend on.
-        self._shared = self._shared or DistributedDataParallel(self.body, find_unused_parameters=True)
+        self.body.eval()
+        logits = self.body(on_device(first_view(samples.inputs, samples.rows[:1]), self.device))
+        found = torch.autograd.grad(logits.sum(), list(self.body.parameters()), allow_unused=True)
+        self._shared = DistributedDataParallel(self.body, find_unused_parameters=any(each is None for each in found))
 
     def _step(self, batch: Batch, share: float) -> torch.Tensor:
         """Learn from one batch, or a part of it that counts `share` times; return its loss, multiplied by that."""

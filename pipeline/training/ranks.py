@@ -51,7 +51,7 @@ class Ranks:
 
     def agreed(self, own: int) -> int:
         """Return what the first process gives."""
-        return int(self.total(torch.tensor(own if self.leads else 0)))
+        return int(self.total(torch.tensor(int(own) if self.leads else 0)))
 
     def leader_first(self, work: Callable[[], Found]) -> Found:
         """Return what `work` does, which the others begin when the first has done it: they find it on the disk."""

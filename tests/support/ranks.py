@@ -50,8 +50,8 @@ def learn(epochs: int, ranks: Ranks = ALONE, micro_batch: int | None = None, **r
     Before a norm there is no bias: its gradient is nothing but rounding, of which Adam makes whole steps.
     """
     torch.manual_seed(0)
-    body = nn.Sequential(nn.Conv2d(3, 4, 3, bias=False), nn.BatchNorm2d(4), nn.SiLU(), nn.Flatten(), nn.Linear(64, 4, False),
-                         nn.BatchNorm1d(4), nn.GELU(), Partly())  # fmt: skip
+    body = nn.Sequential(nn.Conv2d(3, 4, 3, bias=False), nn.BatchNorm2d(4), nn.SiLU(), nn.Flatten(),
+                         nn.Linear(64, 4, bias=False), nn.BatchNorm1d(4), nn.GELU(), Partly())  # fmt: skip
     wanted = Recipe(**{**PLAIN, "learning_rate": 0.01, "epochs": epochs, "batch_size": 5, **recipe})
     data = Samples(Maps(13), np.arange(13) % 3, np.arange(13))
     fit = Fit(body, wanted, 1, CPU, "float32", ranks, micro_batch)
