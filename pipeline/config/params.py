@@ -145,6 +145,9 @@ class Params(Section):
             for name in names:
                 if name not in self.strategies:
                     raise ValueError(f"{key}: no strategy is called {name!r}; there are {', '.join(self.strategies)}")
+        if self.runtime.devices > 1 and self.cluster.gpus % 1:
+            raise ValueError(f"cluster.gpus: {self.cluster.gpus:g} cannot be a part of one where runtime.devices is "
+                             f"{self.runtime.devices}: each of them needs a GPU of its own, or none")  # fmt: skip
         for name in dict.fromkeys(chain(*used.values())):
             self._check_size(name, self.strategies[name])
         return self

@@ -1,7 +1,9 @@
 import resource
+from dataclasses import replace
 from functools import partial
 
 import pytest
+import torch
 
 from pipeline.common.errors import UserError
 from pipeline.common.process_pool import cores
@@ -48,4 +50,21 @@ def test_as_many_workers_as_cores_unless_each_has_several_threads(prepared, tmp_
         runtime = RUNTIME.model_copy(update={"threads": threads})
         make = partial(open_context, prepared.dev, None, tmp_path, 0.2, FEATURES, runtime)
         assert executor("auto", make)._workers == max(1, cores() // threads)
+    shared = RUNTIME.model_copy(update={"devices": 2})
+    make = partial(open_context, prepared.dev, None, tmp_path, 0.2, FEATURES, shared)
+    assert executor("auto", make)._workers == max(1, cores() // 2)
     open_context(prepared.dev, None, tmp_path, 0.2, FEATURES, RUNTIME)  # which sets the threads of this process back
+
+
+@pytest.mark.parametrize(("gpus", "devices", "workers"), [(4, 1, 4), (4, 2, 2), (3, 2, 1), (1, 1, 1), (1, 2, 1)])
+def test_as_many_workers_as_gpus_unless_several_share_a_training(
+    gpus, devices, workers, prepared, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    context = open_context(prepared.dev, None, tmp_path, 0.2, FEATURES, RUNTIME)
+    context = replace(context, run_context=replace(context.run_context, device=torch.device("cuda"), devices=devices))
+    made = executor("auto", dict, context)
+    assert made._workers == workers
+    seen = [made._environment(number).get("CUDA_VISIBLE_DEVICES", "") for number in range(workers)]
+    assert len({name for each in seen for name in each.split(",")}) == workers * min(devices, gpus)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from pipeline.network.devices import AT_ONCE, LARGEST, fits, images_at_once, on_device, running
+from pipeline.network.devices import AT_ONCE, LARGEST, fits, images_at_once, on_device, running, visible_gpus
 from tests.support.imports import ROOT
 
 CPU = torch.device("cpu")
@@ -75,3 +75,15 @@ def test_finding_how_many_are_run_at_once_leaves_no_trace():
     assert images_at_once(block, x) == AT_ONCE
     assert all(torch.equal(block.state_dict()[name], tensor) for name, tensor in before.items())
     assert torch.equal(torch.get_rng_state(), state)
+
+
+@pytest.mark.parametrize(("said", "count", "names"), [
+    (None, 2, ["0", "1"]), ("", 0, []), ("4,6", 2, ["4", "6"]), ("GPU-a, GPU-b", 2, ["GPU-a", "GPU-b"]),
+    ("0,1,9", 2, ["0", "1"]),  # CUDA sees none from the first on that is not there
+])  # fmt: skip
+def test_gpus_are_named_as_they_were_given(said, count, names, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: count)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if said is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", said)
+    assert visible_gpus() == names

@@ -28,6 +28,8 @@ CHANGES: dict[str, Callable[[Recipe, RunContext], tuple[Recipe, RunContext, int]
     "validation share": lambda r, s: (r, replace(s, valid_fraction=0.3), 1),
     "threads": lambda r, s: (r, replace(s, threads=2), 1),
     "device": lambda r, s: (r, replace(s, device=torch.device("cuda")), 1),
+    "devices": lambda r, s: (r, replace(s, devices=2), 1),
+    "micro_batch": lambda r, s: (r, replace(s, micro_batch=4), 1),
 }
 
 
@@ -41,6 +43,21 @@ def test_what_does_not_change_a_result_does_not_change_its_folder(context):
     assert unit_folder(recipe(), other, 1) == unit_folder(recipe(), context, 1)
     moved = replace(context, work=Path("elsewhere"))
     assert unit_folder(recipe(), moved, 1).name == unit_folder(recipe(), context, 1).name
+
+
+def test_one_device_and_whole_batches_are_as_if_there_were_no_others(context):
+    assert not {"devices", "micro_batch"} & set(context.identity())
+
+
+def test_how_many_devices_there_are_does_not_change_a_head_on_fixed_features(context):
+    many, head = replace(context, devices=4, micro_batch=8), recipe("frozen")
+    assert unit_folder(head, many, 1) == unit_folder(head, context, 1)
+    assert unit(head, many, 1) == unit(head, context, 1)
+
+
+def test_a_unit_that_devices_share_is_not_trained_by_one_process_under_their_name(context):
+    with pytest.raises(AssertionError):
+        unit(recipe(), replace(context, devices=2), 1)
 
 
 @every_kind
@@ -81,6 +98,13 @@ def test_each_backbone_s_units_follow_its_own_row_but_for_where_weights_come_fro
     monkeypatch.setitem(BACKBONES, "another", replace(row, size=64))
     monkeypatch.setitem(BACKBONES, "efficientnet_lite0", replace(BACKBONES["efficientnet_lite0"], size=64))
     assert unit_folder(recipe(), context, 1) == before
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_more_gpus_than_there_are_are_named(image_set, tmp_path):
+    features = Features(views=("identity",), tta=False)
+    with pytest.raises(UserError, match=r"runtime\.devices: 1000 .* lower it"):
+        make_run_context(image_set, 0.2, features, tmp_path, Runtime(threads=1, device="cuda", devices=1000))
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is one")
