@@ -35,7 +35,7 @@ class Search(Section):
     trials_per_round: int = Field(ge=1)  # of later rounds: asked for together, before the result of any is known
     promote_fraction: Fraction  # of a round, promoted from each rung to the next
     budget: Budget | None = None  # what a search may cost, in trainings of its default recipe; `trials` caps it too
-    # Processes that train units; auto is one for each core. Results do not depend on it.
+    # Processes that train units; auto is one for each core, or GPU. Results do not depend on it.
     workers: Literal["auto"] | Annotated[int, Field(ge=1)] = "auto"
 
 

@@ -103,6 +103,8 @@ BAD = [
     ("cluster", {"price_per_hour": -1}, ["cluster.price_per_hour", "greater than or equal to 0"]),
     ("cluster", {"retries": -1}, ["cluster.retries", "greater than or equal to 0"]),
     ("runtime.threads", 0, ["runtime.threads", "greater than or equal to 1"]),
+    ("runtime.devices", 0, ["runtime.devices", "greater than or equal to 1"]),
+    ("runtime.micro_batch", 2, ["runtime.micro_batch", "greater than or equal to 3"]),
     ("enabled", [], ["enabled", "at least 1"]),
     ("enabled", ["frozen", "nope"], ["enabled", "'nope'", *RAW["strategies"]]),
     ("enabled", ["frozen", "frozen"], ["enabled", "frozen"]),
@@ -357,6 +359,14 @@ def test_two_arms_are_never_called_the_same(tmp_path):
 def test_backbones_need_strategies_to_be_run_with(tmp_path):
     with pytest.raises(UserError, match="per_backbone: name the strategies"):
         load_raw(tmp_path, crossing(["compact"], []))
+
+
+def test_devices_that_share_a_training_have_whole_gpus_or_none(tmp_path):
+    for gpus in (0, 1, 2):
+        assert load_raw(tmp_path, changed("runtime.devices", 2) | {"cluster": {"gpus": gpus}}).runtime.devices == 2
+    assert load_raw(tmp_path, changed("cluster", {"gpus": 0.5})).cluster.gpus == 0.5
+    with pytest.raises(UserError, match=r"cluster\.gpus: 0\.5 cannot be a part of one where runtime\.devices is 2"):
+        load_raw(tmp_path, changed("runtime.devices", 2) | {"cluster": {"gpus": 0.5}})
 
 
 def test_settings_cannot_be_changed_once_read():
