@@ -17,9 +17,9 @@ STEPS = [(stage, name) for name in ("finetune", "scratch") for stage in ("tune",
 
 
 @pytest.fixture(scope="module")
-def address():
-    with clusters.two_nodes() as nodes:
-        yield nodes.address
+def nodes():
+    with clusters.two_nodes() as made:
+        yield made
 
 
 def few(params):
@@ -39,10 +39,10 @@ def local(tmp_path_factory):
 
 
 @pytest.fixture
-def site(local, address, tmp_path):
+def site(local, nodes, tmp_path):
     """The same images and params, but for the cluster."""
     copy = local.copy(tmp_path / "site")
-    params = {**copy.params, "cluster": {"executor": "ray", "address": address}}
+    params = {**copy.params, "cluster": {"executor": "ray", "address": nodes.address}}
     params["search"]["workers"] = "auto"
     (copy.root / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
     return copy
@@ -86,6 +86,17 @@ def test_workers_that_are_killed_lose_nothing(site, local):
             time.sleep(0.02)
         assert started.wait() == 0, started.said()[-3000:]
     assert killed >= 4
+    assert same(site, local)
+
+
+def test_a_node_that_is_lost_in_mid_study_loses_nothing(site, local, nodes):
+    for step in STEPS:
+        started, units = site.start(*step), len(site.units())
+        started.until(lambda seen=units: len(site.units()) > seen + 1)
+        (other,) = nodes.worker_nodes
+        nodes.remove_node(other, allow_graceful=False)
+        nodes.add_node(**clusters.NODE)
+        assert started.wait() == 0, started.said()[-3000:]
     assert same(site, local)
 
 

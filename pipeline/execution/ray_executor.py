@@ -49,8 +49,11 @@ class RayExecutor(Executor):
         self._idle: list[Any] = []
         self._starting: dict[Any, Any] = {}  # the promise to be ready -> its actor
         self._busy: dict[Any, tuple[Any, int, Any]] = {}  # answers to come -> actor, number, job
-        self._nodes: dict[Any, str] = {}  # actor -> the node that it runs on
+        self._places: dict[Any, tuple[str, str]] = {}  # actor -> the node that it runs on, and its log there
         self._stillborn = 0  # actors in a row that died before they were ready
+        errors = self._ray.exceptions
+        # A node that is lost takes with it what its actors have answered and nobody has fetched.
+        self._lost = errors.RayActorError, errors.NodeDiedError, errors.ObjectLostError
 
     def __exit__(self, *error: object) -> None:
         for actor in [*self._idle, *self._starting.values(), *(actor for actor, _, _ in self._busy.values())]:
@@ -101,8 +104,8 @@ class RayExecutor(Executor):
     def _begin(self, promise: Any) -> None:
         actor = self._starting.pop(promise)
         try:
-            self._nodes[actor] = self._ray.get(promise)
-        except self._ray.exceptions.RayActorError as error:
+            self._places[actor] = self._ray.get(promise)
+        except self._lost as error:
             self._stillborn += 1
             if self._stillborn > (self._retries + 1) * self._workers:
                 raise UserError(f"no worker can be started on the cluster, {self._stillborn} died at once "
@@ -116,9 +119,10 @@ class RayExecutor(Executor):
         actor, number, job = self._busy[answers]
         try:
             kind, *content = self._ray.get(next(answers))
-        except self._ray.exceptions.RayActorError:
+        except self._lost:
             del self._busy[answers]
-            self._mourn(self._nodes.pop(actor), job, queue.put_back(number, job))
+            self._ray.kill(actor)  # it may live, out of reach: no job is done by two
+            self._mourn(*self._places.pop(actor), job, queue.put_back(number, job))
             return {}
         if kind == "event":
             report(*content)
@@ -129,12 +133,12 @@ class RayExecutor(Executor):
         self._idle.append(actor)
         return {number: content[0]}
 
-    def _mourn(self, node: str, job: Any, deaths: int) -> None:
-        said = f"a worker on node {node} died (its node, its memory, or a kill)"
+    def _mourn(self, node: str, log: str, job: Any, deaths: int) -> None:
+        said = f"a worker on node {node} died (its node, its memory, or a kill; its log there: {log})"
         if deaths > self._retries:
             raise UserError(
-                f"{said}; the same unit has lost {deaths} workers (cluster.retries: {self._retries}). Ray keeps its "
-                f"logs on that node, in /tmp/ray. {self._advise(job)}".rstrip()
+                f"{said}; the same unit has lost {deaths} workers (cluster.retries: {self._retries}). "
+                f"{self._advise(job)}".rstrip()
             )
         tqdm.write(f"{said}; its unit goes on elsewhere")
 

@@ -22,9 +22,13 @@ class Worker:
         # One thread for all jobs: how many threads a thread's own operations use is set for it alone.
         self._thread = ThreadPoolExecutor(1)
 
-    def ready(self) -> str:
-        """Return the name of the node that this runs on."""
-        return os.uname().nodename
+    def ready(self) -> tuple[str, str]:
+        """Return the name of the node that this runs on, and where on it Ray keeps what this process says."""
+        try:
+            log = os.readlink("/proc/self/fd/2")  # Ray has turned it to a file
+        except OSError:
+            log = "/tmp/ray"
+        return os.uname().nodename, log
 
     def do(self, job: Any) -> Iterator[tuple[Any, ...]]:
         """Yield ("event", ...) for what the job reports, then ("done", result), ("mistake" or "fault", why)."""
@@ -40,8 +44,8 @@ class Worker:
         try:
             if self._context is None:
                 if not self._folder.is_dir():
-                    raise UserError(f"node {self.ready()} has no folder {self._folder}; the repository must lie on "
-                                    "storage that every node sees under the same path")  # fmt: skip
+                    raise UserError(f"node {os.uname().nodename} has no folder {self._folder}; the repository must lie "
+                                    "on storage that every node sees under the same path")  # fmt: skip
                 os.chdir(self._folder)
                 self._context = self._make_context()
             result = self._work(job, self._context, lambda *event: answers.put(("event", *event)))
@@ -51,4 +55,4 @@ class Worker:
         except UserError as error:
             answers.put(("mistake", str(error)))
         except BaseException:
-            answers.put(("fault", f"on node {self.ready()}: {traceback.format_exc()}"))
+            answers.put(("fault", f"on node {os.uname().nodename}: {traceback.format_exc()}"))

@@ -1,16 +1,21 @@
 """Jobs on a real Ray cluster of two nodes, on this machine."""
 
 import os
+import re
 import signal
 import time
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 
 from pipeline.common.errors import UserError
 from pipeline.config.cluster import Cluster
 from pipeline.execution.ray_executor import RayExecutor
+from pipeline.execution.shared_training import SharedTraining
+from pipeline.training.ranks import current
 from tests.support import clusters
 
 ray = pytest.importorskip("ray", reason="`uv sync` installs it with the group dev")
@@ -63,9 +68,9 @@ def nodes():
 @pytest.fixture
 def run(nodes):
     """A function that makes an executor of work on the cluster."""
-    return lambda work, workers="auto", **more: RayExecutor(
-        Cluster(executor="ray", address=nodes.address, **more), workers, partial(context, 100), work, lambda job: "Buy."
-    )
+    return lambda work, workers="auto", devices=1, **more: RayExecutor(
+        Cluster(executor="ray", address=nodes.address, **more), workers, partial(context, 100), work,
+        lambda job: "Buy.", devices)  # fmt: skip
 
 
 def test_results_come_in_the_order_of_the_jobs_from_all_nodes(run):
@@ -147,6 +152,53 @@ def test_workers_that_cannot_start_are_given_up(run):
         executor._actor = executor._ray.remote(num_cpus=1)(Stillborn)
         with pytest.raises(UserError, match="no worker can be started"):
             executor.map([1, 2])
+
+
+def heavy(job, shared, report):
+    report("seen", np.full(2**20, job, dtype=np.float64))
+    return np.full(2**21, job, dtype=np.float64)  # 16 MiB
+
+
+def test_more_results_than_the_object_store_holds_all_arrive(run):
+    heard = []
+    with run(heavy) as executor:
+        results = executor.map(range(24), lambda kind, values: heard.append(values))  # all are held: 576 MiB
+    assert sum(each.nbytes for each in results) > 4 * clusters.STORE
+    assert [set(np.unique(each)) for each in results] == [{float(job)} for job in range(24)]
+    assert sorted(float(each[0]) for each in heard) == list(range(24))
+
+
+def share(job, context, report):
+    """Have the second of two processes die the first time."""
+    rank, mark = context["rank"], Path(job)
+    if rank == 1 and not mark.exists():
+        mark.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    current().total(torch.ones(1))
+    return rank
+
+
+def own_rank():
+    return {"rank": current().rank}
+
+
+def always(job, context):
+    return True
+
+
+def test_a_unit_that_two_processes_share_goes_on_elsewhere_when_one_is_lost(run, tmp_path, capsys):
+    work = SharedTraining(2, own_rank, share, always, str)
+    with run(work, cpus=0.5, devices=2) as executor:
+        assert executor.map([str(tmp_path / "mark")]) == [0]
+    said = capsys.readouterr().out
+    assert "goes on elsewhere" in said
+    log = Path(re.search(r"its log there: (\S+)\)", said).group(1))
+    assert log.is_file()
+
+
+def test_devices_that_share_a_unit_must_be_on_one_node(run):
+    with pytest.raises(UserError, match=r"no node of the cluster has 2 CPUs"):
+        run(add, devices=2)
 
 
 def test_what_no_node_has_is_said(run):
