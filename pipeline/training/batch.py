@@ -55,9 +55,8 @@ class Batch:
             return own.mean()
         return self.mixed.losses(own, self.partners.losses(logits, smoothing)).mean()
 
-    def parts(self, most: int) -> Iterator["Batch"]:
-        """Yield the batch in parts of at most `most` images, whose sizes differ by one at most."""
-        count = -(-len(self) // most)
+    def parts(self, count: int) -> Iterator["Batch"]:
+        """Yield the batch in so many parts, whose sizes differ by one at most."""
         ends = [len(self) * number // count for number in range(count + 1)]
         for rows in map(slice, ends[:-1], ends[1:]):
             mixed = None if self.mixed is None else Mixed(self.mixed.partner[rows], self.mixed.share[rows])

@@ -87,7 +87,8 @@ class Fit:
             x = on_device(transform(x, generator) if transform else x, self.device)
             counts = torch.from_numpy(weights.of(mine)).to(self.device) if weights else None
             goal = Goal(torch.from_numpy(samples.labels[mine]).to(self.device), counts)
-            losses.append(self._step(Batch(x, goal).mix(mixer.draw(len(mine)) if mixer else None), share))
+            batch = Batch(x, goal).mix(mixer.draw(len(mine)) if mixer else None)
+            losses.append(self._step(batch, share, largest=-(-len(rows) // self._ranks.size)))
         if self._average:
             self._average.end_epoch()
         total = float(self._ranks.total(torch.stack(losses).mean()))
@@ -113,12 +114,16 @@ class Fit:
                             "batch_size of the strategy, or lower runtime.devices")  # fmt: skip
         self.body.eval()
         logits = self.body(on_device(first_view(samples.inputs, samples.rows[:1]), self.device))
-        found = torch.autograd.grad(logits.sum(), list(self.body.parameters()), allow_unused=True)
+        trained = [parameter for parameter in self.body.parameters() if parameter.requires_grad]
+        found = torch.autograd.grad(logits.sum(), trained, allow_unused=True)
         self._shared = DistributedDataParallel(self.body, find_unused_parameters=any(each is None for each in found))
 
-    def _step(self, batch: Batch, share: float) -> torch.Tensor:
-        """Learn from one batch, or a part of it that counts `share` times; return its loss, multiplied by that."""
-        while (loss := self._gradients(batch, share)) is None:
+    def _step(self, batch: Batch, share: float, largest: int) -> torch.Tensor:
+        """Learn from one batch, or a process's part of it that counts `share` times; return its loss times that.
+
+        The `largest` of these parts decides for all into how many each is split again.
+        """
+        while (loss := self._gradients(batch, share, -(-largest // self._most))) is None:
             torch.cuda.empty_cache()
         if self.recipe.gradient_clip:
             nn.utils.clip_grad_norm_(self.body.parameters(), self.recipe.gradient_clip)
@@ -127,14 +132,14 @@ class Fit:
             self._average.update()
         return loss
 
-    def _gradients(self, batch: Batch, share: float) -> torch.Tensor | None:
+    def _gradients(self, batch: Batch, share: float, count: int) -> torch.Tensor | None:
         """Set the gradients and return the loss; None where memory was short, and the next attempt is to need less."""
         self.optimizer.zero_grad(set_to_none=True)
         losses: list[torch.Tensor] = []
         try:
-            for part in batch.parts(self._most):
+            for part in batch.parts(count):
                 weight = share * len(part) / len(batch)
-                losses.append(self._backward(part, weight, last=len(losses) + 1 == -(-len(batch) // self._most)))
+                losses.append(self._backward(part, weight, last=len(losses) + 1 == count))
         except torch.OutOfMemoryError:
             at_once = min(self._most, len(batch))
             if at_once == 1 or not self._is_separable:
