@@ -6,9 +6,14 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch import nn
 
+from pipeline.config.recipe import Recipe
+from pipeline.training.loop import Fit
 from pipeline.training.ranks import ALONE, Ranks, current
-from tests.support.ranks import learn, learn_together, processes
+from pipeline.training.samples import Samples
+from tests.support.fits import CPU, PLAIN
+from tests.support.ranks import Maps, learn, learn_together, processes
 
 
 @pytest.fixture(scope="module")
@@ -109,3 +114,23 @@ def test_the_same_training_shared_again_gives_the_same_bits(together):
     one, again = together(learn_together, 3)[0], together(learn_together, 3)[0]
     assert one["losses"] == again["losses"]
     np.testing.assert_array_equal(one["predicted"], again["predicted"])
+
+
+def draw():
+    """Return what a process draws in an epoch: for augmentation, and for dropout."""
+    found = []
+
+    def transform(batch, generator):
+        found.append(float(torch.rand((), generator=generator)))
+        return batch
+
+    fit = Fit(nn.Sequential(nn.Flatten(), nn.Linear(108, 3)), Recipe(**{**PLAIN, "learning_rate": 0.1}), 1, CPU,
+              ranks=current())  # fmt: skip
+    fit.epoch(Samples(Maps(13), np.arange(13) % 3, np.arange(13)), transform)
+    return [*found, float(torch.rand(()))]
+
+
+def test_each_process_draws_its_own_and_the_first_what_one_alone_draws(together):
+    first, second = together(draw)
+    assert first == draw()
+    assert not set(first) & set(second)
