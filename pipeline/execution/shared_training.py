@@ -20,11 +20,11 @@ class LostRankError(UserError):
 
 
 class SharedTraining:
-    """Do jobs that `is_shared` says so of in `size` processes at once, started with the first, and others with `work`.
+    """Do the jobs for which `is_shared(job, context)` in `size` processes at once, and all others here, with `work`.
 
-    Each of the processes is given the job, and calls `work` with a context of its own; the answer of the first counts,
-    and it alone is heard. Stored where a worker process is given it, this holds no processes: each worker starts its
-    own. `close` ends them; so does the end of the process that started them.
+    The processes start with the first such job. Each is given the job, and calls `work` with a context of its own; the
+    first alone is heard, and its answer counts. What is sent to a worker process holds none of them: it starts its own.
+    `close` ends them, and so does the end of the process that started them.
 
     They are processes of `process_pool`, and no agents of torchrun or workers of Ray Train: those bring a second way of
     starting, restarting and logging, and a store that listens on all interfaces (see `ranks.join`).
