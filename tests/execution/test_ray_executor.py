@@ -196,6 +196,26 @@ def test_a_unit_that_two_processes_share_goes_on_elsewhere_when_one_is_lost(run,
     assert log.is_file()
 
 
+def seen_gpus(job, shared, report):
+    time.sleep(0.3)
+    return os.environ.get("CUDA_VISIBLE_DEVICES", ""), os.getpid()
+
+
+@pytest.mark.parametrize(("gpus", "devices", "workers", "seen"), [
+    (1, 1, 2, {"0", "1"}), (0.5, 1, 4, {"0", "1"}), (1, 2, 1, {"0,1"})])  # fmt: skip
+def test_units_share_gpus_or_have_several(gpus, devices, workers, seen, run, nodes):
+    """Ray gives out what a node says it has; no unit here touches it."""
+    node = nodes.add_node(num_cpus=1, num_gpus=2)
+    try:
+        with run(seen_gpus, gpus=gpus, cpus=0.25, devices=devices) as executor:
+            assert executor._workers == workers
+            found = executor.map(range(3 * workers))
+    finally:
+        nodes.remove_node(node)
+    assert {names for names, _ in found} == seen
+    assert len({process for _, process in found}) == workers
+
+
 def test_devices_that_share_a_unit_must_be_on_one_node(run):
     with pytest.raises(UserError, match=r"no node of the cluster has 2 CPUs"):
         run(add, devices=2)
