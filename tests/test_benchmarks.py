@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from benchmarks import cluster, decoding, kills, memory, same_results, search, statistics, verdict
+from benchmarks import cluster, decoding, kills, memory, registry_kills, same_results, search, statistics, verdict
 from benchmarks.peers import table as peers
 from pipeline.common.files import read_json
 from tests.support.imports import ROOT
@@ -12,7 +12,7 @@ from tests.support.imports import ROOT
 RESULTS = ROOT / "benchmarks" / "results"
 TABLES = {"search": search.table, "memory": memory.table, "kills": kills.show, "statistics": statistics.table,
           "decoding": decoding.table, "peers": peers.table, "verdict": verdict.table,
-          "cluster": cluster.table}  # fmt: skip
+          "cluster": cluster.table, "registry_kills": registry_kills.show}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", TABLES)
