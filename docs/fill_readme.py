@@ -38,6 +38,11 @@ def block(comparison: "Comparison") -> str:
     measured = (
         f"{dataset.name}: {dataset.images} images, {tested} of them for test; means over {comparison.seeds} seeds; "
         "intervals for new seeds and new images."
+        + (
+            f" Strategies are compared on these and on {comparison.unseen:,} validation images that no search looked at."
+            if comparison.unseen
+            else ""
+        )
     )
     head = [f"| strategy | {' | '.join(columns)} |", "|---|" + "---:|" * len(columns)]
     verdict = " ".join(said(conclude(comparison).answers))
@@ -71,11 +76,12 @@ def fill(readme: str, name: str, text: str) -> str:
 
 
 def time_block(run: dict[str, Any]) -> str:
-    """Return what a run took, as a sentence."""
+    """Return what a run took, as a sentence, and another where something is noted beside it."""
+    note = f" {run['note']}" if run.get("note") else ""
     return (
         f"On {run['cores']} cores ({run['processor']}) the run took {run['minutes']:.0f} minutes "
         f"({run['cpu_minutes']:.0f} CPU-minutes) once the packages were there, and {run['disk_gb']:.1f} GB of disk, "
-        f"{run['packages_gb']:.1f} GB of it for packages."
+        f"{run['packages_gb']:.1f} GB of it for packages.{note}"
     )
 
 
@@ -98,12 +104,12 @@ def _size(folder: Path) -> int:
     return sum(file.lstat().st_size for file in folder.rglob("*") if not file.is_symlink() and file.is_file())
 
 
-def take(results: Path) -> None:
+def take(results: Path, note: str = "") -> None:
     """Copy a run's comparison and figure of accuracy against cost, note what it took, and picture its verdict."""
     from pipeline.common.files import write_json
 
     shutil.copyfile(results / "comparison.json", COMPARISON)
-    write_json(RUN, measure(results))
+    write_json(RUN, measure(results) | ({"note": note} if note else {}))
     shutil.copyfile(results / "figures" / "accuracy_cost.png", ROOT / "docs" / "report.png")
     (ROOT / "docs" / "verdict.png").write_bytes(picture(results / "report.html", "verdict"))
 
@@ -132,6 +138,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Return 0 where README.md is up to date (now), 1 where `--check` finds that it is not."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--results", type=Path, help="a run's folder of results to take over first")
+    parser.add_argument("--note", default="", help="a sentence on that run's time, such as what else ran beside it")
     parser.add_argument("--check", action="store_true", help="change nothing; exit with 1 if README.md is out of date")
     args = parser.parse_args(argv)
     sys.path.insert(0, str(ROOT))  # so that it runs as a script too, not only as a module
@@ -139,7 +146,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from pipeline.statistics.schema import Comparison
 
     if args.results:
-        take(args.results)
+        take(args.results, args.note)
     old = README.read_text(encoding="utf-8")
     new = fill(old, "results", block(Comparison.load(COMPARISON)))
     if RUN.exists():
