@@ -44,6 +44,12 @@ class SimulatedRay:
         class RayActorError(Exception):
             """An actor has died."""
 
+        class NodeDiedError(Exception):
+            """A node is lost."""
+
+        class ObjectLostError(Exception):
+            """An answer is lost."""
+
     def __init__(self, seconds: float) -> None:
         self.seconds, self.clock = seconds, 0.0
         self.most_at_once = 0

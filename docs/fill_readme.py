@@ -35,10 +35,10 @@ def block(comparison: "Comparison") -> str:
     order = sorted(comparison.strategies.items(), key=lambda item: -item[1].test["accuracy"].mean)
     rows = [_row(name, strategy) for name, strategy in order]
     tested = sum(dataset.counts["test"].values())
-    unseen = f"; compared on these and on {comparison.unseen:,} validation images that no search looked at"
+    also = f"; compared on these and on {comparison.unseen:,} validation images that no search looked at"
     measured = (
-        f"{dataset.name}: {dataset.images} images, {tested} of them for test{unseen if comparison.unseen else ''}; means "
-        f"over {comparison.seeds} seeds; intervals for new seeds and new images."
+        f"{dataset.name}: {dataset.images} images, {tested} of them for test{also if comparison.unseen else ''}; "
+        f"means over {comparison.seeds} seeds; intervals for new seeds and new images."
     )
     head = [f"| strategy | {' | '.join(columns)} |", "|---|" + "---:|" * len(columns)]
     verdict = " ".join(said(conclude(comparison).answers))

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import pandas as pd
 
 from pipeline.common.documents import Document
@@ -130,8 +131,10 @@ def predictions(result: TrainResult, table: pd.DataFrame) -> StrategyPredictions
 
 
 def _scored(table: pd.DataFrame, seeds: Sequence[int], shared: bool = True) -> Scored:
+    """Return each seed's predictions; `shared` may be the same images, and then need no ids."""
     columns = [name for name in map(str, table) if name.startswith("p_")]
     parts = {seed: rows for seed in seeds if len(rows := table[table["seed"] == seed])}
-    ids = None if shared else [p["id"].to_numpy() for p in parts.values()]
+    ids = [part["id"].to_numpy() for part in parts.values()]
     labels, probabilities = zip(*((p["label"].to_numpy(), p[columns].to_numpy()) for p in parts.values()))
-    return Scored(list(labels), list(probabilities), ids, tuple(parts))
+    same = shared and all(np.array_equal(each, ids[0]) for each in ids)
+    return Scored(list(labels), list(probabilities), None if same else ids, tuple(parts))

@@ -62,6 +62,7 @@ def test_help_names_every_command_with_a_whole_sentence(capsys):
         "report",
         "rank",
         "predict",
+        "export",
         "registry",
         "cache",
     ]

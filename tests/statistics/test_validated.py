@@ -55,6 +55,14 @@ def test_scores_are_those_on_validation(trained, image_set, prepared):
     assert made.strategies["a"].search.trials == {"COMPLETE": 1}
 
 
+def test_images_of_different_seeds_are_not_taken_for_the_same(trained, image_set):
+    for predicted in found(trained, image_set).predictions.values():
+        rows = [set(trained["a"][1.0][seed].valid["rows"]) for seed in SEEDS]
+        table = predicted.tested["accuracy"]
+        assert table.influence.shape == (2, len(rows[0] | rows[1]))
+        assert predicted.curve[0.5]["accuracy"].influence.shape == table.influence.shape
+
+
 def test_recalls_are_of_each_seeds_own_images(trained, image_set, prepared):
     strategy = compared(trained, image_set, prepared).strategies["a"]
     whole = np.array(strategy.confusion)
