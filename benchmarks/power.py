@@ -83,7 +83,7 @@ def power(world: World, count: int, seed: int) -> dict[str, Any]:
         "by_seeds": [{"seeds": s, **found(0.02, seeds=s)} for s in (1, 3, 5, 10)],
         "world": {"accuracies": [float(each) for each in world.truth()["accuracy"]], "shared": world.shared,
                   "own": world.own, "rest": 1 - world.shared - world.own, "seed": world.seed},
-        "times": count,
+        "times": count, "images": IMAGES, "unseen": UNSEEN, "seeds": SEEDS,
     }  # fmt: skip
 
 

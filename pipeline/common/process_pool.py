@@ -50,11 +50,7 @@ class Executor:
         return self
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        for process in self._pool.values():
-            process.kill()  # whatever jobs write is written whole or not at all
-        for pipe, process in self._pool.items():
-            process.join()
-            pipe.close()
+        end(self._pool)
         self._pool = {}
 
     def map(self, jobs: Iterable[Any], report: Report = lambda *event: None) -> list[Any]:
@@ -149,6 +145,15 @@ def interrupted_later() -> Iterator[None]:
         signal.signal(signal.SIGINT, usual)
         if heard:
             signal.raise_signal(signal.SIGINT)
+
+
+def end(pool: Mapping[Connection, Any]) -> None:
+    """Leave none of the processes behind that these pipes lead to."""
+    for process in pool.values():
+        process.kill()  # whatever jobs write is written whole or not at all
+    for pipe, process in pool.items():
+        process.join()
+        pipe.close()
 
 
 def start(

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.common.errors import UserError
-from pipeline.common.process_pool import Report, Work, interrupted_later, start
+from pipeline.common.process_pool import Report, Work, end, interrupted_later, start
 
 GRACE = 5.0  # seconds in which it shows which process was lost, once the others have missed it
 
@@ -58,11 +58,7 @@ class SharedTraining:
 
     def close(self) -> None:
         """Leave no process behind."""
-        for process in self._ranks.values():
-            process.kill()  # whatever jobs write is written whole or not at all
-        for pipe, process in self._ranks.items():
-            process.join()
-            pipe.close()
+        end(self._ranks)
         self._ranks = {}
         if self._folder:
             shutil.rmtree(self._folder, ignore_errors=True)
