@@ -91,10 +91,19 @@ def _changes(stage: Any, coming: list[str]) -> Iterator[str]:
         yield "its command"
     for dep in stage.deps:
         if not any(_overlap(dep.fs_path, path) for path in coming):
-            for path, how in dep.status().items():
+            for path, how in _state(dep).items():
                 yield from how if isinstance(how, dict) else [path]  # of a file of parameters, the keys
     for out in stage.outs:
-        yield from (f"{path} ({how})" for path, how in out.status().items())
+        yield from (f"{path} ({how})" for path, how in _state(out).items())
+
+
+def _state(entry: Any) -> dict[str, Any]:
+    """Return what DVC says of a dependency or an output; what a run removes at this moment is gone, in DVC's word."""
+    try:
+        found: dict[str, Any] = entry.status()
+    except FileNotFoundError:
+        return {str(entry): "deleted"}
+    return found
 
 
 def _overlap(one: str, other: str) -> bool:

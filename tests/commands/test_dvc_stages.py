@@ -2,6 +2,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -121,6 +122,26 @@ def test_a_run_that_is_going_on_is_seen_and_not_disturbed(repository):
         assert [(stage.name, stage.running) for stage in found] == [("a", False), ("b", True), ("c", False)]
         assert running.wait() == 0
     assert all(stage.done for stage in stages(repository))
+
+
+def test_what_a_run_removes_while_it_is_looked_at_is_said_to_be_gone(repository):
+    file, ended = repository / "b.txt", threading.Event()
+    kept = file.read_bytes()
+
+    def come_and_go():
+        while not ended.is_set():
+            file.unlink()
+            file.write_bytes(kept)
+
+    thread = threading.Thread(target=come_and_go)
+    thread.start()
+    try:
+        found = [stages(repository)[1] for _ in range(30)]
+    finally:
+        ended.set()
+        thread.join()
+    assert all(change.startswith("b.txt (") for stage in found for change in stage.changes)
+    assert stages(repository)[1].done
 
 
 def test_a_run_that_was_killed_is_not_going_on(repository):
